@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One job from its spec to its exit record, in a process of its own. The spawner forks and
+ * calls executor_main in the child; it does not return before the job is over and `bye`
+ * was said (or waited for in vain). See link.h for the conversation, spec.h for what to
+ * run, journal.h for what it leaves behind.
+ */
+#ifndef EXECUTOR_EXECUTOR_H
+#define EXECUTOR_EXECUTOR_H
+
+#include <stdbool.h>
+
+struct sandbox_caps;
+
+struct executor_options {
+	int job_dir;	 /* jobs/ID/TRY, a directory; spec.json is there */
+	int listener;	 /* chan_listen on its `sock` */
+	int spawner;	 /* chan to the spawner, or -1: this executor needs nothing of it */
+	int store_dir;	 /* store/ (content-addressed, sha256/AA/HEX below it), or -1 */
+	int repos_dir;	 /* repos/, the bare mirrors, or -1 */
+	int actions_dir; /* actions/OWNER/REPO/SHA, prepared by core, or -1 */
+	const char *job_path;	 /* absolute path of job_dir, for bind mounts */
+	const char *helper;	 /* absolute path of sluice-helper */
+	const struct sandbox_caps *caps; /* probed once by the spawner; NULL: probe here */
+	bool cancel_on_eof; /* `sluice run`: the end of core's connection cancels the job */
+	int bye_wait_ms;    /* how long an ended job waits for core; 0: for ever */
+};
+
+#define EXECUTOR_OPTIONS_INIT { -1, -1, -1, -1, -1, -1, NULL, NULL, NULL, false, 0 }
+
+/*
+ * Call in a child that has closed what it does not need; descriptors given are owned from
+ * here on. Returns the exit status for _exit: 0 an exit record stands in the journal
+ * (whatever the conclusion), 3 not released (abort, other epoch), 4 the lock is held by
+ * another, 1 it could not even write its journal.
+ */
+int executor_main(const struct executor_options *opt);
+
+#endif

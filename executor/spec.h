@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spec.json: everything an executor needs to run one job, and no secret. Core writes it;
+ * the member "job" is what plan_expand gave for the row, verbatim (workflows/plan.h). Text
+ * that may hold `${{ }}` stays text: the executor evaluates it when the step's turn comes.
+ *
+ * {
+ *  "version": 1,
+ *  "run": 12, "run_number": 7, "job_id": 34, "attempt": 1, "epoch": 5, "try": 1,
+ *  "job": {
+ *    "id": "build", "name": "build (a, b)",
+ *    "env": [{NAME: TEXT}...]      outermost (workflow) first; an object alone will do
+ *    "defaults": {"shell", "working-directory"}   already merged; or {"run": {...}}
+ *    "steps": [{"id", "name", "if", "run"|"uses", "with", "env", "shell",
+ *               "working-directory", "continue-on-error", "timeout-minutes", "line"}]
+ *               `-` may be `_` in these names; an id led by "__" is a generated one
+ *    "outputs": {NAME: TEXT}, "environment": {"name", "url": TEXT}
+ *    "timeout-minutes": 360, "matrix": {}|null, "strategy": {"fail-fast", "job-index",
+ *    "job-total", "max-parallel"}, "container", "services",
+ *    "secret_maps": [{NAME: TEXT}]  called workflows with `secrets:`, outermost first:
+ *               each makes the secrets of the next level out of those of this one; an
+ *               entry null is `inherit`
+ *    "inputs": {}                   typed, of dispatch or of the called workflow
+ *  },
+ *  "github": {...}                  the context as github.* reads it, with "event", but
+ *                                   without what belongs to a place or a step (workspace,
+ *                                   event_path, action*, token, job)
+ *  "vars": {}, "needs": {ID: {"result", "outputs": {}}},
+ *  "env": {}                        --env of the command line: below the workflow's env
+ *  "secret_names": ["A"]            which names `go` will bring
+ *  "trusted": true, "debug": false
+ *  "profile": "standard"            strict, standard, build, root
+ *  "network": {"level": "none|proxy", "allow": ["host[:port]"], "forge": "host"}
+ *  "limits": {"memory", "pids", "cpus", "disk", "log"}    bytes and numbers; 0 or absent:
+ *                                   the default
+ *  "root": {"kind": "host"|"dir", "path"}   what stands below / inside; absent: host
+ *  "source": {"kind": "mirror"|"tree"|"none",
+ *             "mirror": "12.git", "ref": "refs/heads/main", "sha": "..."   for a mirror
+ *             "path": "/abs", "in_place": false,
+ *             "clone_url": text shown in .git/config, no credential
+ *  "actions": [{"uses": "o/r/p@v1", "sha": "...", "dir": "o/r/SHA"}]  prepared below
+ *                                   actions/; others are refused at set-up
+ *  "actions_dir": "/abs"            OWNER/REPO work trees with a tag per ref (sluice run)
+ *  "artifacts": {NAME: SHA256}      of this run so far: manifests in the store
+ *  "runner": {"name", "environment"}
+ * }
+ */
+#ifndef EXECUTOR_SPEC_H
+#define EXECUTOR_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/json.h"
+
+#define SPEC_VERSION 1
+#define SPEC_SIZE_MAX (64u << 20)
+
+struct spec_step {
+	char *id;	     /* as in the file, or a generated one; never NULL */
+	bool is_generated;   /* sets no outputs and has no entry in `steps` */
+	const char *name;    /* TEXT or NULL; these are lent by the document */
+	const char *condition;
+	const char *run, *uses, *shell, *working_directory;
+	const struct json *with, *env;
+	const struct json *continue_on_error, *timeout_minutes; /* literal or TEXT */
+	int64_t line;
+	const char *refused; /* a key of the step that is not built yet, or NULL */
+};
+
+enum spec_source_kind { SPEC_SOURCE_NONE, SPEC_SOURCE_MIRROR, SPEC_SOURCE_TREE };
+
+struct spec {
+	struct json *doc; /* owned; everything lent below lives in it */
+	int64_t run, run_number, job_id, attempt, epoch, try;
+
+	const struct json *job;
+	const char *key, *name;
+	const struct json *env_layers[3]; /* --env, workflow, job ...; NULL where absent */
+	size_t env_layers_len;
+	const char *default_shell, *default_directory;
+	struct spec_step *steps;
+	size_t steps_len;
+	const struct json *outputs, *matrix, *strategy, *inputs, *secret_maps;
+	const char *environment_name, *environment_url;
+	const struct json *timeout_minutes;
+	const char *refused; /* container, services: not built yet */
+
+	const struct json *github, *vars, *needs, *artifacts, *actions, *limits;
+	bool trusted, debug;
+	const char *profile;
+	const char *network; /* "none", "proxy" ... */
+	const struct json *network_rules;
+	const char *root_path; /* NULL: the host's */
+	enum spec_source_kind source;
+	const struct json *source_doc;
+	const char *actions_dir; /* absolute, or NULL */
+	const char *runner_name;
+};
+
+/* Parses and checks; *RET owns all of it. ERR_INPUT names the member at fault. */
+int spec_parse(const char *data, size_t len, struct spec **ret, struct err *err);
+/* The file JOB_FILE_SPEC beneath JOB_DIR. */
+int spec_load(int job_dir, struct spec **ret, struct err *err);
+void spec_free(struct spec *s);
+DEFINE_CLEANUP(struct spec, spec_free);
+
+/* A member whose name may be written with '-' or '_'. */
+struct json *spec_member(const struct json *obj, const char *dashed);
+/* Reads one step (also of a composite action) into *RET; done with spec_step_done. */
+int spec_step_read(const struct json *j, size_t index, struct spec_step *ret,
+	struct err *err);
+void spec_step_done(struct spec_step *s);
+
+#endif
