@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Patterns over names and paths, in two dialects. Both compile to a list of states and
+ * match by simulating all of them at once: the time is length of pattern times length of
+ * name at worst, never more, whatever the pattern.
+ *
+ * Filter patterns (`branches`, `tags`, `paths` of `on:`): `*` anything but '/', `**`
+ * anything, `**` and '/' zero or more folders, `?` zero or one and `+` one or more *of the
+ * preceding character*, `[a-z0-9]` one of a set, `\` takes the next character as it is, `!`
+ * in front negates. The whole name must match, with case.
+ *
+ * Path patterns (hashFiles, artifact and cache paths; @actions/glob): `*` and `?` (exactly
+ * one character) and `[a-z]` `[!a-z]` within one folder, a part that is just `**` any number
+ * of folders, `\` escapes, `!` in front (any number of times) negates. Dots are ordinary.
+ */
+#ifndef WORKFLOWS_GLOB_H
+#define WORKFLOWS_GLOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+
+#define GLOB_PATTERN_MAX 4096 /* bytes of one pattern: git's longest path */
+
+struct glob;
+
+struct glob_error {
+	size_t offset; /* byte in the pattern */
+	char msg[ERR_MSG_MAX];
+};
+
+/* A filter pattern. 0, or -1 with *ERROR (may be NULL). */
+int glob_compile(const char *pattern, size_t len, struct glob **ret,
+	struct glob_error *error);
+/*
+ * A path pattern, relative to the root of the search ("./" in front is dropped). Refused:
+ * '..' anywhere, '.' but in front, an absolute path, nothing.
+ */
+int glob_path_compile(const char *pattern, size_t len, struct glob **ret,
+	struct glob_error *error);
+void glob_free(struct glob *g); /* NULL is fine */
+DEFINE_CLEANUP(struct glob, glob_free);
+
+bool glob_is_negated(const struct glob *g);
+/* NAME matches the pattern, its `!` left aside. Paths: no '/' in front or at the end. */
+bool glob_match(const struct glob *g, const char *name, size_t len);
+/* Path patterns: something below the folder DIR ("" is the root) may match. */
+bool glob_path_may_match_below(const struct glob *g, const char *dir, size_t len);
+/* Path patterns: NAME or a folder above it matches (the folder stands for all in it). */
+bool glob_path_match_tree(const struct glob *g, const char *name, size_t len);
+/* Path patterns: the part before the first wildcard, "" for the root; lent by G. */
+const char *glob_path_base(const struct glob *g);
+/* Path patterns: the pattern ends in '/', so it names folders alone. */
+bool glob_path_wants_dir(const struct glob *g);
+
+/* Patterns in order, of one dialect. */
+struct glob_list;
+
+/* -1 with the place of the bad pattern in *RET_BAD (may be NULL) and *ERROR. */
+int glob_list_compile(const char *const *patterns, size_t len, struct glob_list **ret,
+	size_t *ret_bad, struct glob_error *error);
+void glob_list_free(struct glob_list *l); /* NULL is fine */
+DEFINE_CLEANUP(struct glob_list, glob_list_free);
+/*
+ * The last pattern that matches decides: true if it is not negated. *RET_WHICH (may be
+ * NULL) is its index, or the number of patterns when none matches (then false).
+ */
+bool glob_list_selects(const struct glob_list *l, const char *name, size_t name_len,
+	size_t *ret_which);
+/* There is a pattern without `!`; without one nothing can ever be selected. */
+bool glob_list_has_positive(const struct glob_list *l);
+
+#endif
