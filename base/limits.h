@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every limit on what a stranger can send or a job can use, with the reason for each. */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+#define KiB (1024LL)
+#define MiB (1024LL * KiB)
+#define GiB (1024LL * MiB)
+
+/* Webhooks and HTTP. 25 MiB is GitHub's own cap on a payload. */
+#define LIMIT_HOOK_BODY (25 * MiB)
+#define LIMIT_API_BODY (1 * MiB)
+#define LIMIT_HTTP_HEADER (32 * KiB)
+#define LIMIT_HTTP_HEADER_MS 10000	/* from connect to the end of the header */
+#define LIMIT_HTTP_TOTAL_MS 60000	/* from connect to the end of the body */
+#define LIMIT_HTTP_CONNECTIONS 1024
+#define LIMIT_HTTP_PER_ADDRESS 256
+#define LIMIT_DEDUPE_MS (24 * 3600 * 1000LL) /* SECURITY WH04: same body, same hook */
+
+/* Workflow files (SECURITY amendment WF01). */
+#define LIMIT_WORKFLOW_FILE (1 * MiB)
+#define LIMIT_WORKFLOW_FILES 256	/* files in .github/workflows looked at */
+#define LIMIT_YAML_NODES 100000
+#define LIMIT_YAML_DEPTH 100
+#define LIMIT_MATRIX_ROWS 256
+#define LIMIT_JOBS 1024			/* jobs of one run after expansion */
+#define LIMIT_STEPS 1024		/* steps of one job */
+#define LIMIT_EXPR_LEN 21000		/* GitHub: ExpressionConstants */
+#define LIMIT_EXPR_DEPTH 50
+#define LIMIT_EXPR_MEMORY (1 * MiB)	/* GitHub: EvaluationContext */
+#define LIMIT_CALL_DEPTH 10		/* called workflows within called workflows */
+#define LIMIT_COMPOSITE_DEPTH 9
+
+/* A running job. */
+#define LIMIT_LOG_LINE (256 * KiB)	/* a longer line is split with a mark */
+#define LIMIT_LOG_JOB (2 * GiB)		/* then "truncated" and the rest is dropped */
+#define LIMIT_ENV_FILE (16 * MiB)	/* one command file */
+#define LIMIT_ENV_VALUE (128 * KiB)	/* MAX_ARG_STRLEN: more cannot be exec'd */
+#define LIMIT_ENV_KEYS 4096
+#define LIMIT_OUTPUT_TOTAL (1 * MiB)	/* outputs of one job, as GitHub */
+#define LIMIT_SUMMARY_STEP (1 * MiB)
+#define LIMIT_ANNOTATIONS_STEP 10	/* of each kind, as GitHub */
+#define LIMIT_MASKS 4096
+#define LIMIT_MASK_MIN 4		/* a shorter secret would star out the log */
+#define LIMIT_CANCEL_INT_MS 7500	/* SIGINT, then SIGTERM after this, as GitHub */
+#define LIMIT_CANCEL_TERM_MS 2500	/* then the whole tree is killed */
+#define LIMIT_DRAIN_MS 5000		/* output still read after the process ended */
+#define LIMIT_JOB_MINUTES 360		/* default timeout-minutes */
+
+/* Git. */
+#define LIMIT_GIT_SECONDS 600
+#define LIMIT_GIT_OBJECTS 10000000
+#define LIMIT_CHANGED_FILES 300		/* GitHub: more, and path filters run the workflow */
+
+/* Archives and artifacts. */
+#define LIMIT_ARCHIVE_ENTRIES 1000000
+#define LIMIT_ARCHIVE_RATIO 1000
+#define LIMIT_ARTIFACT_SIZE (10 * GiB)
+
+#endif
