@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each cmd_VERB.c offers to the table of verbs in main.c. */
+#ifndef RUNNER_CMD_H
+#define RUNNER_CMD_H
+
+#include "runner/cli.h"
+
+/* Verbs that read their own argv, argv[0] being the verb. */
+int cmd_eval(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
+int cmd_lint(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
+int cmd_spawner(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_hook(int argc, char **argv);
+
+/* Verbs that are tables. */
+extern const struct cli_verb verb_config;
+extern const struct cli_verb verb_help;
+extern const struct cli_verb verb_version;
+extern const struct cli_verb verb_completion;
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program `sluice`: the table of verbs, and the way to each. */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "runner/cmd.h"
+
+static int run_version(const struct cli_args *a)
+{
+	(void)a; /* nothing can be asked of it */
+	printf("sluice %s\n", SLUICE_VERSION);
+	return CLI_OK;
+}
+
+static int run_help(const struct cli_args *a)
+{
+	if (cli_has(a, "markdown")) {
+		cli_print_markdown(stdout);
+		return CLI_OK;
+	}
+	if (!cli_arg(a, 0)) {
+		cli_print_overview(stdout);
+		return CLI_OK;
+	}
+	for (size_t i = 0; cli_verbs[i]; i++) {
+		if (strcmp(cli_verbs[i]->name, cli_arg(a, 0)) != 0)
+			continue;
+		if (cli_has(a, "man"))
+			cli_print_man(cli_verbs[i], stdout);
+		else
+			cli_print_help(cli_verbs[i], stdout);
+		return CLI_OK;
+	}
+	return cli_error(a, CLI_USAGE, "no verb '%s'; see: sluice help", cli_arg(a, 0));
+}
+
+static int run_completion(const struct cli_args *a)
+{
+	if (cli_print_completion(cli_arg(a, 0), stdout) < 0)
+		return cli_error(a, CLI_USAGE, "no completion for '%s'; there is one for bash",
+			cli_arg(a, 0));
+	return CLI_OK;
+}
+
+static const struct cli_opt help_opts[] = {
+	{ "markdown", 0, NULL, "all verbs, as docs/cli.md" },
+	{ "man", 0, NULL, "the manual page of VERB" },
+	{ NULL, 0, NULL, NULL },
+};
+
+const struct cli_verb verb_help = { "help", NULL, "[VERB]", "Say what a verb does",
+	help_opts, "sluice help run", NULL, 0, 1, run_help, NULL };
+const struct cli_verb verb_version = { "version", "operate", "", "Print the version", NULL,
+	"sluice version", NULL, 0, 0, run_version, NULL };
+const struct cli_verb verb_completion = { "completion", "operate", "bash",
+	"Print a completion script for the shell", NULL,
+	"sluice completion bash > /etc/bash_completion.d/sluice", NULL, 1, 1, run_completion,
+	NULL };
+
+const struct cli_verb *const cli_verbs[] = {
+	&verb_config,
+	&verb_completion,
+	&verb_version,
+	&verb_help,
+	NULL,
+};
+
+static int unknown_verb(const char *name)
+{
+	const char *names[64], *near;
+	size_t n = 0;
+
+	for (size_t i = 0; cli_verbs[i] && n < 63; i++)
+		names[n++] = cli_verbs[i]->name;
+	names[n] = NULL;
+	near = str_nearest(name, names);
+	if (near)
+		fprintf(stderr, "sluice: no verb '%s'; did you mean '%s'?\n", name, near);
+	else
+		fprintf(stderr, "sluice: no verb '%s'; sluice alone lists them\n", name);
+	return CLI_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	/* A reader that went away is an error of write, not the end of us. */
+	signal(SIGPIPE, SIG_IGN);
+	setlocale(LC_CTYPE, "");
+	log_open("sluice", LOG_INFO);
+	if (argc < 2) {
+		cli_print_overview(stderr);
+		return CLI_USAGE;
+	}
+	if (strcmp(argv[1], "--version") == 0)
+		return run_version(NULL);
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		cli_print_overview(stdout);
+		return CLI_OK;
+	}
+	for (size_t i = 0; cli_verbs[i]; i++)
+		if (strcmp(cli_verbs[i]->name, argv[1]) == 0)
+			return cli_run(cli_verbs[i], argc - 1, argv + 1);
+	return unknown_verb(argv[1]);
+}
