@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What pages, API and command line show. Every function reads by index, in a fixed number
+ * of statements whatever the number of rows, and gives JSON with the names of the API, so
+ * that the API sends it as it is and pages pick from it.
+ *
+ * Times are integers, milliseconds since 1970, in members ending "_at" (null when not
+ * yet); query_public turns them into RFC 3339 text. Lists are {"items": [...], "next":
+ * CURSOR or null}; hand the cursor back as `before`. "state" is the word to show: for a
+ * run its phase (pending queued waiting running lost success failure cancelled skipped),
+ * for a job its state, or its conclusion once it is completed.
+ */
+#ifndef STORE_QUERY_H
+#define STORE_QUERY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/json.h"
+#include "store/store.h"
+
+#define QUERY_PAGE 25
+#define QUERY_PAGE_MAX 100
+
+struct query_runs {
+	int64_t before; /* cursor; 0 from the newest */
+	int limit;	/* 0: QUERY_PAGE */
+	const char *repo;
+	const char *state; /* a phase; "live" = pending queued running; "attention" = waiting lost */
+	const char *branch;
+	const char *event;
+	const char *actor;
+	const char *environment;
+	const char *sha; /* a prefix of 4 or more digits */
+	const char *workflow; /* file name of it, or path */
+};
+/*
+ * items: id number repo workflow workflow_path title event state conclusion attempt
+ * attempts trust ref branch sha actor reason version created_at started_at completed_at
+ * jobs: [{id node name state started_at completed_at}] gates: [{id environment required
+ * approvals expires_at}] (pending ones).
+ */
+int query_runs(struct store *s, const struct query_runs *q, struct json **ret,
+	struct err *err);
+/* How many runs are in each phase: {"waiting": 1, ...}; with REPO or NULL. */
+int query_run_counts(struct store *s, const char *repo, struct json **ret, struct err *err);
+
+/*
+ * One run (ATTEMPT 0: the latest): the members above and plan_digest workflow_digest
+ * event_id delivery_id is_cancelled, jobs (whole, see query_job, without steps' logs),
+ * each with node row needs steps carried_from gate_id; gates (all, with votes),
+ * annotations (first 50), artifacts, deployments, edges [[from, to]], attempts
+ * [{attempt conclusion created_at completed_at by}]. ERR_NOT_FOUND.
+ */
+int query_run(struct store *s, int64_t run, int64_t attempt, struct json **ret,
+	struct err *err);
+/*
+ * One job: id run number repo attempt node row name state conclusion reason environment
+ * labels placement epoch tries log_size log_lines log_sha256 url notes outputs gate_id
+ * carried_from created_at queued_at claimed_at released_at started_at completed_at, steps
+ * [{number id name state outcome conclusion exit_code reason started_at completed_at
+ * log_start log_end}], annotations, net [{host port verdict rule count}], summaries
+ * [{step digest size}], artifacts. The log of a carried row is that of "log_job".
+ */
+int query_job(struct store *s, int64_t job, struct json **ret, struct err *err);
+/*
+ * A gate: its own members, votes [{principal decision comment at}], run (as in the list),
+ * jobs [{id name}], before (the deployment that runs there now, or null), secrets (names
+ * the jobs will get), self_approval, identities.
+ */
+int query_gate(struct store *s, int64_t gate, struct json **ret, struct err *err);
+int query_gates_pending(struct store *s, struct json **ret, struct err *err);
+/* {"active": [...], "ready": [...], "held": [...], "paused": null or {by why at}} */
+int query_queue(struct store *s, struct json **ret, struct err *err);
+
+int query_environments(struct store *s, const char *repo, struct json **ret,
+	struct err *err);
+/* One with rules, secrets' names, vars, pending gates and its last 25 deployments. */
+int query_environment(struct store *s, const char *repo, const char *name,
+	struct json **ret, struct err *err);
+int query_deployments(struct store *s, const char *repo, const char *environment,
+	int64_t before, int limit, struct json **ret, struct err *err);
+
+int query_repos(struct store *s, struct json **ret, struct err *err);
+/* One with settings, hooks (never secrets), environments, secrets' names, vars. */
+int query_repo(struct store *s, const char *full_name, struct json **ret, struct err *err);
+int query_deliveries(struct store *s, const char *repo, int64_t before, int limit,
+	struct json **ret, struct err *err);
+/* One delivery with its event (its document without the payload) and the runs it made. */
+int query_delivery(struct store *s, int64_t id, struct json **ret, struct err *err);
+int query_secrets(struct store *s, int64_t repo, struct json **ret, struct err *err);
+int query_vars(struct store *s, int64_t repo, struct json **ret, struct err *err);
+int query_tokens(struct store *s, struct json **ret, struct err *err);
+int query_keys(struct store *s, struct json **ret, struct err *err);
+/* RUN 0: all; VERB NULL or a prefix ("gate."). */
+int query_audit(struct store *s, int64_t run, const char *verb, int64_t before, int limit,
+	struct json **ret, struct err *err);
+/*
+ * For /metrics, /health and `sluice status`: counts by state of runs, jobs, events,
+ * gates, outbox, deliveries of the last 24 h; oldest queued_at; schema; wal pages.
+ */
+int query_status(struct store *s, struct json **ret, struct err *err);
+/* Stored traces of a job ("why"), or null. */
+int query_trace(struct store *s, int64_t job, struct json **ret, struct err *err);
+/* "version" of a run and the states of its jobs, as small as can be, for live pages. */
+int query_run_live(struct store *s, int64_t run, struct json **ret, struct err *err);
+
+/* Every "..._at" integer within J becomes RFC 3339 text (0 and null become null). */
+void query_public(struct json *j);
+
+#endif
