@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-struct sandbox_caps;
+#include "sandbox/sandbox.h"
 
 struct executor_options {
 	int job_dir;	 /* jobs/ID/TRY, a directory; spec.json is there */
@@ -21,12 +21,21 @@ struct executor_options {
 	int actions_dir; /* actions/OWNER/REPO/SHA, prepared by core, or -1 */
 	const char *job_path;	 /* absolute path of job_dir, for bind mounts */
 	const char *helper;	 /* absolute path of sluice-helper */
-	const struct sandbox_caps *caps; /* probed once by the spawner; NULL: probe here */
+	/* What the spawner gives by the fork; all borrowed. */
+	const struct sandbox_host *host; /* probed once; NULL: probe here */
+	struct sandbox_ids ids; /* of this job's slot; how CALLBACK: `maps` asks the spawner */
+	const struct sandbox_cgroup_tree *cgroups; /* NULL: with CALLBACK `cgroup` asks it */
+	const char *cgroup_name;		   /* NULL: no group */
 	bool cancel_on_eof; /* `sluice run`: the end of core's connection cancels the job */
 	int bye_wait_ms;    /* how long an ended job waits for core; 0: for ever */
 };
 
-#define EXECUTOR_OPTIONS_INIT { -1, -1, -1, -1, -1, -1, NULL, NULL, NULL, false, 0 }
+#define EXECUTOR_OPTIONS_INIT                                                        \
+	{                                                                            \
+		.job_dir = -1, .listener = -1, .spawner = -1, .store_dir = -1,       \
+		.repos_dir = -1, .actions_dir = -1,                                  \
+		.ids = { .how = SANDBOX_IDMAP_SELF },                                \
+	}
 
 /*
  * Call in a child that has closed what it does not need; descriptors given are owned from
