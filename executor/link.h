@@ -23,9 +23,11 @@
  *   cancel  {reason, force}  force: kill the tree now
  *   bye     {}  the exit record is in the store: remove the socket and leave
  *
- *  executor -> spawner (only when sandbox_caps say so; each has "seq" and is answered)
- *   maps    {pid, outer:[{inside, outside, count}], inner...} see sandbox/sandbox.h
- *   cgroup  {job, limits{}}, uncgroup {job}, remove {what}
+ *  executor -> spawner (its inherited chan; only where options say so; each has "seq")
+ *   maps      {pid}  write the outer maps of that child of mine, with the ids of my job
+ *   cgroup    {name, limits{memory, pids, cpu_percent}}  answer: {kind, controllers,
+ *             fds: [index in sandbox_cgroup.fds of each descriptor sent along]}
+ *   uncgroup  {name}  kill what is in it, remove it
  */
 #ifndef EXECUTOR_LINK_H
 #define EXECUTOR_LINK_H
