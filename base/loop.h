@@ -6,8 +6,8 @@
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
 
-#include <sys/signalfd.h>
 #include <stdint.h>
+#include <sys/signalfd.h>
 #include <sys/types.h>
 
 #include "base/cleanup.h"
@@ -20,14 +20,18 @@ int loop_new(struct loop **ret, struct err *err);
 void loop_free(struct loop *l); /* frees the sources, closes none of their descriptors */
 DEFINE_CLEANUP(struct loop, loop_free);
 /* In a forked child: forgets everything of the parent's loop without touching its epoll. */
-void loop_abandon(struct loop *l);
+void loop_abandon(struct loop *l); /* L is gone as after loop_free */
 
 typedef void loop_fd_fn(struct loop *l, int fd, uint32_t events, void *data);
 typedef void loop_timer_fn(struct loop *l, void *data);
 typedef void loop_signal_fn(struct loop *l, const struct signalfd_siginfo *si, void *data);
 typedef void loop_idle_fn(struct loop *l, void *data);
 
-/* EVENTS are EPOLLIN, EPOLLOUT, level-triggered. The descriptor stays the caller's. */
+/*
+ * EVENTS are EPOLLIN, EPOLLOUT, level-triggered. The descriptor stays the caller's, who
+ * removes the source before closing it. NULL with errno if it cannot be watched (EPERM: a
+ * regular file, EEXIST: it is watched already).
+ */
 struct loop_source *loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn,
 	void *data);
 void loop_mod_fd(struct loop_source *s, uint32_t events);

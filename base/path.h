@@ -18,7 +18,11 @@ enum path_flags {
 	PATH_NO_SYMLINKS = 1 << 0, /* refuse every symlink, also the last component */
 };
 
-/* open(2) beneath DIR. O_CLOEXEC is added. -1 with *ERR set. */
+/*
+ * open(2) beneath DIR. O_CLOEXEC is added. -1 with *ERR and errno set: ERR_INPUT when the
+ * path leads out of DIR or meets a forbidden symlink, ERR_NOT_FOUND, ERR_CONFLICT (O_EXCL
+ * and it exists), ERR_SYS. O_PATH|O_NOFOLLOW opens a last symlink itself, as open(2) does.
+ */
 int path_open(int dir, const char *path, int oflags, mode_t mode, enum path_flags flags,
 	struct err *err);
 
@@ -30,11 +34,16 @@ int path_mkdirs_own(const char *path, mode_t mode, struct err *err);
 /*
  * Removes DIR/NAME and all below it. By descriptor, iterative (any depth), never through
  * a symlink, never into another mount; unreadable folders of ours are made readable
- * first. Stops with ERR_SYS at the first thing that cannot go.
+ * first. Stops with ERR_SYS at the first thing that cannot go (EXDEV: a mount). A NAME that
+ * is not there is fine. Its last component is never followed; earlier ones are trusted.
  */
 int path_remove_tree(int dir, const char *name, struct err *err);
 
-/* Copies regular files, folders and symlinks of SRC to DST (both folders), modes kept. */
+/*
+ * Copies regular files, folders and symlinks of SRC to DST (both folders); modes (without
+ * set-id bits) and times are kept, sockets, FIFOs and devices left out. Nothing in DST is
+ * overwritten. Stops with ERR_SYS at names over PATH_MAX.
+ */
 int path_copy_tree(int src, int dst, struct err *err);
 
 /* A clean relative path: not empty, not absolute, no '.', '..', empty part or NUL. */
