@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an executor asks of the spawner, because it has not the rights itself. The message
+ * names at most a child process, limits or a folder of its own: whose job it is, which
+ * ids and which group come from the spawner's table.
+ */
+#include "runner/spawner-internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/strbuf.h"
+#include "executor/link.h"
+#include "runner/rpc.h"
+
+/* The parent of PID as the kernel sees it, or 0. */
+static pid_t parent_of(pid_t pid)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	_cleanup_close_ int fd = -1;
+	char path[64];
+	const char *after;
+	int parent;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fd_read_to_end(fd, 4096, &text, NULL) < 0)
+		return 0;
+	/* The name may hold anything, also ')': what counts follows the last one. */
+	after = strrchr(text.buf, ')');
+	if (!after || sscanf(after + 1, " %*c %d", &parent) != 1)
+		return 0;
+	return parent;
+}
+
+static int act_maps(struct child *c, const struct chan_msg *m, struct err *err)
+{
+	pid_t pid = (pid_t)json_get_int(m->head, "pid", 0);
+
+	/* Only its own direct child, which waits for us and so cannot be gone meanwhile. */
+	if (pid <= 1 || parent_of(pid) != c->pid)
+		return err_set(err, ERR_DENIED, "process %d is no child of the executor",
+			(int)pid);
+	return sandbox_write_maps(pid, &c->ids, err);
+}
+
+static int act_cgroup(struct child *c, const struct chan_msg *m, struct json **ret,
+	int *fds, size_t *fds_len, struct sandbox_cgroup *cg, struct err *err)
+{
+	const struct json *l = json_get(m->head, "limits");
+	struct sandbox_limits limits = SANDBOX_LIMITS_INIT;
+	struct json *present;
+	char name[GROUP_NAME_MAX];
+
+	if (!c->spawner->groups)
+		return err_set(err, ERR_UNSUPPORTED, "no cgroups here");
+	limits.memory = (uint64_t)json_get_int(l, "memory", 0);
+	limits.pids = (uint64_t)json_get_int(l, "pids", 4096);
+	limits.cpu_percent = (uint32_t)json_get_int(l, "cpu_percent", 0);
+	spawner_group_name(c->job, c->try, name);
+	if (sandbox_cgroup_make(c->spawner->groups, name, &limits,
+		    c->spawner->o->has_user ? c->spawner->o->uid : (uid_t)-1, cg, err) < 0)
+		return -1;
+	present = json_new_array();
+	for (size_t i = 0; i < SANDBOX_CGROUP_FDS; i++) {
+		json_push(present, json_new_bool(cg->fds[i] >= 0));
+		if (cg->fds[i] >= 0)
+			fds[(*fds_len)++] = cg->fds[i];
+	}
+	*ret = json_new_object();
+	json_set_int(*ret, "kind", cg->kind);
+	json_set_int(*ret, "controllers", cg->controllers);
+	json_set(*ret, "present", present);
+	return 0;
+}
+
+static int act_uncgroup(struct child *c, struct err *err)
+{
+	char name[GROUP_NAME_MAX];
+
+	spawner_group_name(c->job, c->try, name);
+	return c->spawner->groups ? sandbox_cgroup_remove(c->spawner->groups, name, err) : 0;
+}
+
+static int act_remove(struct child *c, const struct chan_msg *m, struct err *err)
+{
+	const char *what = json_get_str(m->head, "what", "");
+	_cleanup_close_ int dir = -1;
+	char name[160];
+
+	if (!path_is_name(what) || strlen(what) > 64)
+		return err_set(err, ERR_INPUT, "'what' is no name of a folder");
+	dir = openat(c->spawner->data, "quarantine", O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (dir < 0)
+		return err_sys(err, "cannot open 'quarantine'");
+	(void)snprintf(name, sizeof(name), "%" PRId64 "-%" PRId64 "-%s-%" PRId64, c->job,
+		c->try, what, clock_wall_ms());
+	if (renameat(c->dir, what, dir, name) < 0)
+		return err_sys(err, "cannot move '%s' to quarantine", what);
+	if (path_remove_tree(dir, name, err) < 0) {
+		c->is_tainted = true;
+		return err_wrap(err, "left in quarantine as '%s'", name);
+	}
+	return 0;
+}
+
+static int act(struct child *c, const struct chan_msg *m, struct json **ret, int *fds,
+	size_t *fds_len, struct sandbox_cgroup *cg, struct err *err)
+{
+	const char *op = chan_msg_op(m);
+
+	if (str_eq(op, "maps"))
+		return act_maps(c, m, err);
+	if (str_eq(op, "cgroup"))
+		return act_cgroup(c, m, ret, fds, fds_len, cg, err);
+	if (str_eq(op, "uncgroup"))
+		return act_uncgroup(c, err);
+	if (str_eq(op, "remove"))
+		return act_remove(c, m, err);
+	return err_set(err, ERR_UNSUPPORTED, "unknown op '%s'", op);
+}
+
+void spawner_act(struct child *c, const struct chan_msg *m)
+{
+	struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
+	struct err why = ERR_INIT, err = ERR_INIT;
+	int64_t seq = json_get_int(m->head, "seq", 0);
+	struct json *fields = NULL;
+	int fds[SANDBOX_CGROUP_FDS], rc;
+	size_t fds_len = 0;
+
+	if (act(c, m, &fields, fds, &fds_len, &cg, &why) < 0) {
+		log_warnx("job=%" PRId64 " try=%" PRId64 " op=%s: %s", c->job, c->try,
+			chan_msg_op(m), why.msg);
+		rc = rpc_refuse(c->chan, seq, &why, NULL, &err);
+	} else {
+		rc = rpc_answer(c->chan, seq, fields, NULL, 0, fds, fds_len, &err);
+	}
+	sandbox_cgroup_done(&cg);
+	if (rc < 0)
+		log_debug("job=%" PRId64 ": cannot answer: %s", c->job, err.msg);
+}
+
+static void each_try(struct spawner *s, int jobs, const char *job,
+	void (*fn)(struct spawner *s, int dir), int (*is_held)(int dir))
+{
+	int fd = openat(jobs, job, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *e;
+
+	if (!d) {
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	while ((e = readdir(d))) {
+		_cleanup_close_ int dir = -1;
+
+		if (!path_is_name(e->d_name))
+			continue;
+		dir = openat(fd, e->d_name, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (dir >= 0 && is_held(dir) == 1)
+			fn(s, dir);
+	}
+	(void)closedir(d);
+}
+
+void spawner_each_held(struct spawner *s, void (*fn)(struct spawner *s, int dir),
+	int (*is_held)(int dir))
+{
+	int jobs = openat(s->data, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *d = jobs >= 0 ? fdopendir(jobs) : NULL;
+	const struct dirent *e;
+
+	if (!d) {
+		if (jobs >= 0)
+			(void)close(jobs);
+		return;
+	}
+	while ((e = readdir(d)))
+		if (path_is_name(e->d_name))
+			each_try(s, jobs, e->d_name, fn, is_held);
+	(void)closedir(d);
+}
+
+static void shut(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+void spawner_close_own(const struct spawner *s, const struct child *self)
+{
+	shut(s->lock);
+	shut(s->listener);
+	for (const struct peer *p = s->peers; p; p = p->next)
+		shut(p->fd);
+	for (const struct child *c = s->children; c; c = c->next) {
+		shut(c->pidfd);
+		shut(c->chan);
+		if (c != self)
+			shut(c->dir);
+	}
+	shut(s->data);
+}
+
+void spawner_ignore(struct loop *l, const struct signalfd_siginfo *si, void *data)
+{
+	/* Ctrl-C reaches the whole group of `sluice run`; core tells us when to go. */
+	(void)l;
+	(void)si;
+	(void)data;
+}
