@@ -55,11 +55,11 @@ bool expr_uses_context(const struct expr *e, const char *name);
  */
 enum expr_node_kind {
 	EXPR_NODE_LITERAL, /* value */
-	EXPR_NODE_CONTEXT, /* name */
+	EXPR_NODE_CONTEXT, /* name: as in expr_rules.contexts, else as written */
 	EXPR_NODE_INDEX,   /* 2 children: `a.b` and `a['b']` (literal string child) */
 	EXPR_NODE_FILTER,  /* 1 child: `a.*` */
-	EXPR_NODE_CALL,	   /* name, children are the arguments */
-	EXPR_NODE_OPERATOR /* name is the operator: ! && || == != < <= > >= */
+	EXPR_NODE_CALL,	   /* name: as GitHub spells it; children are the arguments */
+	EXPR_NODE_OPERATOR /* name: ! && || == != < <= > >=; && and || take 2 and more */
 };
 struct expr_node {
 	enum expr_node_kind kind;
@@ -70,10 +70,19 @@ struct expr_node {
 	size_t children_len;
 };
 const struct expr_node *expr_root(const struct expr *e); /* lent */
+/* Parents first; FN returns false to leave out what is below the node. */
+void expr_walk(const struct expr *e, bool (*fn)(const struct expr_node *n, void *data),
+	void *data);
+/* Canonical text, which compiles to the same tree again. */
+void expr_print(const struct expr *e, struct strbuf *out);
 
 /*
- * One traced evaluation: a record per node evaluated, in order of completion, with its
- * depth. Nodes that were not reached have reached = false. `masked` text is "***".
+ * One traced evaluation: a record for each node of the tree, parents first, with its
+ * depth. Nodes that were not reached have reached = false. Values made on the way that
+ * are too large to keep are cut short, so that a trace stays within a few MiB.
+ *
+ * Secrets are the caller's affair: whoever prints a trace compares each value with what
+ * it knows to be secret and prints "***" (a node below `secrets` is secret in any case).
  */
 struct expr_trace_item {
 	const struct expr_node *node;
@@ -113,6 +122,21 @@ int expr_eval(const struct expr *e, const struct expr_env *env, struct value **r
  * it, the pieces are joined as strings. Text without any is a string.
  */
 bool template_has_expr(const char *text, size_t len);
+
+/* The same compiled, for text that is evaluated often or only to be checked. */
+struct template;
+/* Offsets in *ERROR count from the start of TEXT. */
+int template_compile(const char *text, size_t len, const struct expr_rules *rules,
+	struct template **ret, struct expr_error *error);
+int template_run(const struct template *t, const struct expr_env *env, struct value **ret,
+	struct err *err);
+void template_free(struct template *t); /* NULL is fine */
+DEFINE_CLEANUP(struct template, template_free);
+/* The expressions in it, in order; lent. A plain text has none. */
+size_t template_expr_count(const struct template *t);
+const struct expr *template_expr(const struct template *t, size_t i, size_t *ret_offset);
+/* One expression and nothing around it: the result keeps its type. */
+bool template_is_typed(const struct template *t);
 int template_eval(const char *text, size_t len, const struct expr_rules *rules,
 	const struct expr_env *env, struct value **ret, struct err *err);
 /* Calls FN for each expression of TEXT with the place and length of its inner text. */
@@ -124,6 +148,12 @@ int template_each(const char *text, size_t len,
  * An `if:` value: an expression with or without braces. Without a status function in it
  * the result is `success() && (...)`; empty is success(). ENV->status must be set.
  */
+int condition_compile(const char *text, size_t len, const struct expr_rules *rules,
+	struct template **ret, struct expr_error *error);
+/* No status function in it: success() && is put before it. */
+bool condition_is_implicit(const struct template *t);
+int condition_run(const struct template *t, const struct expr_env *env, bool *ret,
+	struct err *err);
 int condition_eval(const char *text, size_t len, const struct expr_rules *rules,
 	const struct expr_env *env, bool *ret, struct err *err);
 

@@ -71,6 +71,7 @@ double value_to_number(const struct value *v);			 /* NaN where it is none */
 void value_to_text(const struct value *v, struct strbuf *out);	 /* "" 'true' "Object" ... */
 char *value_text(const struct value *v);			 /* the same, heap */
 void number_to_text(double n, struct strbuf *out);		 /* C# "G15" */
+double number_from_text(const char *s, size_t len); /* trims; "" is 0; NaN if it is none */
 
 /* As toJSON prints it (two spaces) when PRETTY, else compact. */
 void value_write_json(const struct value *v, bool pretty, struct strbuf *out);
