@@ -191,7 +191,7 @@ void crypto_seal(const uint8_t master[CRYPTO_MASTER_LEN], const void *aad, size_
 	crypto_random(salt, SALT_LEN + NONCE_LEN);
 	ctx = row_cipher(master, salt, nonce, true, aad, aad_len);
 	must(len == 0 || EVP_CipherUpdate(ctx, body, &n, plain, (int)len) == 1);
-	must(EVP_CipherFinal_ex(ctx, body + n, &rest) == 1 && (size_t)(n + rest) == len);
+	must(EVP_CipherFinal_ex(ctx, body + n, &rest) == 1 && (size_t)n + (size_t)rest == len);
 	must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, body + len) == 1);
 	EVP_CIPHER_CTX_free(ctx);
 	strbuf_commit(out, len + CRYPTO_SEAL_EXTRA);
@@ -264,7 +264,8 @@ int hex_decode(const char *hex, size_t hex_len, void *out, size_t len)
 		if (hex_value(hex[i]) < 0)
 			return -1;
 	for (size_t i = 0; i < len; i++)
-		p[i] = (uint8_t)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
+		p[i] = (uint8_t)((unsigned)hex_value(hex[2 * i]) << 4 |
+				 (unsigned)hex_value(hex[2 * i + 1]));
 	return 0;
 }
 

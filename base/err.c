@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The error value. Messages are cut, never overflowed, and never inside a UTF-8 letter. */
+#define ERR_IMPLEMENTATION
 #include "base/err.h"
 
 #include <errno.h>

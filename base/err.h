@@ -50,6 +50,14 @@ int err_sys(struct err *err, const char *fmt, ...) __attribute__((format(printf,
 /* Puts "PREFIX: " in front of the message; the code stays. Once per level that knows more. */
 int err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The analyser sees one file at a time and cannot know that these always return -1. */
+#if defined(__clang_analyzer__) && !defined(ERR_IMPLEMENTATION)
+#define err_set(...) (err_set(__VA_ARGS__), -1)
+#define err_vset(...) (err_vset(__VA_ARGS__), -1)
+#define err_sys(...) (err_sys(__VA_ARGS__), -1)
+#define err_wrap(...) (err_wrap(__VA_ARGS__), -1)
+#endif
+
 void err_clear(struct err *err);
 
 /* "input", "limit", "not_found" ...: stable, used by the API and by --format json. */

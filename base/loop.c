@@ -332,12 +332,14 @@ static void dispatch_timers(struct loop *l)
 	now = clock_boot_us();
 	while (l->heap_len > 0) {
 		struct loop_source *s = l->heap[0];
+		loop_timer_fn *fn = s->timer.fn;
+		void *data = s->data;
 
 		if (s->timer.due_us > now || s->serial >= newest)
 			break;
 		heap_remove(l, s);
 		source_unlink(s);
-		s->timer.fn(l, s->data); /* turns > 0: s is not freed yet */
+		fn(l, data);
 	}
 }
 

@@ -49,8 +49,11 @@ const char *strvec_pushf(struct strvec *vec, const char *fmt, ...)
 
 void strvec_push_take(struct strvec *vec, char *s)
 {
-	if (vec->alloc == 0)
-		vec->v = NULL; /* the shared one is not ours to grow */
+	if (vec->alloc == 0) {
+		/* The shared one is not ours to grow. */
+		vec->alloc = 8;
+		vec->v = xcalloc(vec->alloc, sizeof(*vec->v));
+	}
 	GROW(vec->v, vec->alloc, vec->len + 2);
 	vec->v[vec->len++] = s;
 	vec->v[vec->len] = NULL;

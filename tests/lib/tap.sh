@@ -1,0 +1,221 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# TAP for shell scripts. A test script is:
+#
+#   #!/usr/bin/env bash
+#   # SPDX-License-Identifier: Apache-2.0
+#   # What this covers. ("# slow" and "# timeout: 600" on lines of their own if so.)
+#   . tests/lib/tap.sh
+#   plan 2
+#   ok 'a pushed commit is queued' grep -q queued "$T/out"
+#   exits 1 'a broken workflow fails' "$SLUICE" run broken/
+#   like "$out" 'exit 3' 'a failing step says its exit code'
+#
+# Scripts start in the top folder of the source. $T is a private folder; it and every
+# process of spawn are gone at the end. $SLUICE is the built program, $SOURCE the top folder,
+# $TORTURE 1 where full size is asked for.
+
+set -u
+SOURCE=$PWD
+T=$(mktemp -d "${TMPDIR:-/tmp}/sluice.XXXXXX") || exit 1
+# Nothing of the person who runs the tests may decide how they go.
+TORTURE=${SLUICE_TORTURE:-0}
+unset "${!SLUICE_@}" "${!XDG_@}" "${!GITHUB_@}" "${!RUNNER_@}" "${!GIT_@}" CI
+SLUICE=$SOURCE/build/sluice
+export HOME=$T/home GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
+mkdir -p "$HOME"
+
+tap_count=0
+tap_plan=
+tap_failed=0
+declare -A tap_pids=()
+out='' err='' status=0
+
+# plan N: how many tests follow. Without it say done_testing at the end.
+plan() {
+  tap_plan=$1
+  echo "1..$1"
+}
+
+done_testing() {
+  [ -n "$tap_plan" ] || echo "1..$tap_count"
+  tap_plan=$tap_count
+}
+
+# skip_all REASON: nothing here can run; ends the script.
+skip_all() {
+  echo "1..0 # SKIP $*"
+  tap_plan=0
+  exit 0
+}
+
+tap_result() {
+  tap_count=$((tap_count + 1))
+  if [ "$1" -eq 0 ]; then
+    echo "ok $tap_count - $2"
+    return 0
+  fi
+  tap_failed=$((tap_failed + 1))
+  echo "not ok $tap_count - $2"
+  return 1
+}
+
+# diag TEXT...: a comment in the output.
+diag() { printf '%s\n' "$*" | sed 's/^/# /'; }
+
+# pass NAME / fail NAME [WHY]
+pass() { tap_result 0 "$1"; }
+fail() {
+  tap_result 1 "$1"
+  [ $# -lt 2 ] || diag "$2"
+}
+
+# ok NAME COMMAND...: passes if the command succeeds. nok: if it fails.
+ok() {
+  local name=$1
+  shift
+  if "$@" >"$T/.ok" 2>&1; then
+    tap_result 0 "$name"
+  else
+    tap_result 1 "$name"
+    diag "failed: $*"
+    tail -n 20 "$T/.ok" | sed 's/^/#   /'
+  fi
+}
+nok() {
+  local name=$1
+  shift
+  if "$@" >"$T/.ok" 2>&1; then
+    tap_result 1 "$name"
+    diag "succeeded: $*"
+  else
+    tap_result 0 "$name"
+  fi
+}
+
+# is GOT WANT NAME, isnt GOT UNWANTED NAME
+is() {
+  [ "$1" = "$2" ]
+  tap_result $? "$3" || { diag "     got: $1"; diag "expected: $2"; }
+}
+isnt() {
+  [ "$1" != "$2" ]
+  tap_result $? "$3" || diag "got the unwanted: $1"
+}
+
+# like TEXT REGEX NAME, unlike TEXT REGEX NAME (extended regular expressions)
+like() {
+  [[ $1 =~ $2 ]]
+  tap_result $? "$3" || { diag "no match for: $2"; diag "$(head -c 2000 <<<"$1")"; }
+}
+unlike() {
+  [[ ! $1 =~ $2 ]]
+  tap_result $? "$3" || { diag "matches: $2"; diag "$(head -c 2000 <<<"$1")"; }
+}
+
+# skip REASON [COUNT]: COUNT (1) planned tests cannot run here.
+skip() {
+  local n=${2:-1}
+  for (( ; n > 0; n--)); do
+    tap_count=$((tap_count + 1))
+    echo "ok $tap_count - # SKIP $1"
+  done
+}
+
+# capture COMMAND...: sets $status, $out and $err; never fails.
+capture() {
+  "$@" >"$T/.out" 2>"$T/.err" </dev/null
+  status=$?
+  out=$(tr -d '\0' <"$T/.out")
+  err=$(tr -d '\0' <"$T/.err")
+  return 0
+}
+
+# exits CODE NAME COMMAND...: capture, and a test of its exit status.
+exits() {
+  local want=$1 name=$2
+  shift 2
+  capture "$@"
+  [ "$status" = "$want" ]
+  tap_result $? "$name" || {
+    diag "status $status, expected $want: $*"
+    printf '%s\n' "$out" "$err" | tail -n 20 | sed 's/^/#   /'
+  }
+}
+
+# need COMMAND...: skip everything unless all of them are here.
+need() {
+  local c
+  for c; do
+    command -v "$c" >/dev/null 2>&1 || skip_all "$c is not installed"
+  done
+}
+need_root() { [ "$(id -u)" -eq 0 ] || skip_all 'needs root'; }
+
+# free_port: a loopback port nobody listens on.
+free_port() {
+  perl -MSocket -e '
+    socket(my $s, PF_INET, SOCK_STREAM, 0) && bind($s, sockaddr_in(0, INADDR_LOOPBACK)) or die;
+    print((sockaddr_in(getsockname($s)))[0], "\n");'
+}
+
+# spawn NAME COMMAND...: in the background, output to $T/NAME.out, its pid in $pid_of_NAME.
+spawn() {
+  local name=$1
+  shift
+  "$@" >"$T/$name.out" 2>&1 </dev/null &
+  tap_pids[$name]=$!
+  printf -v "pid_of_$name" '%s' "$!"
+}
+
+# stop NAME [SIGNAL]: ends it (SIGTERM, after 10 s SIGKILL) and sets $status.
+stop() {
+  local pid=${tap_pids[$1]:-}
+  [ -n "$pid" ] || return 0
+  unset "tap_pids[$1]"
+  kill -"${2:-TERM}" "$pid" 2>/dev/null
+  wait_for 10 tap_is_gone "$pid" || kill -KILL "$pid" 2>/dev/null
+  wait "$pid" 2>/dev/null
+  status=$?
+  return 0
+}
+
+# A zombie of ours is gone enough.
+tap_is_gone() {
+  local state
+  state=$(awk '/^State:/ { print $2 }' "/proc/$1/status" 2>/dev/null)
+  [ -z "$state" ] || [ "$state" = Z ]
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds; fails after SECONDS.
+wait_for() {
+  local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
+    sleep 0.05
+  done
+}
+
+# wait_for_text SECONDS FILE REGEX
+wait_for_text() { wait_for "$1" grep -qE -- "$3" "$2"; }
+
+# at_end COMMAND: run when the script ends, however it does, last one first.
+tap_at_end=()
+at_end() { tap_at_end+=("$1"); }
+
+tap_cleanup() {
+  local code=$? name i
+  trap - EXIT INT TERM
+  for name in "${!tap_pids[@]}"; do stop "$name"; done
+  for ((i = ${#tap_at_end[@]} - 1; i >= 0; i--)); do eval "${tap_at_end[i]}"; done
+  chmod -R u+rwX "$T" 2>/dev/null
+  rm -rf "$T"
+  [ -n "$tap_plan" ] || echo '# the script ended before done_testing'
+  if [ "$code" -ne 0 ]; then exit "$code"; fi
+  [ "$tap_failed" -eq 0 ]
+  exit $?
+}
+trap tap_cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
