@@ -43,7 +43,7 @@ enum command_kind {
 
 struct command_prop {
 	char *name; /* as written */
-	char *value; /* unescaped; "" is kept by the parser's caller to judge */
+	char *value; /* unescaped; empty ones are dropped */
 };
 
 struct command {
@@ -62,8 +62,7 @@ void command_done(struct command *c);
 const char *command_prop(const struct command *c, const char *name);
 /* "add-mask", ... */
 const char *command_name(enum command_kind kind);
-/* `echo` and `##[command]`-like forms: commands that are never echoed (add-mask, debug,
- * error, warning, notice, group, endgroup, echo, add-matcher no). */
+/* Shown in a form of their own, or never (add-mask): `echo on` does not repeat the line. */
 bool command_omits_echo(enum command_kind kind);
 
 /* What stop-commands holds, per step; shared by the streams of the step. */
@@ -89,6 +88,9 @@ bool command_scan(const struct command_state *st, const char *line, size_t len,
  * name or `pause-logging`. A token over COMMAND_TOKEN_MASK characters is to be masked.
  */
 #define COMMAND_TOKEN_MASK 6
+#define COMMAND_TOKEN_FAULT                                                               \
+	"You cannot use a endToken that is an empty string, the string 'pause-logging', " \
+	"or another workflow command."
 int command_stop(struct command_state *st, const struct command *c, struct err *err);
 void command_resume(struct command_state *st);
 

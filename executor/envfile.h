@@ -20,8 +20,9 @@ typedef int envfile_pair_fn(const char *name, const char *value, size_t value_le
  * Calls FN for each pair in order and stops at the first fault: the pairs before it have
  * been given, as with the runner. ERR_INPUT in the runner's words ("Invalid format 'x'");
  * the caller puts "Unable to process file command 'env' successfully." before it.
- * ERR_LIMIT for a value over LIMIT_ENV_VALUE when MAX_VALUE is that, or over LIMIT_ENV_KEYS
- * pairs. A fault of FN is handed on.
+ * ERR_LIMIT for name and value over MAX_VALUE bytes together (LIMIT_ENV_VALUE for what is
+ * exec'd, LIMIT_OUTPUT_TOTAL for outputs), or over LIMIT_ENV_KEYS pairs. A fault of FN is
+ * handed on.
  */
 int envfile_parse(const char *data, size_t len, size_t max_value, envfile_pair_fn *fn,
 	void *ctx, struct err *err);
