@@ -99,11 +99,11 @@ run_one() {
   started=$(date +%s%N)
   mkdir -p "$work/$n.tmp"
   (
-    export TMPDIR="$work/$n.tmp" HOME="$work/$n.tmp" LC_ALL=C.UTF-8
-    export CMOCKA_MESSAGE_OUTPUT=TAP
-    export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:allocator_may_return_null=1}"
-    export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
-    exec timeout --kill-after=5 "$limit" bash "$0" --producer "$producer"
+    exec env TMPDIR="$work/$n.tmp" HOME="$work/$n.tmp" LC_ALL=C.UTF-8 \
+      CMOCKA_MESSAGE_OUTPUT=TAP \
+      ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:allocator_may_return_null=1}" \
+      UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}" \
+      timeout --kill-after=5 "$limit" bash "$0" --producer "$producer"
   ) >"$work/$n.out" 2>&1 </dev/null
   status=$?
   parse_tap <"$work/$n.out" >"$work/$n.tap"
@@ -125,10 +125,12 @@ run_one() {
 judge() {
   local status=$1 limit=$2 tap=$3 count plan
   IFS=$'\t' read -r _ count plan < <(grep '^end' "$tap")
-  if [ "$status" = 124 ] || [ "$status" = 137 ]; then
-    printf 'fail\tkilled after %s seconds\n' "$limit" >>"$tap"
+  if [ "$status" = 124 ]; then
+    printf 'fail\tnot done after %s seconds\n' "$limit" >>"$tap"
+  elif [ "$status" -ge 128 ]; then
+    printf 'fail\tdied of signal %s\n' $((status - 128)) >>"$tap"
   elif [ "$plan" = -1 ]; then
-    printf 'fail\tno plan: it ended with status %s before its first test\n' "$status" >>"$tap"
+    printf 'fail\tno plan, and it ended with status %s\n' "$status" >>"$tap"
   elif [ "$count" != "$plan" ]; then
     printf 'fail\tplanned %s tests, ran %s, ended with status %s\n' "$plan" "$count" "$status" >>"$tap"
   elif [ "$status" != 0 ] && ! grep -q '^fail' "$tap"; then
@@ -142,8 +144,9 @@ summary() {
     n=${tap%.tap}
     awk -F'\t' -v label="$(cat "$n.label")" '$1 == "skip" { print "skip " label ": " $2 ": " $3 }' "$tap"
   done
-  for tap in $(grep -l '^fail' "$work"/*.tap 2>/dev/null | sort -V); do
+  for tap in $(find "$work" -name '*.tap' | sort -V); do
     n=${tap%.tap}
+    grep -q '^fail' "$tap" || continue
     printf '\n--- %s\n' "$(cat "$n.label")"
     awk -F'\t' '$1 == "fail" { print "failed: " $2 }' "$tap"
     [ "$VERBOSE" = 1 ] || tail -n 30 "$n.out" | sed 's/^/    /'
@@ -179,6 +182,7 @@ main() {
   trap "chmod -R u+rwX '$work' 2>/dev/null; rm -rf '$work'" EXIT
   export VERBOSE
   list=$(for producer; do printf '%d\n%s\n' $((n += 1)) "$producer"; done)
+  # shellcheck disable=SC2016 # the inner shell expands
   printf '%s\n' "$list" | xargs -d '\n' -n 2 -P "$JOBS" bash -c \
     'exec bash "$0" --one "$3" "$4" "$1" "$2"' "$0" "$SECONDS_MAX" "$work"
   summary "$work"

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # what is set here is for the scripts
 # SPDX-License-Identifier: Apache-2.0
 # TAP for shell scripts. A test script is:
 #
@@ -155,7 +156,8 @@ need_root() { [ "$(id -u)" -eq 0 ] || skip_all 'needs root'; }
 # free_port: a loopback port nobody listens on.
 free_port() {
   perl -MSocket -e '
-    socket(my $s, PF_INET, SOCK_STREAM, 0) && bind($s, sockaddr_in(0, INADDR_LOOPBACK)) or die;
+    my $s;
+    socket($s, PF_INET, SOCK_STREAM, 0) && bind($s, sockaddr_in(0, INADDR_LOOPBACK)) or die;
     print((sockaddr_in(getsockname($s)))[0], "\n");'
 }
 
@@ -182,9 +184,9 @@ stop() {
 
 # A zombie of ours is gone enough.
 tap_is_gone() {
-  local state
-  state=$(awk '/^State:/ { print $2 }' "/proc/$1/status" 2>/dev/null)
-  [ -z "$state" ] || [ "$state" = Z ]
+  local stat
+  read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
+  [[ ${stat##*) } == Z* ]]
 }
 
 # wait_for SECONDS COMMAND...: until it succeeds; fails after SECONDS.
@@ -206,7 +208,8 @@ at_end() { tap_at_end+=("$1"); }
 
 tap_cleanup() {
   local code=$? name i
-  trap - EXIT INT TERM
+  [ "$BASHPID" = "$tap_main" ] || exit "$code"
+  trap - EXIT
   for name in "${!tap_pids[@]}"; do stop "$name"; done
   for ((i = ${#tap_at_end[@]} - 1; i >= 0; i--)); do eval "${tap_at_end[i]}"; done
   chmod -R u+rwX "$T" 2>/dev/null
@@ -216,6 +219,7 @@ tap_cleanup() {
   [ "$tap_failed" -eq 0 ]
   exit $?
 }
+# Bash runs this on SIGINT and SIGTERM too. With traps of their own a signal sent to a child
+# that is just being forked would be lost.
+tap_main=$BASHPID
 trap tap_cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM

@@ -69,7 +69,10 @@ while IFS=: read -r file header; do
   pattern=$(module_of "$header")
   if [ -z "$pattern" ]; then
     wrong_libraries+=("$file includes <$header>: not in the table of $0")
-  elif [[ $file != $pattern ]]; then # the pattern is meant as one
+  elif
+    # shellcheck disable=SC2053 # the pattern is meant as one
+    [[ $file != $pattern ]]
+  then
     wrong_libraries+=("$file includes <$header>, which is for $pattern alone")
   fi
 done < <(includes '<[^>]+')

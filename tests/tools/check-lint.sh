@@ -7,8 +7,8 @@ plan 6
 
 sources() { find base workflows sandbox store executor webhooks runner -name "$1" | sort; }
 scripts() {
-  find tests deploy examples .ci install.sh -type f -not -path '*/node_modules/*' 2>/dev/null |
-    xargs -d '\n' grep -lE '^#!.*\b(ba)?sh\b|^# shellcheck shell=' | sort
+  find tests deploy examples .ci install.sh -type f -not -path '*/node_modules/*' -exec \
+    grep -lE '^#!.*\b(ba)?sh\b|^# shellcheck shell=' {} + 2>/dev/null | sort
 }
 
 tidy() { make --no-print-directory -k -j "${JOBS:-2}" tidy; }
@@ -41,7 +41,7 @@ fi
 # Unbounded, locale-bound, shell-starting, or returning a static buffer.
 banned='(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|gets|gmtime|localtime|system|popen|tmpnam|mktemp)'
 use_of_banned() {
-  sources '*.[ch]' | xargs -d '\n' grep -nE "(^|[^a-zA-Z0-9_>.\"'/*])$banned[[:space:]]*\(" | grep -vE ':[[:space:]]*(/?\*|//)'
+  sources '*.[ch]' | xargs -d '\n' grep -nE "(^|[^a-zA-Z0-9_>.\"'/*])${banned}[[:space:]]*\(" | grep -vE ':[[:space:]]*(/?\*|//)'
 }
 is "$(use_of_banned)" '' 'no function is used that we do not use'
 
@@ -56,6 +56,7 @@ without_licence() {
 is "$(without_licence)" '' 'every file names its licence'
 
 too_wide() {
+  # shellcheck disable=SC2016 # the fields are those of awk
   sources '*.[ch]' | xargs -d '\n' awk '{
     line = $0; width = 0
     for (i = 1; i <= length(line); i++)
