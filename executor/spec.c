@@ -63,6 +63,11 @@ static int read_object(const struct json *obj, const char *key, const struct jso
 static const char *const step_refused[] = { "background", "wait", "wait-all", "parallel",
 	"cancel" };
 
+static bool is_asked(const struct json *j)
+{
+	return j && !json_is(j, JSON_KIND_NULL) && json_as_bool(j, true);
+}
+
 /* "__run", "__actions_checkout": as the runner makes them, from the kind alone. */
 static char *generated_id(const struct spec_step *s, size_t index)
 {
@@ -106,11 +111,12 @@ int spec_step_read(const struct json *j, size_t index, struct spec_step *ret,
 	s.continue_on_error = spec_member(j, "continue-on-error");
 	s.timeout_minutes = spec_member(j, "timeout-minutes");
 	for (size_t i = 0; i < ARRAY_SIZE(step_refused); i++)
-		if (spec_member(j, step_refused[i]))
+		if (is_asked(spec_member(j, step_refused[i])))
 			s.refused = step_refused[i];
 	if (!s.refused && !s.run == !s.uses)
 		return err_set(err, ERR_INPUT, "needs either 'run' or 'uses'");
-	s.is_generated = !id || !*id || str_starts(id, "__");
+	s.is_generated = !id || !*id || str_starts(id, "__") ||
+		json_get_bool(j, "generated_id", false);
 	s.id = id && *id ? xstrdup(id) : generated_id(&s, index);
 	*ret = s;
 	return 0;
@@ -122,9 +128,17 @@ void spec_step_done(struct spec_step *s)
 	*s = (struct spec_step){ 0 };
 }
 
+/* A member of the row, or of the part of it that is shared between rows. */
+static struct json *job_member(const struct spec *s, const char *dashed)
+{
+	struct json *j = spec_member(s->job, dashed);
+
+	return j ? j : spec_member(json_get(s->job, "spec"), dashed);
+}
+
 static int read_steps(struct spec *s, struct err *err)
 {
-	const struct json *list = json_get(s->job, "steps");
+	const struct json *list = job_member(s, "steps");
 	size_t n = json_count(list);
 
 	if (!json_is(list, JSON_KIND_ARRAY))
@@ -140,30 +154,38 @@ static int read_steps(struct spec *s, struct err *err)
 	return 0;
 }
 
+static int job_object(const struct spec *s, const char *key, const struct json **ret,
+	struct err *err)
+{
+	const struct json *j = job_member(s, key);
+
+	if (!j || json_is(j, JSON_KIND_NULL))
+		return 0;
+	if (!json_is(j, JSON_KIND_OBJECT))
+		return err_set(err, ERR_INPUT, "'%s' is not an object", key);
+	*ret = j;
+	return 0;
+}
+
+/* A mapping, or one expression that will give a mapping. */
+static int read_layer(const char *key, const struct json *j, const struct json **ret,
+	struct err *err)
+{
+	if (!j || json_is(j, JSON_KIND_NULL))
+		return 0;
+	if (!json_is(j, JSON_KIND_OBJECT) && !json_is(j, JSON_KIND_STRING))
+		return err_set(err, ERR_INPUT, "'%s' is not an object", key);
+	*ret = j;
+	return 0;
+}
+
 static int read_env(struct spec *s, struct err *err)
 {
-	const struct json *env = json_get(s->job, "env");
-	const struct json *layer = NULL;
-
-	if (read_object(s->doc, "env", &layer, err) < 0)
-		return -1;
-	s->env_layers[s->env_layers_len++] = layer;
-	if (!env || json_is(env, JSON_KIND_NULL))
-		return 0;
-	if (json_is(env, JSON_KIND_OBJECT)) {
-		s->env_layers[s->env_layers_len++] = env;
-		return 0;
-	}
-	if (!json_is(env, JSON_KIND_ARRAY) ||
-		json_count(env) > ARRAY_SIZE(s->env_layers) - 1)
-		return err_set(err, ERR_INPUT, "'env' is not a list of at most two objects");
-	for (size_t i = 0; i < json_count(env); i++) {
-		if (json_count(json_at(env, i)) &&
-			!json_is(json_at(env, i), JSON_KIND_OBJECT))
-			return err_set(err, ERR_INPUT, "'env' holds something else");
-		s->env_layers[s->env_layers_len++] = json_at(env, i);
-	}
-	return 0;
+	return read_layer("env", json_get(s->doc, "env"), &s->env_layers[0], err) < 0 ||
+			read_layer("workflow-env", job_member(s, "workflow-env"),
+				&s->env_layers[1], err) < 0 ?
+		-1 :
+		read_layer("env", job_member(s, "env"), &s->env_layers[2], err);
 }
 
 /* Either {"shell", "working-directory"}, or the same below "run". */
@@ -171,7 +193,7 @@ static int read_defaults(struct spec *s, struct err *err)
 {
 	const struct json *d = NULL, *run = NULL;
 
-	if (read_object(s->job, "defaults", &d, err) < 0 ||
+	if (job_object(s, "defaults", &d, err) < 0 ||
 		read_object(d, "run", &run, err) < 0)
 		return -1;
 	if (run)
@@ -183,7 +205,7 @@ static int read_defaults(struct spec *s, struct err *err)
 
 static int read_environment(struct spec *s, struct err *err)
 {
-	const struct json *env = json_get(s->job, "environment");
+	const struct json *env = job_member(s, "environment");
 
 	if (json_is(env, JSON_KIND_STRING)) {
 		s->environment_name = json_as_str(env, NULL);
@@ -204,22 +226,22 @@ static int read_job(struct spec *s, struct err *err)
 {
 	if (!json_is(s->job, JSON_KIND_OBJECT))
 		return err_set(err, ERR_INPUT, "'job' is not an object");
-	s->key = json_get_str(s->job, "id", NULL);
+	s->key = json_get_str(s->job, "job_id", json_get_str(s->job, "id", NULL));
 	s->name = json_get_str(s->job, "name", s->key);
 	if (!s->key)
 		return err_set(err, ERR_INPUT, "the job has no 'id'");
 	if (read_steps(s, err) < 0 || read_env(s, err) < 0 || read_defaults(s, err) < 0 ||
 		read_environment(s, err) < 0 ||
-		read_object(s->job, "outputs", &s->outputs, err) < 0 ||
-		read_object(s->job, "matrix", &s->matrix, err) < 0 ||
-		read_object(s->job, "strategy", &s->strategy, err) < 0 ||
-		read_object(s->job, "inputs", &s->inputs, err) < 0)
+		job_object(s, "outputs", &s->outputs, err) < 0 ||
+		job_object(s, "matrix", &s->matrix, err) < 0 ||
+		job_object(s, "strategy", &s->strategy, err) < 0 ||
+		job_object(s, "inputs", &s->inputs, err) < 0)
 		return err_wrap(err, "job '%s'", s->key);
-	s->timeout_minutes = spec_member(s->job, "timeout-minutes");
-	s->secret_maps = spec_member(s->job, "secret-maps");
-	if (has_content(json_get(s->job, "container")))
+	s->timeout_minutes = job_member(s, "timeout-minutes");
+	s->secret_maps = job_member(s, "secrets-map");
+	if (has_content(job_member(s, "container")))
 		s->refused = "container";
-	else if (has_content(json_get(s->job, "services")))
+	else if (has_content(job_member(s, "services")))
 		s->refused = "services";
 	return 0;
 }

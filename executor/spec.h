@@ -7,20 +7,15 @@
  * {
  *  "version": 1,
  *  "run": 12, "run_number": 7, "job_id": 34, "attempt": 1, "epoch": 5, "try": 1,
- *  "job": {
- *    "id": "build", "name": "build (a, b)",
- *    "env": [{NAME: TEXT}...]      outermost (workflow) first; an object alone will do
- *    "defaults": {"shell", "working-directory"}   already merged; or {"run": {...}}
- *    "steps": [{"id", "name", "if", "run"|"uses", "with", "env", "shell",
- *               "working-directory", "continue-on-error", "timeout-minutes", "line"}]
- *               `-` may be `_` in these names; an id led by "__" is a generated one
- *    "outputs": {NAME: TEXT}, "environment": {"name", "url": TEXT}
- *    "timeout-minutes": 360, "matrix": {}|null, "strategy": {"fail-fast", "job-index",
- *    "job-total", "max-parallel"}, "container", "services",
- *    "secret_maps": [{NAME: TEXT}]  called workflows with `secrets:`, outermost first:
- *               each makes the secrets of the next level out of those of this one; an
- *               entry null is `inherit`
- *    "inputs": {}                   typed, of dispatch or of the called workflow
+ *  "job": {                         a ROW of plan_expand, plus the id of its node:
+ *    "id": "caller/build", "job_id": "build", "name": "build (a, b)",
+ *    "matrix", "strategy", "environment": {"name", "url"}, "timeout_minutes",
+ *    "continue_on_error", "inputs" (typed), "secrets_map", and
+ *    "spec": {"workflow_env", "env", "defaults", "steps", "outputs", "container",
+ *             "services"}             the members of "spec" may also stand beside it
+ *    Names may be written with '-' or '_'; a step id led by "__" is a generated one.
+ *    secrets_map: null, or [{NAME: TEXT}] from the outside in; each makes the secrets of
+ *    the next level out of those of this one (null in the list: `inherit`)
  *  },
  *  "github": {...}                  the context as github.* reads it, with "event", but
  *                                   without what belongs to a place or a step (workspace,
@@ -79,8 +74,7 @@ struct spec {
 
 	const struct json *job;
 	const char *key, *name;
-	const struct json *env_layers[3]; /* --env, workflow, job ...; NULL where absent */
-	size_t env_layers_len;
+	const struct json *env_layers[3]; /* --env, workflow, job; NULL where absent */
 	const char *default_shell, *default_directory;
 	struct spec_step *steps;
 	size_t steps_len;
