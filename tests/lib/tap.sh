@@ -165,9 +165,15 @@ free_port() {
 spawn() {
   local name=$1
   shift
-  "$@" >"$T/$name.out" 2>&1 </dev/null &
+  rm -f "$T/$name.out"
+  (
+    trap - EXIT
+    exec "$@" >"$T/$name.out" 2>&1 </dev/null
+  ) &
   tap_pids[$name]=$!
   printf -v "pid_of_$name" '%s' "$!"
+  # Before that the child is still this shell, and would end as one.
+  until [ -e "$T/$name.out" ] || tap_is_gone "$!"; do sleep 0.002; done
 }
 
 # stop NAME [SIGNAL]: ends it (SIGTERM, after 10 s SIGKILL) and sets $status.
