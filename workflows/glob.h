@@ -48,14 +48,26 @@ bool glob_is_negated(const struct glob *g);
 bool glob_match(const struct glob *g, const char *name, size_t len);
 /* Path patterns: something below the folder DIR ("" is the root) may match. */
 bool glob_path_may_match_below(const struct glob *g, const char *dir, size_t len);
-/* Path patterns: NAME or a folder above it matches (the folder stands for all in it). */
-bool glob_path_match_tree(const struct glob *g, const char *name, size_t len);
+/*
+ * Path patterns: NAME or a folder above it matches (a folder stands for all in it).
+ * IS_DIR: NAME is a folder, which a pattern that ends in '/' asks for.
+ */
+bool glob_path_match_tree(const struct glob *g, const char *name, size_t len,
+	bool is_dir);
 /* Path patterns: the part before the first wildcard, "" for the root; lent by G. */
 const char *glob_path_base(const struct glob *g);
 /* Path patterns: the pattern ends in '/', so it names folders alone. */
 bool glob_path_wants_dir(const struct glob *g);
 
-/* Patterns in order, of one dialect. */
+/*
+ * What a filter pattern may hold but surely is a mistake: characters that no branch or tag
+ * has, '.' as a part of a path, a set of one character, ... FN is called for each, also
+ * for what glob_compile refuses. Returns how many there were.
+ */
+size_t glob_check(const char *pattern, size_t len, bool is_ref,
+	void (*fn)(const struct glob_error *mistake, void *data), void *data);
+
+/* Filter patterns in order. */
 struct glob_list;
 
 /* -1 with the place of the bad pattern in *RET_BAD (may be NULL) and *ERROR. */
