@@ -22,6 +22,7 @@
 
 #define BLOCK 4 /* bytes of text that index the jump table */
 #define WINDOW_MAX 32
+#define NARROW 8 /* windows below this are scanned place by place */
 #define SHIFT_BITS_MIN 12
 #define SHIFT_BITS_MAX 20
 #define NONE UINT32_MAX
@@ -305,7 +306,7 @@ static void index_patterns(struct mask_scan *s)
 		if (s->patterns[i].len < window)
 			window = s->patterns[i].len;
 	}
-	bits = bits_for(s->len * (window - BLOCK + 1) * 4);
+	bits = bits_for(s->len * (window - BLOCK + 1) * (window < NARROW ? 64 : 4));
 	head_bits = bits_for(s->len * 2);
 	if (!s->shift || window != s->window || bits > s->bits || head_bits > s->head_bits)
 		index_reset(s, window, bits, head_bits);
@@ -540,6 +541,21 @@ static struct mask_hit flat_next(struct mask_scan *s, const unsigned char *text,
 
 /* ---- both ---- */
 
+/* A narrow window jumps a byte or two, and each jump waits for the last: look at four
+ * places at once instead. One window is always left. */
+static size_t skip_narrow(const struct mask_scan *s, const unsigned char *t, size_t len,
+	size_t i)
+{
+	const unsigned char *end = t + s->window - BLOCK;
+
+	while (len - i >= s->window + 4 && s->shift[hash(load(end + i), s->bits)] &&
+		s->shift[hash(load(end + i + 1), s->bits)] &&
+		s->shift[hash(load(end + i + 2), s->bits)] &&
+		s->shift[hash(load(end + i + 3), s->bits)])
+		i += 4;
+	return i;
+}
+
 struct mask_hit mask_scan_next(struct mask_scan *s, const char *text, size_t len,
 	size_t from, bool is_end, struct mask_cursor *cur)
 {
@@ -551,9 +567,12 @@ struct mask_hit mask_scan_next(struct mask_scan *s, const char *text, size_t len
 		return (struct mask_hit){ len, 0, false };
 	index_patterns(s);
 	while (len - i >= s->window && cur->work <= budget && !s->is_forced) {
-		uint8_t shift = s->shift[hash(load(t + i + s->window - BLOCK), s->bits)];
+		uint8_t shift;
 		struct mask_hit hit;
 
+		if (s->window < NARROW)
+			i = skip_narrow(s, t, len, i);
+		shift = s->shift[hash(load(t + i + s->window - BLOCK), s->bits)];
 		if (shift > 0) {
 			i += shift;
 			continue;
