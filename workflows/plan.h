@@ -16,6 +16,8 @@
  *   files      [{path, repository, ref, sha256}] what the digest is made of
  *   event      its name; triggered (bool), reason (words)
  *   inputs     typed, of workflow_dispatch or workflow_call
+ *   declared_inputs  [{name, type, required, default, options, description}] of
+ *              workflow_dispatch, for whoever asks a person for them
  *   permissions  {scope: level} | null when the workflow says nothing
  *   concurrency  {group, cancel_in_progress, queue} | null; evaluated where possible,
  *                else the text as written
@@ -69,7 +71,8 @@
 #define PLAN_VERSION 1
 
 struct plan_request {
-	const char *path; /* of the workflow file in its tree; for messages too */
+	const char *path;  /* of the workflow file in its tree: ".github/workflows/ci.yml" */
+	const char *shown; /* what messages call it; NULL: path */
 	const char *data;
 	size_t len;
 	/* What happened. NULL: the workflow's first event, and it counts as triggered. */
@@ -83,6 +86,8 @@ struct plan_request {
 	/* Called workflows and local actions; NULL: they cannot be had. */
 	source_load_fn *load;
 	void *load_data;
+	/* What LOAD says is ERR_UNAVAILABLE is no error: that call has no children. */
+	bool allow_missing;
 };
 #define PLAN_REQUEST_INIT { 0 }
 
@@ -120,9 +125,9 @@ int plan_build(const struct plan_request *req, struct json **ret_plan,
  *   concurrency  {group, cancel-in-progress, queue} | null
  *   timeout_minutes (number), cancel_timeout_minutes (number), continue_on_error (bool)
  *   inputs   typed: of a caller what the called workflow gets, else what the job sees
- *   secrets_map  null: the run's secrets as they are; else {name in the called workflow:
- *            text over the caller's secrets}, through all levels from the outside in: an
- *            array of such maps
+ *   secrets_map  null: the run's secrets as they are; else an array of levels from the
+ *            outside in, each {secrets: {name: text over the secrets of the level before},
+ *            contexts: {inputs, needs, matrix, strategy} for these texts}
  *   spec     what the executor needs besides, expressions as text: {workflow_env, env,
  *            defaults, steps, outputs, container, services, snapshot, permissions, call}.
  *            It is shared between the rows.
