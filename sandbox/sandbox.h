@@ -98,7 +98,6 @@ enum sandbox_idmap {
 	SANDBOX_IDMAP_ROOT,	 /* we hold CAP_SETUID over the parent namespace: write it */
 	SANDBOX_IDMAP_NEWUIDMAP, /* /etc/subuid and the setuid tools */
 	SANDBOX_IDMAP_SELF,	 /* only our own id: one id for the service and all jobs */
-	SANDBOX_IDMAP_CALLBACK,	 /* options.privileged.write_maps does it */
 };
 
 enum sandbox_cgroup_kind {
@@ -154,7 +153,7 @@ int sandbox_decide(const struct sandbox_caps *caps, enum sandbox_profile profile
 /* ---- ids, limits, cgroups: also used by the spawner on the caller's behalf ------- */
 
 struct sandbox_ids {
-	enum sandbox_idmap how;
+	enum sandbox_idmap how; /* for whoever writes the map: us, or privileged.write_maps */
 	uid_t service_uid; /* outer 0; with SELF the caller's own id */
 	gid_t service_gid;
 	uid_t job_uid; /* outer 1; ignored with SELF */

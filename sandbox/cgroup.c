@@ -1,0 +1,730 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control groups behind one interface. v2: one directory. Hybrid: limits in the v1
+ * hierarchies, kill and freeze in the v2 one beside them. None: the pid namespace and
+ * rlimits alone, and the job is named weaker.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "sandbox/sandbox-internal.h"
+
+enum { G_V2, G_MEMORY, G_PIDS, G_CPU };
+
+static const struct {
+	const char *name;
+	enum sandbox_controllers bit;
+} controllers[SANDBOX_CGROUP_FDS] = {
+	[G_V2] = { "", 0 },
+	[G_MEMORY] = { "memory", SANDBOX_CTL_MEMORY },
+	[G_PIDS] = { "pids", SANDBOX_CTL_PIDS },
+	[G_CPU] = { "cpu", SANDBOX_CTL_CPU },
+};
+
+struct sandbox_cgroup_tree {
+	enum sandbox_cgroup_kind kind;
+	enum sandbox_controllers controllers;
+	int parents[SANDBOX_CGROUP_FDS]; /* the groups "sluice" */
+	int owners[SANDBOX_CGROUP_FDS];	 /* the groups they are in, to remove them */
+};
+
+/* ---- where we are ------------------------------------------------------------------ */
+
+static bool has_word(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = list; (at = strstr(at, word)); at += len)
+		if ((at == list || strchr(", ", at[-1])) && strchr(", \n", at[len]))
+			return true;
+	return false;
+}
+
+/* The path of our own group in the hierarchy of CONTROLLER ("" for v2); heap or NULL. */
+static char *own_path(const char *text, const char *controller)
+{
+	_cleanup_(strvec_done) struct strvec lines = STRVEC_INIT;
+
+	strvec_split(&lines, text, '\n');
+	strvec_foreach(line, &lines)
+	{
+		char *names = strchr(*line, ':');
+		char *path = names ? strchr(names + 1, ':') : NULL;
+
+		if (!path)
+			continue;
+		*path++ = '\0';
+		names++;
+		if (*controller ? has_word(names, controller) : !*names)
+			return xstrdup(path);
+	}
+	return NULL;
+}
+
+struct mountinfo {
+	char *root, *point, *type, *options;
+};
+
+/* Fields 4 and 5, then what follows " - ": type, source, options. Cuts LINE. */
+static bool mountinfo_parse(char *line, struct mountinfo *ret)
+{
+	char *tail = strstr(line, " - ");
+	char *save = NULL, *field = NULL;
+
+	if (!tail)
+		return false;
+	*tail = '\0';
+	field = strtok_r(line, " ", &save);
+	for (int i = 1; field && i < 4; i++)
+		field = strtok_r(NULL, " ", &save);
+	ret->root = field;
+	ret->point = strtok_r(NULL, " ", &save);
+	ret->type = strtok_r(tail + 3, " ", &save);
+	(void)strtok_r(NULL, " ", &save);
+	ret->options = strtok_r(NULL, " ", &save);
+	return ret->root && ret->point && ret->type && ret->options;
+}
+
+/* The directory of our own group for CONTROLLER, as a path; NULL where there is none. */
+static char *own_directory(const char *cgroups, const char *mounts, const char *controller)
+{
+	_cleanup_(strvec_done) struct strvec lines = STRVEC_INIT;
+	_cleanup_free_ char *own = own_path(cgroups, controller);
+
+	if (!own)
+		return NULL;
+	strvec_split(&lines, mounts, '\n');
+	strvec_foreach(line, &lines)
+	{
+		struct mountinfo m;
+		const char *rest = own;
+		size_t len;
+
+		if (!mountinfo_parse(*line, &m) ||
+			strcmp(m.type, *controller ? "cgroup" : "cgroup2") != 0)
+			continue;
+		if (*controller && !has_word(m.options, controller))
+			continue;
+		/* A container sees its own group as the root of the mount. */
+		len = strcmp(m.root, "/") ? strlen(m.root) : 0;
+		if (len && !strncmp(own, m.root, len) && (!own[len] || own[len] == '/'))
+			rest = own + len;
+		return xasprintf("%s%s", m.point, strcmp(rest, "/") ? rest : "");
+	}
+	return NULL;
+}
+
+static void read_proc(const char *path, struct strbuf *sb)
+{
+	(void)fd_read_file(AT_FDCWD, path, 1 << 20, sb, NULL); /* empty: there are none */
+}
+
+static bool file_has_word(const char *dir, const char *file, const char *word)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	_cleanup_free_ char *path = path_join(dir, file);
+
+	read_proc(path, &text);
+	return has_word(text.buf, word);
+}
+
+struct places {
+	enum sandbox_cgroup_kind kind;
+	enum sandbox_controllers controllers;
+	char *dirs[SANDBOX_CGROUP_FDS];
+};
+
+static void places_done(struct places *p)
+{
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++)
+		free(p->dirs[i]);
+}
+
+/* Changes nothing. A directory we may not write to does not count. */
+static void places_find(struct places *ret)
+{
+	_cleanup_(strbuf_done) struct strbuf cgroups = STRBUF_INIT;
+	_cleanup_(strbuf_done) struct strbuf mounts = STRBUF_INIT;
+
+	*ret = (struct places){ .kind = SANDBOX_CGROUP_NONE };
+	read_proc("/proc/self/cgroup", &cgroups);
+	read_proc("/proc/self/mountinfo", &mounts);
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++) {
+		char *dir = own_directory(cgroups.buf, mounts.buf, controllers[i].name);
+
+		if (dir && access(dir, W_OK | X_OK) < 0) {
+			free(dir);
+			dir = NULL;
+		}
+		ret->dirs[i] = dir;
+		if (i != G_V2 && dir)
+			ret->controllers |= controllers[i].bit;
+	}
+	if (ret->controllers) {
+		ret->kind = SANDBOX_CGROUP_HYBRID;
+	} else if (ret->dirs[G_V2]) {
+		ret->kind = SANDBOX_CGROUP_V2;
+		for (int i = 1; i < SANDBOX_CGROUP_FDS; i++)
+			if (file_has_word(ret->dirs[G_V2], "cgroup.controllers",
+				    controllers[i].name))
+				ret->controllers |= controllers[i].bit;
+		if (file_has_word(ret->dirs[G_V2], "cgroup.controllers", "io"))
+			ret->controllers |= SANDBOX_CTL_IO;
+	}
+}
+
+static void cgroup_words(const struct places *p, struct sandbox_fact *f)
+{
+	static const char *const kinds[] = { "none", "v1 limits, v2 kill and freeze", "v2" };
+	char list[64] = "";
+
+	for (int i = 1; i < SANDBOX_CGROUP_FDS; i++)
+		if (p->controllers & controllers[i].bit) {
+			child_cat(list, sizeof(list), " ");
+			child_cat(list, sizeof(list), controllers[i].name);
+		}
+	if (p->controllers & SANDBOX_CTL_IO)
+		child_cat(list, sizeof(list), " io");
+	if (p->kind == SANDBOX_CGROUP_HYBRID && !p->dirs[G_V2])
+		(void)snprintf(f->words, sizeof(f->words), "v1, no v2 tree:%s", list);
+	else
+		(void)snprintf(f->words, sizeof(f->words), "%s:%s", kinds[p->kind],
+			*list ? list : " no controllers");
+	if ((p->controllers & SANDBOX_CTL_MEMORY) && (p->controllers & SANDBOX_CTL_PIDS))
+		return;
+	f->state = SANDBOX_WEAKER;
+	if (p->kind == SANDBOX_CGROUP_NONE)
+		(void)snprintf(f->words, sizeof(f->words),
+			"none is ours to use: memory and processes of a job are limited by rlimits alone");
+	(void)snprintf(f->weaker, sizeof(f->weaker), "cgroup: no %s limit",
+		p->controllers & SANDBOX_CTL_MEMORY	? "process" :
+		p->controllers & SANDBOX_CTL_PIDS	? "memory" :
+							  "memory or process");
+	(void)snprintf(f->mend, sizeof(f->mend),
+		"run the spawner as the system unit sluice-spawner.service (Delegate=yes), or:\n"
+		"systemd-run --user --scope -p Delegate=yes sluice ...");
+}
+
+void cgroup_probe(struct sandbox_caps *caps)
+{
+	_cleanup_(places_done) struct places p = { 0 };
+
+	places_find(&p);
+	caps->cgroup = p.kind;
+	caps->controllers = p.controllers;
+	cgroup_words(&p, &caps->facts[SANDBOX_FACILITY_CGROUP]);
+}
+
+/* ---- the tree ----------------------------------------------------------------------- */
+
+static int open_dir_at(int dir, const char *name)
+{
+	return openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+/*
+ * v2 lets a group hold processes or hand controllers on, not both: we go into a leaf of
+ * our own first. The root group is exempt from that, and so is a tree without controllers.
+ */
+static int delegate(int own, enum sandbox_controllers bits, struct err *err)
+{
+	if (!bits)
+		return 0;
+	if (mkdirat(own, "sluice-self", 0755) < 0 && errno != EEXIST)
+		return err_sys(err, "cannot make the cgroup 'sluice-self'");
+	if (child_write_file(own, "sluice-self/cgroup.procs", "0") < 0)
+		return err_sys(err, "cannot enter the cgroup 'sluice-self'");
+	return 0;
+}
+
+static void enable(int group, enum sandbox_controllers bits)
+{
+	static const struct {
+		enum sandbox_controllers bit;
+		const char *text;
+	} all[] = { { SANDBOX_CTL_MEMORY, "+memory" }, { SANDBOX_CTL_PIDS, "+pids" },
+		{ SANDBOX_CTL_CPU, "+cpu" }, { SANDBOX_CTL_IO, "+io" } };
+
+	/* What could not be enabled is missing in the job's group, and is seen there. */
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (bits & all[i].bit)
+			(void)child_write_file(group, "cgroup.subtree_control", all[i].text);
+}
+
+static int tree_add(struct sandbox_cgroup_tree *t, const struct places *p, int i,
+	struct err *err)
+{
+	if (!p->dirs[i])
+		return 0;
+	t->owners[i] = open(p->dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (t->owners[i] < 0)
+		return err_sys(err, "cannot open '%s'", p->dirs[i]);
+	if (i == G_V2 && p->kind == SANDBOX_CGROUP_V2) {
+		if (delegate(t->owners[i], p->controllers, err) < 0)
+			return -1;
+		enable(t->owners[i], p->controllers);
+	}
+	if (mkdirat(t->owners[i], "sluice", 0755) < 0 && errno != EEXIST)
+		return err_sys(err, "cannot make '%s/sluice'", p->dirs[i]);
+	t->parents[i] = open_dir_at(t->owners[i], "sluice");
+	if (t->parents[i] < 0)
+		return err_sys(err, "cannot open '%s/sluice'", p->dirs[i]);
+	if (i == G_V2 && p->kind == SANDBOX_CGROUP_V2)
+		enable(t->parents[i], p->controllers);
+	return 0;
+}
+
+int sandbox_cgroup_tree_open(struct sandbox_cgroup_tree **ret, struct err *err)
+{
+	_cleanup_(sandbox_cgroup_tree_freep) struct sandbox_cgroup_tree *t =
+		xcalloc(1, sizeof(*t));
+	_cleanup_(places_done) struct places p = { 0 };
+
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++)
+		t->parents[i] = t->owners[i] = -1;
+	places_find(&p);
+	t->kind = p.kind;
+	t->controllers = p.controllers;
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++)
+		if (p.kind != SANDBOX_CGROUP_NONE && tree_add(t, &p, i, err) < 0)
+			return -1;
+	*ret = take_ptr(t);
+	return 0;
+}
+
+void sandbox_cgroup_tree_free(struct sandbox_cgroup_tree *t)
+{
+	if (!t)
+		return;
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++) {
+		/* Busy while another's jobs are in it, and then it stays. */
+		if (t->owners[i] >= 0)
+			(void)unlinkat(t->owners[i], "sluice", AT_REMOVEDIR);
+		cleanup_closep(&t->parents[i]);
+		cleanup_closep(&t->owners[i]);
+	}
+	free(t);
+}
+
+/* ---- one group ---------------------------------------------------------------------- */
+
+void sandbox_cgroup_done(struct sandbox_cgroup *cg)
+{
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++)
+		cleanup_closep(&cg->fds[i]);
+	*cg = (struct sandbox_cgroup)SANDBOX_CGROUP_INIT;
+}
+
+static int64_t read_number(int dir, const char *file)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	long long v;
+
+	if (dir < 0 || fd_read_file(dir, file, 4096, &text, NULL) < 0)
+		return -1;
+	strbuf_truncate(&text, strcspn(text.buf, "\n"));
+	if (!strcmp(text.buf, "max"))
+		return INT64_MAX;
+	return str_to_int(text.buf, 0, INT64_MAX, &v) < 0 ? -1 : v;
+}
+
+/* The number after KEY in a file of "key number" lines. */
+static int64_t read_keyed(int dir, const char *file, const char *key)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	_cleanup_(strvec_done) struct strvec lines = STRVEC_INIT;
+	size_t len = strlen(key);
+	long long v;
+
+	if (dir < 0 || fd_read_file(dir, file, 65536, &text, NULL) < 0)
+		return -1;
+	strvec_split(&lines, text.buf, '\n');
+	strvec_foreach(line, &lines)
+		if (!strncmp(*line, key, len) && (*line)[len] == ' ')
+			return str_to_int(*line + len + 1, 0, INT64_MAX, &v) < 0 ? -1 : v;
+	return -1;
+}
+
+/* Written, and read back: a limit that did not take is no limit. */
+static int write_limit(int dir, const char *file, uint64_t v, struct err *err)
+{
+	char text[24];
+	int64_t now;
+
+	if (child_write_file(dir, file, child_digits(v, text)) < 0)
+		return err_sys(err, "cannot write the limit '%s'", file);
+	now = read_number(dir, file);
+	if (now < 0 || (uint64_t)now > v || v - (uint64_t)now > 65536) /* whole pages */
+		return err_set(err, ERR_UNSUPPORTED, "the limit '%s' did not take", file);
+	return 0;
+}
+
+static int limit_memory(const struct sandbox_cgroup *cg, uint64_t v, struct err *err)
+{
+	int v1 = cg->fds[G_MEMORY], v2 = cg->fds[G_V2];
+
+	if (!v || !(cg->controllers & SANDBOX_CTL_MEMORY))
+		return 0;
+	if (v1 >= 0) {
+		if (write_limit(v1, "memory.limit_in_bytes", v, err) < 0)
+			return -1;
+		/* Only where the kernel accounts for swap. */
+		if (faccessat(v1, "memory.memsw.limit_in_bytes", W_OK, 0) == 0)
+			return write_limit(v1, "memory.memsw.limit_in_bytes", v, err);
+		(void)child_write_file(v1, "memory.swappiness", "0");
+		return 0;
+	}
+	if (write_limit(v2, "memory.max", v, err) < 0)
+		return -1;
+	if (write_limit(v2, "memory.high", v / 10 * 9, err) < 0)
+		return -1;
+	(void)child_write_file(v2, "memory.swap.max", "0"); /* absent without swap */
+	if (child_write_file(v2, "memory.oom.group", "1") < 0)
+		return err_sys(err, "cannot write 'memory.oom.group'");
+	return 0;
+}
+
+static int limit_pids(const struct sandbox_cgroup *cg, uint64_t v, struct err *err)
+{
+	int dir = cg->fds[G_PIDS] >= 0 ? cg->fds[G_PIDS] : cg->fds[G_V2];
+
+	if (!v || !(cg->controllers & SANDBOX_CTL_PIDS))
+		return 0;
+	return write_limit(dir, "pids.max", v + 2, err); /* init and the forker */
+}
+
+static int limit_cpu(const struct sandbox_cgroup *cg, uint32_t percent, struct err *err)
+{
+	char text[64];
+
+	if (!percent || !(cg->controllers & SANDBOX_CTL_CPU))
+		return 0;
+	if (cg->fds[G_CPU] >= 0) {
+		if (write_limit(cg->fds[G_CPU], "cpu.cfs_period_us", 100000, err) < 0)
+			return -1;
+		return write_limit(cg->fds[G_CPU], "cpu.cfs_quota_us", percent * 1000ull, err);
+	}
+	(void)snprintf(text, sizeof(text), "%llu 100000", percent * 1000ull);
+	if (child_write_file(cg->fds[G_V2], "cpu.max", text) < 0)
+		return err_sys(err, "cannot write the limit 'cpu.max'");
+	return 0;
+}
+
+static int give_files(const struct sandbox_cgroup *cg, uid_t owner, struct err *err)
+{
+	static const char *const v2[] = { "cgroup.procs", "cgroup.kill", "cgroup.freeze", NULL };
+	static const char *const v1[] = { "tasks", "cgroup.event_control", NULL };
+
+	for (int i = 0; owner != (uid_t)-1 && i < SANDBOX_CGROUP_FDS; i++)
+		for (const char *const *f = i == G_V2 ? v2 : v1; cg->fds[i] >= 0 && *f; f++)
+			if (fchownat(cg->fds[i], *f, owner, (gid_t)-1, 0) < 0 && errno != ENOENT)
+				return err_sys(err, "cannot give '%s' to the job's executor", *f);
+	return 0;
+}
+
+/* The v2 controllers that are really there in this group. */
+static enum sandbox_controllers present(const struct sandbox_cgroup *cg)
+{
+	static const struct {
+		enum sandbox_controllers bit;
+		const char *file;
+	} all[] = { { SANDBOX_CTL_MEMORY, "memory.max" }, { SANDBOX_CTL_PIDS, "pids.max" },
+		{ SANDBOX_CTL_CPU, "cpu.max" }, { SANDBOX_CTL_IO, "io.max" } };
+	enum sandbox_controllers bits = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (faccessat(cg->fds[G_V2], all[i].file, F_OK, 0) == 0)
+			bits |= all[i].bit;
+	return bits;
+}
+
+static int make_dirs(const struct sandbox_cgroup_tree *tree, const char *name,
+	struct sandbox_cgroup *cg, struct err *err)
+{
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++) {
+		if (tree->parents[i] < 0)
+			continue;
+		if (mkdirat(tree->parents[i], name, 0755) < 0)
+			return errno == EEXIST ?
+				       err_set(err, ERR_CONFLICT, "the cgroup '%s' exists", name) :
+				       err_sys(err, "cannot make the cgroup '%s'", name);
+		cg->fds[i] = open_dir_at(tree->parents[i], name);
+		if (cg->fds[i] < 0)
+			return err_sys(err, "cannot open the cgroup '%s'", name);
+	}
+	return 0;
+}
+
+static int cgroup_fill(const struct sandbox_cgroup_tree *tree, const char *name,
+	const struct sandbox_limits *limits, uid_t owner, struct sandbox_cgroup *cg,
+	struct err *err)
+{
+	if (make_dirs(tree, name, cg, err) < 0)
+		return -1;
+	cg->kind = tree->kind;
+	cg->controllers = tree->kind == SANDBOX_CGROUP_V2 ? present(cg) : tree->controllers;
+	if (limit_memory(cg, limits->memory, err) < 0 || limit_pids(cg, limits->pids, err) < 0 ||
+		limit_cpu(cg, limits->cpu_percent, err) < 0)
+		return -1;
+	return give_files(cg, owner, err);
+}
+
+int sandbox_cgroup_make(const struct sandbox_cgroup_tree *tree, const char *name,
+	const struct sandbox_limits *limits, uid_t owner, struct sandbox_cgroup *ret,
+	struct err *err)
+{
+	_cleanup_(sandbox_cgroup_done) struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
+
+	if (!path_is_name(name) || !strcmp(name, "sluice"))
+		return err_set(err, ERR_INPUT, "'%s' is no name for a cgroup", name);
+	if (tree->kind == SANDBOX_CGROUP_NONE) {
+		*ret = (struct sandbox_cgroup)SANDBOX_CGROUP_INIT;
+		return 0;
+	}
+	if (cgroup_fill(tree, name, limits, owner, &cg, err) < 0) {
+		if (!err || err->code != ERR_CONFLICT)
+			(void)sandbox_cgroup_remove(tree, name, NULL); /* the first error counts */
+		return -1;
+	}
+	*ret = cg;
+	cg = (struct sandbox_cgroup)SANDBOX_CGROUP_INIT;
+	return 0;
+}
+
+/* ---- ending ----------------------------------------------------------------------- */
+
+int cgroup_kill(const struct sandbox_cgroup *cg)
+{
+	return cg->fds[G_V2] < 0 ? -1 : child_write_file(cg->fds[G_V2], "cgroup.kill", "1");
+}
+
+static void kill_by_pid(int dir)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	_cleanup_(strvec_done) struct strvec lines = STRVEC_INIT;
+	long long pid;
+
+	if (dir < 0 || fd_read_file(dir, "cgroup.procs", 1 << 20, &text, NULL) < 0)
+		return;
+	strvec_split(&lines, text.buf, '\n');
+	strvec_foreach(line, &lines)
+		if (str_to_int(*line, 2, INT_MAX, &pid) == 0)
+			(void)kill((pid_t)pid, SIGKILL); /* gone is fine */
+}
+
+static bool is_empty(const struct sandbox_cgroup *cg)
+{
+	int64_t populated = read_keyed(cg->fds[G_V2], "cgroup.events", "populated");
+
+	if (populated >= 0)
+		return populated == 0;
+	for (int i = 1; i < SANDBOX_CGROUP_FDS; i++) {
+		_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+
+		if (cg->fds[i] >= 0 &&
+			(fd_read_file(cg->fds[i], "cgroup.procs", 1 << 20, &text, NULL) < 0 ||
+				text.len))
+			return false;
+	}
+	return true;
+}
+
+int cgroup_wait_empty(const struct sandbox_cgroup *cg, int64_t deadline, struct err *err)
+{
+	_cleanup_close_ int events = -1;
+
+	if (cg->kind == SANDBOX_CGROUP_NONE || is_empty(cg))
+		return 0;
+	if (cg->fds[G_V2] >= 0)
+		events = openat(cg->fds[G_V2], "cgroup.events", O_RDONLY | O_CLOEXEC);
+	while (!is_empty(cg)) {
+		struct pollfd p = { .fd = events, .events = POLLPRI };
+		int64_t left = deadline - clock_boot_ms();
+		char buf[256];
+
+		if (left <= 0)
+			return err_set(err, ERR_TIMEOUT, "processes of the job cannot be killed");
+		if (events >= 0)
+			(void)!pread(events, buf, sizeof(buf), 0); /* arms the notification */
+		/* A change between the look and the wait costs one of these short turns. */
+		(void)poll(&p, events >= 0, left < 20 ? (int)left : 20);
+	}
+	return 0;
+}
+
+static int remove_dir(int parent, const char *name, int64_t deadline, struct err *err)
+{
+	while (unlinkat(parent, name, AT_REMOVEDIR) < 0) {
+		const struct timespec pause = { .tv_nsec = 2000000 };
+
+		if (errno == ENOENT)
+			return 0;
+		/* The last exiting thread leaves the group a moment after its parent heard. */
+		if (errno != EBUSY || clock_boot_ms() > deadline)
+			return err_sys(err, "cannot remove the cgroup '%s'", name);
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+static void open_group(const struct sandbox_cgroup_tree *tree, const char *name,
+	struct sandbox_cgroup *cg)
+{
+	cg->kind = tree->kind;
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++)
+		if (tree->parents[i] >= 0)
+			cg->fds[i] = open_dir_at(tree->parents[i], name);
+}
+
+int sandbox_cgroup_remove(const struct sandbox_cgroup_tree *tree, const char *name,
+	struct err *err)
+{
+	_cleanup_(sandbox_cgroup_done) struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
+	int64_t deadline = clock_boot_ms() + 5000;
+
+	if (!path_is_name(name))
+		return err_set(err, ERR_INPUT, "'%s' is no name for a cgroup", name);
+	open_group(tree, name, &cg);
+	if (cgroup_kill(&cg) < 0)
+		for (int i = 1; i < SANDBOX_CGROUP_FDS; i++)
+			kill_by_pid(cg.fds[i]);
+	if (cgroup_wait_empty(&cg, deadline, err) < 0)
+		return -1;
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++)
+		if (tree->parents[i] >= 0 &&
+			remove_dir(tree->parents[i], name, deadline, err) < 0)
+			return -1;
+	return 0;
+}
+
+int sandbox_cgroup_is_populated(const struct sandbox_cgroup_tree *tree, const char *name,
+	struct err *err)
+{
+	_cleanup_(sandbox_cgroup_done) struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
+
+	if (!path_is_name(name))
+		return err_set(err, ERR_INPUT, "'%s' is no name for a cgroup", name);
+	open_group(tree, name, &cg);
+	return !is_empty(&cg);
+}
+
+void sandbox_cgroup_list(const struct sandbox_cgroup_tree *tree, struct strvec *out)
+{
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++) {
+		int fd = tree->parents[i] >= 0 ? open_dir_at(tree->parents[i], ".") : -1;
+		DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+		struct dirent *e;
+
+		while (d && (e = readdir(d)))
+			if (e->d_type == DT_DIR && path_is_name(e->d_name) &&
+				!strvec_has(out, e->d_name))
+				strvec_push(out, e->d_name);
+		if (d)
+			(void)closedir(d);
+	}
+}
+
+/* ---- while it runs ----------------------------------------------------------------- */
+
+int cgroup_enter_fds(const struct sandbox_cgroup *cg, int ret[SANDBOX_CGROUP_FDS],
+	struct err *err)
+{
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++) {
+		const char *file = i == G_V2 ? "cgroup.procs" : "tasks";
+
+		if (cg->fds[i] < 0)
+			continue;
+		ret[i] = openat(cg->fds[i], file, O_WRONLY | O_CLOEXEC);
+		if (ret[i] < 0)
+			return err_sys(err, "cannot enter the job's cgroup");
+	}
+	return 0;
+}
+
+int cgroup_freeze(const struct sandbox_cgroup *cg, bool on, struct err *err)
+{
+	int64_t deadline = clock_boot_ms() + 5000;
+
+	if (cg->fds[G_V2] < 0)
+		return err_set(err, ERR_UNSUPPORTED, "this host has no cgroup to freeze a job in");
+	if (child_write_file(cg->fds[G_V2], "cgroup.freeze", on ? "1" : "0") < 0)
+		return err_sys(err, "cannot freeze the job");
+	while (read_keyed(cg->fds[G_V2], "cgroup.events", "frozen") != on) {
+		const struct timespec pause = { .tv_nsec = 2000000 };
+
+		if (clock_boot_ms() > deadline)
+			return err_set(err, ERR_TIMEOUT, "the job does not freeze");
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+/* v1 wants "EVENTFD FILE" told to its control file; v2 notifies on the file itself. */
+int cgroup_oom_fd(const struct sandbox_cgroup *cg)
+{
+	_cleanup_close_ int event = -1, oom = -1;
+	char text[32];
+
+	if (!(cg->controllers & SANDBOX_CTL_MEMORY))
+		return -1;
+	if (cg->fds[G_MEMORY] < 0)
+		return openat(cg->fds[G_V2], "memory.events", O_RDONLY | O_CLOEXEC);
+	oom = openat(cg->fds[G_MEMORY], "memory.oom_control", O_RDONLY | O_CLOEXEC);
+	event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (oom < 0 || event < 0)
+		return -1;
+	(void)snprintf(text, sizeof(text), "%d %d", event, oom);
+	if (child_write_file(cg->fds[G_MEMORY], "cgroup.event_control", text) < 0)
+		return -1;
+	return take_fd(&event);
+}
+
+int64_t cgroup_oom_kills(const struct sandbox_cgroup *cg)
+{
+	if (!(cg->controllers & SANDBOX_CTL_MEMORY))
+		return -1;
+	if (cg->fds[G_MEMORY] >= 0)
+		return read_keyed(cg->fds[G_MEMORY], "memory.oom_control", "oom_kill");
+	return read_keyed(cg->fds[G_V2], "memory.events", "oom_kill");
+}
+
+static int64_t less_ours(int64_t v)
+{
+	return v < 0 ? -1 : v < 2 ? 0 : v - 2;
+}
+
+void cgroup_stats(const struct sandbox_cgroup *cg, struct sandbox_stats *ret)
+{
+	int v2 = cg->kind == SANDBOX_CGROUP_V2 ? cg->fds[G_V2] : -1;
+
+	*ret = (struct sandbox_stats){ -1, -1, -1, -1, -1, -1 };
+	ret->oom_kills = cgroup_oom_kills(cg);
+	if (v2 >= 0) {
+		ret->memory = read_number(v2, "memory.current");
+		ret->memory_peak = read_number(v2, "memory.peak");
+		ret->pids = less_ours(read_number(v2, "pids.current"));
+		ret->pids_peak = less_ours(read_number(v2, "pids.peak"));
+		ret->cpu_us = read_keyed(v2, "cpu.stat", "usage_usec");
+		return;
+	}
+	ret->memory = read_number(cg->fds[G_MEMORY], "memory.usage_in_bytes");
+	ret->memory_peak = read_number(cg->fds[G_MEMORY], "memory.max_usage_in_bytes");
+	ret->pids = less_ours(read_number(cg->fds[G_PIDS], "pids.current"));
+	ret->pids_peak = less_ours(read_number(cg->fds[G_PIDS], "pids.peak"));
+	if (cg->fds[G_V2] >= 0)
+		ret->cpu_us = read_keyed(cg->fds[G_V2], "cpu.stat", "usage_usec");
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was probed and compiled once; the names of things; may a job run here. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "sandbox/sandbox-internal.h"
+
+int sandbox_host_open(struct sandbox_host **ret, struct err *err)
+{
+	_cleanup_(sandbox_host_freep) struct sandbox_host *host = xcalloc(1, sizeof(*host));
+	const struct {
+		unsigned sets;
+		struct filter *to;
+	} filters[] = {
+		{ CALL_STRICT, &host->strict },
+		{ CALL_STANDARD, &host->standard },
+		{ CALL_INIT, &host->init },
+		{ CALL_AGENT, &host->agent },
+	};
+
+	if (sandbox_probe(&host->caps, err) < 0)
+		return -1;
+	if (host->caps.facts[SANDBOX_FACILITY_SECCOMP].state == SANDBOX_OK &&
+		verify_own_filters(&host->filters_outside, err) < 0)
+		return -1;
+	if (filter_compile_args(&host->args, err) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
+		if (filter_compile_calls(filters[i].sets, filters[i].to, err) < 0)
+			return -1;
+	*ret = take_ptr(host);
+	return 0;
+}
+
+void sandbox_host_free(struct sandbox_host *host)
+{
+	if (!host)
+		return;
+	filter_done(&host->args);
+	filter_done(&host->strict);
+	filter_done(&host->standard);
+	filter_done(&host->init);
+	filter_done(&host->agent);
+	free(host);
+}
+
+const struct sandbox_caps *sandbox_host_caps(const struct sandbox_host *host)
+{
+	return &host->caps;
+}
+
+/* ---- names --------------------------------------------------------------------------- */
+
+static const char *const profiles[] = {
+	[SANDBOX_STRICT] = "strict",
+	[SANDBOX_STANDARD] = "standard",
+	[SANDBOX_ROOT] = "root",
+	[SANDBOX_BUILD] = "build",
+};
+
+static const char *const networks[] = {
+	[SANDBOX_NET_NONE] = "none",
+	[SANDBOX_NET_PROXY] = "proxy",
+	[SANDBOX_NET_EGRESS] = "egress",
+	[SANDBOX_NET_HOST] = "host",
+};
+
+static const char *const facilities[] = {
+	[SANDBOX_FACILITY_NAMESPACES] = "namespaces",
+	[SANDBOX_FACILITY_SECCOMP] = "seccomp",
+	[SANDBOX_FACILITY_LANDLOCK] = "landlock",
+	[SANDBOX_FACILITY_PROC] = "proc",
+	[SANDBOX_FACILITY_IDS] = "ids",
+	[SANDBOX_FACILITY_CGROUP] = "cgroup",
+	[SANDBOX_FACILITY_NETWORK] = "network",
+	[SANDBOX_FACILITY_CALLS] = "calls",
+};
+
+static int index_of(const char *const *names, size_t len, const char *name)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!strcmp(names[i], name))
+			return (int)i;
+	return -1;
+}
+
+const char *sandbox_profile_name(enum sandbox_profile p)
+{
+	return profiles[p];
+}
+
+int sandbox_profile_parse(const char *name, enum sandbox_profile *ret)
+{
+	int i = index_of(profiles, ARRAY_SIZE(profiles), name);
+
+	if (i < 0)
+		return -1;
+	*ret = (enum sandbox_profile)i;
+	return 0;
+}
+
+const char *sandbox_network_name(enum sandbox_network n)
+{
+	return networks[n];
+}
+
+int sandbox_network_parse(const char *name, enum sandbox_network *ret)
+{
+	int i = index_of(networks, ARRAY_SIZE(networks), name);
+
+	if (i < 0)
+		return -1;
+	*ret = (enum sandbox_network)i;
+	return 0;
+}
+
+const char *sandbox_facility_name(enum sandbox_facility f)
+{
+	return facilities[f];
+}
+
+/* ---- may it run -------------------------------------------------------------------------- */
+
+void sandbox_caps_weaker(const struct sandbox_caps *caps, struct strvec *out)
+{
+	for (int i = 0; i < SANDBOX_FACILITIES; i++)
+		if (caps->facts[i].state == SANDBOX_WEAKER)
+			strvec_push(out, caps->facts[i].weaker);
+}
+
+static int decide_untrusted(const struct sandbox_caps *caps, enum sandbox_profile profile,
+	enum sandbox_network network, struct err *err)
+{
+	/* What a stranger's code is never run without. */
+	static const enum sandbox_facility whole[] = { SANDBOX_FACILITY_IDS,
+		SANDBOX_FACILITY_CGROUP };
+
+	if (profile != SANDBOX_STRICT)
+		return err_set(err, ERR_DENIED,
+			"untrusted work runs under profile 'strict', never '%s'", profiles[profile]);
+	if (network == SANDBOX_NET_HOST)
+		return err_set(err, ERR_DENIED, "untrusted work never gets the host's network");
+	for (size_t i = 0; i < ARRAY_SIZE(whole); i++)
+		if (caps->facts[whole[i]].state != SANDBOX_OK)
+			return err_set(err, ERR_DENIED, "untrusted work is refused here: %s",
+				caps->facts[whole[i]].weaker);
+	return 0;
+}
+
+int sandbox_decide(const struct sandbox_caps *caps, enum sandbox_profile profile,
+	enum sandbox_trust trust, enum sandbox_network network, struct err *err)
+{
+	for (int i = 0; i < SANDBOX_FACILITIES; i++)
+		if (caps->facts[i].state == SANDBOX_MISSING)
+			return err_set(err, ERR_UNSUPPORTED,
+				"no job can run here until '%s' is mended: %s", facilities[i],
+				caps->facts[i].words);
+	if (profile == SANDBOX_ROOT || profile == SANDBOX_BUILD)
+		return err_set(err, ERR_UNSUPPORTED, "profile '%s' is not there in this version",
+			profiles[profile]);
+	if (network == SANDBOX_NET_EGRESS)
+		return err_set(err, ERR_UNSUPPORTED,
+			"network level 'egress' is not there in this version: use 'proxy'");
+	if (trust == SANDBOX_UNTRUSTED)
+		return decide_untrusted(caps, profile, network, err);
+	return 0;
+}

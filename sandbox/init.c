@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pid 1 of a sandbox: builds it, then reaps and passes on signals. It is a fork of the
+ * caller that never execs, so the order below matters:
+ *
+ *  1 descriptors closed: the caller's lock and sockets must not live on in us
+ *  2 into the cgroup, before anything of ours counts
+ *  3 maps written by the caller; then our id becomes the service's, before any path is
+ *    touched (until then we act with the caller's id)
+ *  4 host name, network, mounts, pivot
+ *  5 the inner user namespace, made by the forker; the limit that shuts further ones
+ *  6 rights dropped, not dumpable, PDEATHSIG last: each change of credentials clears it
+ *
+ * What was the caller's argument vector and environment is wiped. Init never reads what a
+ * step is made of: commands go to the forker by a socket of their own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "sandbox/sandbox-internal.h"
+
+#define INIT_NAME "sluice-init"
+
+/* ---- set-up ------------------------------------------------------------------------ */
+
+static void null_stdio(struct child *c)
+{
+	int fd = (int)child_must(c, open("/dev/null", O_RDWR), "open", "/dev/null");
+
+	for (int i = 0; i < 3; i++)
+		if (fd != i)
+			child_must(c, dup2(fd, i), "redirect to", "/dev/null");
+	if (fd > 2)
+		(void)close(fd);
+}
+
+static void enter_cgroups(struct child *c, struct plan *p)
+{
+	for (size_t i = 0; i < SANDBOX_CGROUP_FDS; i++) {
+		if (p->tasks[i] < 0)
+			continue;
+		/* One thread moving itself takes no global lock; any other way waits for
+		 * a grace period of the kernel. */
+		child_must(c, write(p->tasks[i], "0", 1), "enter the job's cgroup", NULL);
+		(void)close(p->tasks[i]);
+	}
+}
+
+static void await_maps(struct child *c, struct plan *p)
+{
+	struct note n = { .kind = NOTE_WAITING };
+
+	child_must(c, note_send(p->ctl, &n, NULL, 0), "tell the caller", NULL);
+	if (note_recv(p->ctl, 0, &n, NULL, 0, NULL) != 1 || n.kind != NOTE_MAPPED)
+		_exit(127); /* the caller has given up, or is gone */
+}
+
+static void become_service(struct child *c, const struct plan *p)
+{
+	if (p->setgroups)
+		child_must(c, setgroups(0, NULL), "drop the groups", NULL);
+	child_must(c, (long)syscall(SYS_setresgid, 0, 0, 0), "become the service's group", NULL);
+	child_must(c, (long)syscall(SYS_setresuid, 0, 0, 0), "become the service's user", NULL);
+	/* The change made us undumpable: our own files in /proc would be root's. */
+	child_must(c, prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "own our files in /proc", NULL);
+	child_must(c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller", NULL);
+}
+
+/* Fields 48 to 51 of stat: where arguments and environment lie in our memory. */
+static int argument_area(int proc, unsigned long ret[4])
+{
+	char text[2048];
+	int fd = openat(proc, "self/stat", O_RDONLY | O_CLOEXEC);
+	ssize_t len;
+	char *at;
+
+	if (fd < 0)
+		return -1;
+	len = read(fd, text, sizeof(text) - 1);
+	(void)close(fd);
+	if (len <= 0)
+		return -1;
+	text[len] = '\0';
+	at = strrchr(text, ')');
+	for (int field = 2; at && field < 48; field++)
+		at = strchr(at + 1, ' ');
+	for (int i = 0; at && i < 4; i++) {
+		ret[i] = strtoul(at + 1, NULL, 10);
+		at = strchr(at + 1, ' ');
+	}
+	errno = EPROTO;
+	return at && ret[0] <= ret[1] && ret[2] <= ret[3] ? 0 : -1;
+}
+
+/*
+ * /proc/1/cmdline is for all to see; and the environment of a server may hold what no job
+ * should, should all else fail.
+ */
+static void wipe_arguments(struct child *c, int proc)
+{
+	unsigned long at[4] = { 0 };
+
+	child_must(c, argument_area(proc, at), "read", "/proc/self/stat");
+	memset((void *)at[0], 0, at[1] - at[0]);
+	memset((void *)at[2], 0, at[3] - at[2]);
+	if (at[1] - at[0] >= sizeof(INIT_NAME))
+		memcpy((void *)at[0], INIT_NAME, sizeof(INIT_NAME));
+	child_must(c, prctl(PR_SET_NAME, INIT_NAME, 0, 0, 0), "name", INIT_NAME);
+}
+
+static void write_forker_maps(struct child *c, const struct plan *p, int proc, long pid)
+{
+	char dir[32] = "", path[64], map[32] = "", number[24];
+
+	child_cat(dir, sizeof(dir), child_digits((uint64_t)pid, number));
+	child_cat(map, sizeof(map), child_digits(SANDBOX_UID, number));
+	child_cat(map, sizeof(map), " ");
+	child_cat(map, sizeof(map), child_digits(p->step_outer, number));
+	child_cat(map, sizeof(map), " 1");
+	*path = '\0';
+	child_cat(path, sizeof(path), dir);
+	child_cat(path, sizeof(path), "/setgroups");
+	child_must(c, child_write_file(proc, path, "deny"), "write", path);
+	*path = '\0';
+	child_cat(path, sizeof(path), dir);
+	child_cat(path, sizeof(path), "/gid_map");
+	child_must(c, child_write_file(proc, path, map), "write", path);
+	*path = '\0';
+	child_cat(path, sizeof(path), dir);
+	child_cat(path, sizeof(path), "/uid_map");
+	child_must(c, child_write_file(proc, path, map), "write", path);
+}
+
+static long fork_in_new_userns(void)
+{
+	return syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+}
+
+static void start_forker(struct child *c, struct plan *p, int proc, int ruleset)
+{
+	int mapped[2];
+	long pid;
+
+	child_must(c, pipe2(mapped, O_CLOEXEC), "make a pipe", NULL);
+	/* One more below ours, and none below that: the forker verifies it. */
+	child_must(c, child_write_file(proc, "sys/user/max_user_namespaces", "1"),
+		"shut nested user namespaces by", "user.max_user_namespaces");
+	pid = child_must(c, fork_in_new_userns(), "make the steps' user namespace", NULL);
+	if (pid == 0) {
+		(void)close(mapped[1]);
+		forker_main(p, ruleset, mapped[0]);
+	}
+	(void)close(mapped[0]);
+	write_forker_maps(c, p, proc, pid);
+	child_must(c, write(mapped[1], "m", 1), "tell the forker", NULL);
+	(void)close(mapped[1]);
+	/* The commands of steps are not ours to read. */
+	(void)close(p->spawn);
+}
+
+static void give_up_rights(struct child *c, struct plan *p)
+{
+	int keep[1] = { p->ctl };
+
+	child_must(c, child_drop_caps(0), "drop all capabilities", NULL);
+	child_must(c, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs", NULL);
+	child_must(c, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "become undumpable", NULL);
+	child_must(c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller", NULL);
+	fd_close_from(3, keep, 1);
+}
+
+/* ---- reaping ---------------------------------------------------------------------- */
+
+struct watch {
+	pid_t pid;
+	int id;
+};
+
+static void tell(int ctl, const struct note *n)
+{
+	if (note_send(ctl, n, NULL, 0) < 0)
+		_exit(1); /* nobody listens any more: all of us end */
+}
+
+static void reap(int ctl, struct watch *w)
+{
+	struct rusage ru;
+	int status;
+	pid_t pid;
+
+	while ((pid = wait4(-1, &status, WNOHANG | __WALL, &ru)) > 0) {
+		for (int i = 0; i < STEPS_MAX; i++) {
+			struct note n = { .kind = NOTE_EXIT, .id = w[i].id, .status = status };
+
+			if (!w[i].id || w[i].pid != pid)
+				continue;
+			n.user_us = (uint64_t)ru.ru_utime.tv_sec * 1000000 +
+				(uint64_t)ru.ru_utime.tv_usec;
+			n.system_us = (uint64_t)ru.ru_stime.tv_sec * 1000000 +
+				(uint64_t)ru.ru_stime.tv_usec;
+			n.rss_max = (uint64_t)ru.ru_maxrss * 1024;
+			w[i].id = 0;
+			tell(ctl, &n);
+		}
+	}
+}
+
+static void watch_step(struct watch *w, const struct note *n)
+{
+	for (int i = 0; i < STEPS_MAX; i++) {
+		if (w[i].id)
+			continue;
+		w[i].id = n->id;
+		w[i].pid = n->pid;
+		return;
+	}
+}
+
+static void pass_signal(const struct watch *w, const struct note *n)
+{
+	if (n->id == SANDBOX_ALL) {
+		(void)kill(-1, n->status); /* all but us; none left is fine */
+		return;
+	}
+	for (int i = 0; i < STEPS_MAX; i++)
+		if (w[i].id == n->id && w[i].pid > 1)
+			(void)kill(-w[i].pid, n->status);
+}
+
+static void open_listener(int ctl, const struct note *asked)
+{
+	struct note n = { .kind = NOTE_LISTENING, .id = asked->id };
+	int fd = network_listener(asked->name, asked->port);
+
+	n.sys = fd < 0 ? errno : 0;
+	if (note_send(ctl, &n, &fd, fd >= 0) < 0)
+		_exit(1);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+/* Returns when there is nothing more to hear for now. */
+static void obey(int ctl, struct watch *w)
+{
+	struct note n;
+	int rc;
+
+	while ((rc = note_recv(ctl, MSG_DONTWAIT, &n, NULL, 0, NULL)) == 1) {
+		if (n.kind == NOTE_WATCH)
+			watch_step(w, &n);
+		else if (n.kind == NOTE_SIGNAL)
+			pass_signal(w, &n);
+		else if (n.kind == NOTE_LISTEN)
+			open_listener(ctl, &n);
+	}
+	if (rc == 0)
+		_exit(0); /* the caller is gone; the kernel kills what is left inside */
+}
+
+static noreturn void serve(int ctl, int signals)
+{
+	struct watch w[STEPS_MAX] = { { 0, 0 } };
+
+	for (;;) {
+		struct pollfd p[2] = {
+			{ .fd = ctl, .events = POLLIN },
+			{ .fd = signals, .events = POLLIN },
+		};
+		struct signalfd_siginfo si;
+
+		(void)poll(p, 2, -1);
+		if (p[1].revents)
+			(void)!read(signals, &si, sizeof(si)); /* only the wake-up counts */
+		/* A step is watched before it may run: what we are told comes first. */
+		obey(ctl, w);
+		reap(ctl, w);
+	}
+}
+
+/* ---- all of it --------------------------------------------------------------------- */
+
+void init_main(struct plan *p)
+{
+	struct child c = { .fd = p->ctl, .fault = p->fault, .in = SANDBOX_FAULT_INIT };
+	struct note ready = { .kind = NOTE_READY };
+	int proc = -1, ruleset, signals;
+	sigset_t all;
+
+	child_reset_signals();
+	sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	fd_close_from(3, p->keep, p->keep_len);
+	child_must(&c, prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "own our files in /proc", NULL);
+	child_must(&c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller", NULL);
+	null_stdio(&c);
+	enter_cgroups(&c, p);
+	(void)setsid(); /* fails only for a leader, which a fork is not */
+	await_maps(&c, p);
+
+	become_service(&c, p);
+	/* Only now: the group we are in becomes the root of what is seen inside. */
+	child_must(&c, unshare(CLONE_NEWCGROUP), "make a cgroup namespace", NULL);
+	child_must(&c, sethostname(p->hostname, strlen(p->hostname)), "set the host name", NULL);
+	if (p->own_net)
+		child_must(&c, network_loopback_up(), "bring up the loopback", NULL);
+	mounts_build(&c, p, &proc);
+	wipe_arguments(&c, proc);
+	/* So that a step may serve port 80 as on a hosted runner; its own namespace only. */
+	if (p->own_net)
+		(void)child_write_file(proc, "sys/net/ipv4/ip_unprivileged_port_start", "0");
+	/* The kernel's choice when memory runs out: a job, not the server. */
+	(void)child_write_file(proc, "self/oom_score_adj", "500");
+
+	ruleset = mounts_landlock(&c, p);
+	start_forker(&c, p, proc, ruleset);
+	mounts_seal(&c, p, proc);
+	give_up_rights(&c, p);
+
+	signals = (int)child_must(&c, signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK),
+		"wait for signals", NULL);
+	child_must(&c, filter_load(p->args), "load the first filter", NULL);
+	child_must(&c, filter_load(p->init), "load the second filter", NULL);
+	child_must(&c, note_send(p->ctl, &ready, NULL, 0), "tell the caller", NULL);
+	serve(p->ctl, signals);
+}

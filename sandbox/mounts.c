@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The root a step sees. It is one small tmpfs, made here and read-only in the end; holes in
+ * it (/tmp, /run, /dev/shm, the home) are mounts of its own folders that stay writable.
+ * Everything else is a bind mount, attached by descriptor. Nothing of the user's runs
+ * while this does, but folders of an earlier job may be hostile: no symlink is followed.
+ *
+ * The new root is built on top of some folder of the host's tree, in a mount namespace of
+ * its own, then pivot_root makes it '/' and the host's tree is let go.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "sandbox/mounts-internal.h"
+#include "sandbox/sandbox-internal.h"
+
+#ifndef SYS_mount_setattr
+#define SYS_mount_setattr 442
+#endif
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
+#define UMOUNT_DETACH 2
+
+int tree_clone(int dir, const char *path)
+{
+	return (int)syscall(SYS_open_tree, dir, path,
+		OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW |
+			(*path ? 0 : AT_EMPTY_PATH));
+}
+
+int tree_restrict(int fd, uint64_t attr)
+{
+	struct mount_attr set = { .attr_set = attr, .propagation = MS_PRIVATE };
+
+	return (int)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &set,
+		sizeof(set));
+}
+
+int tree_attach(int fd, int dir, const char *path)
+{
+	return (int)syscall(SYS_move_mount, fd, "", dir, path,
+		MOVE_MOUNT_F_EMPTY_PATH | (*path ? 0 : MOVE_MOUNT_T_EMPTY_PATH));
+}
+
+int tree_new(const char *type, const char *const (*options)[2], uint64_t attr)
+{
+	int fs = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
+	int fd = -1, saved;
+
+	if (fs < 0)
+		return -1;
+	for (; options && (*options)[0]; options++)
+		if (syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, (*options)[0], (*options)[1],
+			    0) < 0)
+			break;
+	if ((!options || !(*options)[0]) &&
+		syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attr);
+	saved = errno;
+	(void)close(fs);
+	errno = saved;
+	return fd;
+}
+
+/* ---- small things in the new root ------------------------------------------------- */
+
+/*
+ * The folder (or file) PATH beneath ROOT, made with its parents where missing, as an O_PATH
+ * descriptor. A new folder belongs to whom its parent belongs to.
+ */
+static int make_target(int root, const char *path, bool is_file)
+{
+	int at = fcntl(root, F_DUPFD_CLOEXEC, 3);
+
+	while (at >= 0 && *path) {
+		char name[256];
+		size_t len = strcspn(path, "/");
+		const char *rest = path[len] ? path + len + 1 : path + len;
+		bool last_file = is_file && !*rest;
+		struct stat st;
+		int next, saved;
+
+		if (!len || len >= sizeof(name)) {
+			(void)close(at);
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		memcpy(name, path, len);
+		name[len] = '\0';
+		if (last_file) {
+			next = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				0644);
+			if (next >= 0)
+				(void)close(next);
+		} else if (mkdirat(at, name, 0755) == 0 && fstat(at, &st) == 0) {
+			/* a parent of nobody's (unmapped) makes this one the service's */
+			(void)!fchownat(at, name, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
+		}
+		next = openat(at, name,
+			O_PATH | O_NOFOLLOW | O_CLOEXEC | (last_file ? 0 : O_DIRECTORY));
+		saved = errno;
+		(void)close(at);
+		errno = saved;
+		at = next;
+		path = rest;
+	}
+	return at;
+}
+
+static void make_dir(struct child *c, int root, const char *path, mode_t mode)
+{
+	child_must(c, mkdirat(root, path, mode), "make the folder", path);
+}
+
+static void make_file(struct child *c, int root, const struct text_file *f)
+{
+	int fd = (int)child_must(c,
+		openat(root, f->inside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644),
+		"make the file", f->inside);
+
+	if (f->len && write(fd, f->text, f->len) != (ssize_t)f->len)
+		child_fail(c, errno, "write the file", f->inside);
+	(void)close(fd);
+}
+
+static const char *const skeleton[] = {
+	"dev", "dev/pts", "dev/shm", "etc", "etc/ssl", "home", "home/runner", "proc", "root",
+	"run", "tmp", "var", "var/empty", "var/tmp",
+};
+
+static const struct {
+	const char *name, *target;
+} dev_links[] = {
+	{ "dev/fd", "/proc/self/fd" },
+	{ "dev/stdin", "/proc/self/fd/0" },
+	{ "dev/stdout", "/proc/self/fd/1" },
+	{ "dev/stderr", "/proc/self/fd/2" },
+	{ "dev/ptmx", "pts/ptmx" },
+	{ "var/run", "/run" },
+};
+
+static void make_skeleton(struct child *c, const struct plan *p, int root)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(skeleton); i++)
+		make_dir(c, root, skeleton[i], 0755);
+	for (size_t i = 0; i < ARRAY_SIZE(dev_links); i++)
+		child_must(c, symlinkat(dev_links[i].target, root, dev_links[i].name),
+			"make the link", dev_links[i].name);
+	for (size_t i = 0; i < p->links_len; i++)
+		child_must(c, symlinkat(p->links[i].target, root, p->links[i].inside),
+			"make the link", p->links[i].inside);
+	for (size_t i = 0; i < p->files_len; i++)
+		make_file(c, root, &p->files[i]);
+}
+
+/* ---- sources --------------------------------------------------------------------- */
+
+static void open_source(struct child *c, struct bind *b)
+{
+	struct stat st;
+	int fd;
+
+	if (b->fd >= 0)
+		return;
+	fd = (int)child_must(c, open(b->path, O_PATH | O_NOFOLLOW | O_CLOEXEC), "open",
+		b->path);
+	child_must(c, fstat(fd, &st), "look at", b->path);
+	if (st.st_dev != b->dev || st.st_ino != b->ino)
+		child_fail(c, ESTALE, "find what was meant at", b->path);
+	b->fd = (int)child_must(c, tree_clone(fd, ""), "copy the mount", b->path);
+	(void)close(fd);
+	child_must(c, tree_restrict(b->fd, b->attr), "restrict the mount", b->path);
+}
+
+static const struct {
+	const char *name;
+	unsigned minor;
+	unsigned major;
+} devices[] = {
+	{ "null", 3, 1 }, { "zero", 5, 1 }, { "full", 7, 1 }, { "random", 8, 1 },
+	{ "urandom", 9, 1 }, { "tty", 0, 5 },
+};
+
+static int open_device(struct child *c, size_t i)
+{
+	char path[32] = "/dev/";
+	struct stat st;
+	int fd, tree;
+
+	child_cat(path, sizeof(path), devices[i].name);
+	fd = (int)child_must(c, open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), "open", path);
+	child_must(c, fstat(fd, &st), "look at", path);
+	if (!S_ISCHR(st.st_mode) ||
+		st.st_rdev != makedev(devices[i].major, devices[i].minor))
+		child_fail(c, ENODEV, "use", path);
+	tree = (int)child_must(c, tree_clone(fd, ""), "copy the mount", path);
+	(void)close(fd);
+	child_must(c, tree_restrict(tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
+		"restrict the mount", path);
+	return tree;
+}
+
+/* ---- the root ----------------------------------------------------------------------- */
+
+static int new_root(struct child *c, const struct plan *p)
+{
+	static const char *const places[] = { "/tmp", "/run", "/mnt", "/usr", "/proc" };
+	const char *const options[][2] = { { "size", p->size }, { "mode", "0755" },
+		{ NULL, NULL } };
+	int root = (int)child_must(c,
+		tree_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), "make a", "tmpfs");
+	int rc = -1;
+
+	for (size_t i = 0; i < ARRAY_SIZE(places) && rc < 0; i++)
+		rc = tree_attach(root, AT_FDCWD, places[i]);
+	child_must(c, rc, "attach the new root to", places[0]);
+	return root;
+}
+
+/* A folder of the read-only root that stays writable. */
+static void make_hole(struct child *c, int root, const char *path, mode_t mode, uid_t owner)
+{
+	int tree;
+
+	child_must(c, fchownat(root, path, owner, owner, AT_SYMLINK_NOFOLLOW),
+		"give to the job", path);
+	child_must(c, fchmodat(root, path, mode, 0), "open to the job", path);
+	tree = (int)child_must(c, tree_clone(root, path), "copy the mount", path);
+	child_must(c, tree_attach(tree, root, path), "attach", path);
+	(void)close(tree);
+}
+
+static void make_holes(struct child *c, const struct plan *p, int root)
+{
+	make_hole(c, root, "dev/shm", 01777, 0);
+	make_hole(c, root, "run", 0755, p->step_outer);
+	if (!p->covers_tmp)
+		make_hole(c, root, "tmp", 01777, 0);
+	if (!p->covers_var_tmp)
+		make_hole(c, root, "var/tmp", 01777, 0);
+	if (!p->covers_home)
+		make_hole(c, root, "home/runner", 0755, p->step_outer);
+}
+
+static void attach_bind(struct child *c, const struct plan *p, int root, struct bind *b)
+{
+	int target = (int)child_must(c,
+		make_target(root, b->inside, b->flags & SANDBOX_MOUNT_FILE), "make the place",
+		b->inside);
+
+	if (b->flags & SANDBOX_MOUNT_OWN)
+		child_must(c, fchownat(b->fd, "", p->step_outer, p->step_outer, AT_EMPTY_PATH),
+			"give to the job", b->inside);
+	child_must(c, tree_attach(b->fd, target, ""), "attach", b->inside);
+	(void)close(target);
+}
+
+static void attach_devices(struct child *c, int root, const int *trees)
+{
+	static const char *const options[][2] = { { "ptmxmode", "0666" }, { "mode", "0620" },
+		{ NULL, NULL } };
+	int pts;
+
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
+		char path[32] = "dev/";
+		int target;
+
+		child_cat(path, sizeof(path), devices[i].name);
+		target = (int)child_must(c, make_target(root, path, true), "make", path);
+		child_must(c, tree_attach(trees[i], target, ""), "attach", path);
+		(void)close(target);
+		(void)close(trees[i]);
+	}
+	pts = (int)child_must(c,
+		tree_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), "make", "devpts");
+	child_must(c, tree_attach(pts, root, "dev/pts"), "attach", "dev/pts");
+	(void)close(pts);
+}
+
+static void enter_root(struct child *c, int root)
+{
+	child_must(c, fchdir(root), "enter the new root", NULL);
+	child_must(c, syscall(SYS_pivot_root, ".", "."), "make the new root the root", NULL);
+	/* Now the old root lies on top of the new one: let it go, with all that is mounted. */
+	child_must(c, syscall(SYS_umount2, ".", UMOUNT_DETACH), "let the old root go", NULL);
+	child_must(c, chdir("/"), "enter", "/");
+}
+
+void mounts_build(struct child *c, struct plan *p, int *ret_proc)
+{
+	struct mount_attr set = { .propagation = MS_PRIVATE };
+	int trees[ARRAY_SIZE(devices)];
+	int root, proc;
+
+	/* First of all: nothing we mount may show outside. */
+	child_must(c, syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &set, sizeof(set)),
+		"make all mounts private", NULL);
+	for (size_t i = 0; i < p->binds_len; i++)
+		open_source(c, &p->binds[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+		trees[i] = open_device(c, i);
+	(void)umask(0);
+	root = new_root(c, p);
+	make_skeleton(c, p, root);
+	attach_devices(c, root, trees);
+	proc = (int)child_must(c,
+		tree_new("proc", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC),
+		"mount a fresh", "/proc");
+	child_must(c, tree_attach(proc, root, "proc"), "attach", "proc");
+	make_holes(c, p, root);
+	for (size_t i = 0; i < p->binds_len; i++)
+		attach_bind(c, p, root, &p->binds[i]);
+	(void)umask(022);
+	enter_root(c, root);
+	(void)close(root);
+	*ret_proc = proc;
+}
+
+/* ---- /proc, and the end ------------------------------------------------------------ */
+
+enum mask { MASK_FILE, MASK_DIR, MASK_READ_ONLY };
+
+static const struct {
+	const char *name;
+	enum mask how;
+} masks[] = {
+	{ "kcore", MASK_FILE }, { "keys", MASK_FILE }, { "key-users", MASK_FILE },
+	{ "timer_list", MASK_FILE }, { "sched_debug", MASK_FILE }, { "kallsyms", MASK_FILE },
+	{ "kmsg", MASK_FILE }, { "interrupts", MASK_FILE }, { "latency_stats", MASK_FILE },
+	{ "sysrq-trigger", MASK_FILE }, { "config.gz", MASK_FILE }, { "acpi", MASK_DIR },
+	{ "asound", MASK_DIR }, { "scsi", MASK_DIR }, { "sys", MASK_READ_ONLY },
+	{ "irq", MASK_READ_ONLY }, { "bus", MASK_READ_ONLY }, { "fs", MASK_READ_ONLY },
+	{ "driver", MASK_READ_ONLY },
+};
+
+static void mask(struct child *c, int proc, const char *name, enum mask how)
+{
+	uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
+	struct stat st;
+	int tree = -1;
+
+	if (fstatat(proc, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return; /* this kernel has no such thing */
+	switch (how) {
+	case MASK_FILE:
+		tree = tree_clone(AT_FDCWD, "/dev/null");
+		break;
+	case MASK_DIR:
+		tree = tree_clone(AT_FDCWD, "/var/empty");
+		break;
+	case MASK_READ_ONLY:
+		tree = tree_clone(proc, name);
+		break;
+	}
+	child_must(c, tree, "mask in /proc:", name);
+	child_must(c, tree_restrict(tree, attr), "restrict in /proc:", name);
+	child_must(c, tree_attach(tree, proc, name), "cover in /proc:", name);
+	(void)close(tree);
+}
+
+void mounts_seal(struct child *c, struct plan *p, int proc)
+{
+	struct mount_attr set = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	(void)p;
+	for (size_t i = 0; i < ARRAY_SIZE(masks); i++)
+		mask(c, proc, masks[i].name, masks[i].how);
+	child_must(c, syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &set, sizeof(set)),
+		"make read-only:", "/");
+}
+
+static void allow(struct child *c, const struct plan *p, int ruleset, const char *path,
+	enum landlock_kind kind)
+{
+	int fd = (int)child_must(c, open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), "open", path);
+
+	child_must(c, landlock_allow(ruleset, p->landlock_abi, fd, kind),
+		"add a Landlock rule for", path);
+	(void)close(fd);
+}
+
+/*
+ * One ruleset for all steps. The mounts decide what is there and what is read-only; this
+ * says it again by other means, and refuses device nodes, and whatever else a step might
+ * get hold of a descriptor to.
+ */
+int mounts_landlock(struct child *c, const struct plan *p)
+{
+	static const struct {
+		const char *path;
+		enum landlock_kind kind;
+	} fixed[] = {
+		{ "/", LANDLOCK_READ }, { "/proc", LANDLOCK_WRITE_FILES },
+		{ "/dev", LANDLOCK_DEVICES }, { "/dev/shm", LANDLOCK_FULL },
+		{ "/run", LANDLOCK_FULL }, { "/tmp", LANDLOCK_FULL },
+		{ "/var/tmp", LANDLOCK_FULL }, { SANDBOX_HOME, LANDLOCK_FULL },
+	};
+	int ruleset = (int)child_must(c, landlock_new(p->landlock_abi, false),
+		"make a Landlock ruleset", NULL);
+
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+		allow(c, p, ruleset, fixed[i].path, fixed[i].kind);
+	for (size_t i = 0; i < p->binds_len; i++) {
+		const struct bind *b = &p->binds[i];
+		char path[4096] = "/";
+
+		if (!(b->flags & SANDBOX_MOUNT_RW))
+			continue;
+		child_cat(path, sizeof(path), b->inside);
+		allow(c, p, ruleset, path, LANDLOCK_FULL);
+	}
+	return ruleset;
+}
