@@ -105,6 +105,8 @@ ASSETS := $(wildcard runner/assets/*)
 $(B)/runner/assets.inc: $(ASSETS) tests/tools/embed.sh
 	@mkdir -p $(@D)
 	$(call say,EMBED,$@)sh tests/tools/embed.sh $(ASSETS) > $@
+$(B)/runner/assets.o: $(B)/runner/assets.inc
+$(B)/runner/assets.o: ALL_CFLAGS += -I$(B)
 
 -include Makefile.tests
 

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The web process: set-up, the one dispatch, and questions to core. */
+#include "runner/web.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/chan.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "runner/web-internal.h"
+#include "sandbox/sandbox.h"
+
+/* A question to core that is not answered yet. */
+struct web_call {
+	struct web_call *next;
+	int64_t seq;
+	struct visit *visit;
+	web_answer_fn *done;
+	void *data;
+};
+
+static void visit_free(void *p)
+{
+	struct visit *v = p;
+
+	principal_done(&v->who);
+	free(v->session);
+	free(v->route_text);
+	free(v);
+}
+
+/* ---- core ---- */
+
+void web_call_core(struct visit *v, const char *op, struct json *fields, const void *body,
+	size_t len, web_answer_fn *done, void *data)
+{
+	struct web *w = v->web;
+	_cleanup_(json_freep) struct json *head = fields ? fields : json_new_object();
+	struct web_call *c = xcalloc(1, sizeof(*c));
+	struct err err = ERR_INIT;
+
+	c->seq = ++w->next_seq;
+	c->visit = v;
+	c->done = done;
+	c->data = data;
+	json_set_str(head, "op", op);
+	json_set_int(head, "seq", c->seq);
+	json_set_str(head, "request", http_id(v->r));
+	if (chan_send(w->core, head, body, len, NULL, 0, &err) < 0) {
+		log_warnx("cannot ask core: %s request=%s", err.msg, http_id(v->r));
+		free(c);
+		done(v, NULL, data);
+		return;
+	}
+	c->next = w->calls;
+	w->calls = c;
+}
+
+struct json *web_principal(const struct visit *v)
+{
+	struct json *p = json_new_object();
+	char scopes[64] = "";
+
+	json_set_str(p, "kind", v->who.kind ? v->who.kind : "nobody");
+	json_set_str(p, "name", v->who.name ? v->who.name : "nobody");
+	json_set_str(p, "scopes", v->who.kind ? scopes_text(v->who.scopes, scopes) : "");
+	json_set_int(p, "gate", v->who.gate);
+	return p;
+}
+
+void web_verb(struct visit *v, const char *name, struct json *args, web_answer_fn *done,
+	void *data)
+{
+	struct json *fields = json_new_object();
+
+	json_set_str(fields, "verb", name);
+	json_set(fields, "principal", web_principal(v));
+	json_set(fields, "args", args ? args : json_new_object());
+	web_call_core(v, "verb", fields, NULL, 0, done, data);
+}
+
+static void on_answer(struct web *w, const struct json *head)
+{
+	int64_t seq = json_get_int(head, "seq", 0);
+
+	for (struct web_call **at = &w->calls; *at; at = &(*at)->next) {
+		struct web_call *c = *at;
+
+		if (c->seq != seq)
+			continue;
+		*at = c->next;
+		c->done(c->visit, head, c->data);
+		free(c);
+		return;
+	}
+}
+
+static void on_core(struct loop *l, int fd, uint32_t events, void *data)
+{
+	struct web *w = data;
+	struct err err = ERR_INIT;
+
+	for (;;) {
+		struct chan_msg m = CHAN_MSG_INIT;
+		int r = chan_recv(fd, &m, &err);
+
+		if (r < 0 && err.code == ERR_UNAVAILABLE)
+			return;
+		if (r <= 0) { /* core has ended: so do we, it starts another */
+			loop_stop(l, 0);
+			return;
+		}
+		if (str_eq(chan_msg_op(&m), "answer"))
+			on_answer(w, m.head);
+		else if (str_eq(chan_msg_op(&m), "changed"))
+			live_changed(w->live, json_get_int(m.head, "run", 0),
+				json_get_int(m.head, "job", 0), json_get_int(m.head, "gate", 0),
+				json_get_int(m.head, "version", 0));
+		else if (str_eq(chan_msg_op(&m), "log"))
+			live_log(w->live, json_get_int(m.head, "job", 0),
+				json_get_int(m.head, "size", 0));
+		chan_msg_done(&m);
+	}
+}
+
+/* ---- the database ---- */
+
+static bool have_store(struct web *w)
+{
+	struct err err = ERR_INIT;
+
+	if (w->store)
+		return true;
+	if (store_open_readonly(w->db_path, &w->store, &err) < 0) {
+		log_warnx("cannot read the database: %s", err.msg);
+		w->store = NULL;
+	}
+	return w->store != NULL;
+}
+
+const struct json *web_status(struct web *w)
+{
+	struct err err = ERR_INIT;
+	int64_t now = clock_boot_ms();
+
+	if (!w->store || (w->status && now - w->status_at < 1000))
+		return w->status;
+	json_free(w->status);
+	w->status = NULL;
+	if (query_status(w->store, &w->status, &err) < 0)
+		log_warnx("cannot read the status: %s", err.msg);
+	w->status_at = now;
+	return w->status;
+}
+
+/* ---- dispatch ---- */
+
+static size_t body_limit(const char *method, const char *path, void *data)
+{
+	if (strcmp(method, "POST") != 0 && strcmp(method, "PUT") != 0 &&
+		strcmp(method, "DELETE") != 0)
+		return 0;
+	if (str_starts(path, "/hooks/"))
+		return hooks_body_limit(path);
+	return LIMIT_API_BODY;
+}
+
+static const int64_t latency_bounds_us[] = { 500, 1000, 2500, 5000, 10000, 50000, 250000 };
+
+static void count_request(struct web *w, int64_t us)
+{
+	size_t i = 0;
+
+	w->requests[0]++;
+	w->latency_sum_us += (uint64_t)us;
+	while (i < ARRAY_SIZE(latency_bounds_us) && us > latency_bounds_us[i])
+		i++;
+	w->latency_buckets[i]++;
+}
+
+static void serve_static(struct visit *v, const char *name)
+{
+	const struct asset *a = asset_find(name);
+
+	if (!a) {
+		page_not_found(v);
+		return;
+	}
+	http_add_header(v->r, "Cache-Control", "public, max-age=31536000, immutable");
+	http_answer(v->r, 200, a->type, a->data, a->len);
+}
+
+static void dispatch(struct http_request *r, void *data)
+{
+	struct web *w = data;
+	const char *path = http_path(r), *method = http_method(r);
+	struct visit *v = xcalloc(1, sizeof(*v));
+
+	v->web = w;
+	v->r = r;
+	http_set_context(r, v, visit_free);
+	count_request(w, http_age_us(r));
+	if (hooks_route(v, path))
+		return;
+	if (strcmp(method, "GET") != 0 && strcmp(method, "POST") != 0 &&
+		strcmp(method, "HEAD") != 0) {
+		http_add_header(r, "Allow", "GET, HEAD, POST");
+		http_answer(r, 405, "text/plain", "method not allowed\n", 19);
+		return;
+	}
+	if (str_starts(path, "/static/")) {
+		serve_static(v, path + strlen("/static/"));
+		return;
+	}
+	if (!have_store(w)) {
+		http_add_header(r, "Retry-After", "2");
+		http_answer(r, 503, "text/plain; charset=utf-8",
+			"starting; running jobs go on; retry in 2 s\n", 43);
+		return;
+	}
+	web_identify(v);
+	if (str_starts(path, "/api/")) {
+		if (!api_route(v, path)) {
+			struct err err = ERR_INIT;
+
+			err_set(&err, ERR_NOT_FOUND, "there is no '%.100s' here", path);
+			api_error(v, &err, "docs/api.md lists what there is");
+		}
+		return;
+	}
+	if (!pages_route(v, path))
+		page_not_found(v);
+}
+
+/* ---- the process ---- */
+
+static void on_term(struct loop *l, const struct signalfd_siginfo *si, void *data)
+{
+	loop_stop(l, 0);
+}
+
+static int confine(struct web *w, struct err *err)
+{
+	_cleanup_close_ int db = -1, jobs = -1, kept = -1;
+	int ro[2];
+	struct sandbox_host *host = NULL;
+	struct sandbox_worker c = { .flags = 0, .rw = &db, .rw_len = 1, .ro = ro, .ro_len = 2 };
+
+	/* The database folder is writable for its -shm alone; the files are opened read-only. */
+	db = openat(w->data_dir, "db", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	jobs = openat(w->data_dir, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	kept = openat(w->data_dir, "store", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (db < 0 || jobs < 0 || kept < 0)
+		return err_sys(err, "cannot open the data directory");
+	ro[0] = jobs;
+	ro[1] = kept;
+	if (sandbox_host_open(&host, err) < 0)
+		return -1;
+	/* GnuTLS reads entropy and its configuration on first use: before the door shuts. */
+	if (sandbox_confine_worker(host, &c, err) < 0)
+		return -1;
+	return 0;
+}
+
+static int listen_all(struct web *w, struct err *err)
+{
+	const struct web_options *o = w->o;
+	struct http_options h = {
+		.tls_certificate = o->tls_certificate,
+		.tls_key = o->tls_key,
+		.trusted_proxies = (const char *const *)o->config->trusted_proxies.v,
+		.handler = dispatch,
+		.body_limit = body_limit,
+		.data = w,
+	};
+
+	if (http_new(w->loop, &h, &w->http, err) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(o->listeners); i++)
+		if (o->listeners[i] >= 0 && http_listen(w->http, o->listeners[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static int start(struct web *w, struct err *err)
+{
+	w->data_dir = open(w->o->config->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (w->data_dir < 0)
+		return err_sys(err, "cannot open '%s'", w->o->config->data_dir);
+	if (fd_set_nonblock(w->core, true) < 0)
+		return err_sys(err, "cannot set up the chan to core");
+	if (loop_new(&w->loop, err) < 0)
+		return -1;
+	loop_add_fd(w->loop, w->core, EPOLLIN, on_core, w);
+	loop_add_signal(w->loop, SIGTERM, on_term, w);
+	loop_add_signal(w->loop, SIGINT, on_term, w);
+	w->live = live_new(w);
+	if (listen_all(w, err) < 0)
+		return -1;
+	return confine(w, err);
+}
+
+int web_main(const struct web_options *o)
+{
+	struct web w = { .o = o, .core = o->core, .data_dir = -1 };
+	struct err err = ERR_INIT;
+	int status;
+
+	log_open("web", LOG_INFO);
+	w.db_path = path_join(o->config->data_dir, "db/sluice.db");
+	w.is_https = str_starts(o->url, "https://");
+	w.started_at = clock_wall_ms();
+	if (start(&w, &err) < 0) {
+		log_err("web cannot start: %s", err.msg);
+		return 1;
+	}
+	status = loop_run(w.loop, &err);
+	if (status < 0)
+		log_err("web: %s", err.msg);
+	/* The process ends: memory and descriptors go with it. */
+	return status < 0 ? 1 : 0;
+}
