@@ -337,13 +337,15 @@ static int receive_packet(int fd, struct packet *p, struct err *err)
 
 	p->bytes = xmalloc(CHAN_INLINE_MAX);
 	iov[1].iov_base = p->bytes;
+	/*
+	 * A peer that closes with our words unread resets the connection: that is told once,
+	 * and before the messages of it that are still waiting.
+	 */
 	do
 		n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0 && errno == EAGAIN)
 		return err_set(err, ERR_UNAVAILABLE, "no message yet");
-	if (n < 0 && errno == ECONNRESET)
-		return 0; /* gone with our words unread */
 	if (n < 0)
 		return err_sys(err, "cannot receive a message");
 	is_clean = collect_fds(&mh, p);
