@@ -17,6 +17,8 @@ int cmd_hook(int argc, char **argv);
 
 /* Verbs that are tables. */
 extern const struct cli_verb verb_config;
+extern const struct cli_verb verb_lint;
+extern const struct cli_verb verb_plan;
 extern const struct cli_verb verb_help;
 extern const struct cli_verb verb_version;
 extern const struct cli_verb verb_completion;

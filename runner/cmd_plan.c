@@ -155,10 +155,11 @@ static const struct cli_opt plan_opts[] = {
 	{ "event", 0, "NAME", "the event; default: the workflow's first, or push with --payload" },
 	{ "payload", 0, "FILE", "its JSON payload: github.event" },
 	{ "actions-dir", 0, "DIR", "DIR/OWNER/REPO: git work trees of other repositories" },
+	{ "format", 0, "text|json", "a table, or the whole plan" },
 	{ NULL, 0, NULL, NULL },
 };
 
-static const struct cli_verb plan_verb = { "plan", "here", "[FLAGS] FILE",
+const struct cli_verb verb_plan = { "plan", "here", "[FLAGS] FILE",
 	"Show what an event makes of a workflow file", plan_opts,
 	"sluice plan --event push .github/workflows/ci.yml",
 	"0 planned (also when the event does not start it), 1 refused, 2 usage", 1, 1, run_plan,
@@ -166,5 +167,5 @@ static const struct cli_verb plan_verb = { "plan", "here", "[FLAGS] FILE",
 
 int cmd_plan(int argc, char **argv)
 {
-	return cli_run(&plan_verb, argc, argv);
+	return cli_run(&verb_plan, argc, argv);
 }

@@ -63,6 +63,7 @@ const struct cli_verb verb_completion = { "completion", "operate", "bash",
 	NULL };
 
 const struct cli_verb *const cli_verbs[] = {
+	&verb_plan,
 	&verb_config,
 	&verb_completion,
 	&verb_version,

@@ -186,7 +186,7 @@ void action_free(struct action *a)
 	if (!a)
 		return;
 	json_free(a->steps);
-	yaml_free(a->doc);
+	yaml_doc_free(a->doc);
 }
 
 const struct action_input *action_find_input(const struct action *a, const char *name)

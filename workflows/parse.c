@@ -505,7 +505,7 @@ void workflow_parse_lenient(const char *path, const char *data, size_t len,
 	*p.w = (struct workflow){ .doc = doc, .path = doc->file, .root = doc->root };
 	(void)schema_check(doc, doc->root, &schema_workflow, d);
 	if (!yaml_is(doc->root, YAML_MAPPING)) {
-		yaml_free(doc);
+		yaml_doc_free(doc);
 		return;
 	}
 	name = yaml_get(doc->root, "name");
@@ -535,5 +535,5 @@ int workflow_parse(const char *path, const char *data, size_t len, struct workfl
 void workflow_free(struct workflow *w)
 {
 	if (w)
-		yaml_free(w->doc);
+		yaml_doc_free(w->doc);
 }

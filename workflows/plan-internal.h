@@ -19,7 +19,7 @@ struct json *steps_to_json(const struct step *steps, size_t len,
 
 /* ---- evaluation (plan_eval.c) ----------------------------------------------------- */
 
-struct eval {
+struct plan_eval {
 	struct value *contexts; /* owned: object of contexts */
 	unsigned scope;		/* enum schema_scope: which of them are known */
 	bool is_partial;	/* what is not known stays text instead of failing */
@@ -29,35 +29,35 @@ struct eval {
 };
 
 /* CONTEXTS as of plan_expand; takes nothing. SCOPE says what counts as known. */
-void eval_init(struct eval *ev, const struct json *plan, const struct json *contexts,
+void plan_eval_init(struct plan_eval *ev, const struct json *plan, const struct json *contexts,
 	unsigned scope);
-void eval_done(struct eval *ev);
-void eval_set(struct eval *ev, const char *context, struct value *v); /* takes V */
+void plan_eval_done(struct plan_eval *ev);
+void plan_eval_set(struct plan_eval *ev, const char *context, struct value *v); /* takes V */
 
 /* All contexts and functions that TEXT uses are known. */
-bool eval_knows(const struct eval *ev, const char *text);
+bool plan_eval_knows(const struct plan_eval *ev, const char *text);
 /*
  * A text, or a tree with texts in it: one expression alone keeps its type, lists in lists
  * are spliced in, `${{ insert }}` keys merge a mapping. Errors have the place of MARK (a
  * member of the node's "marks").
  */
-int eval_text(struct eval *ev, const char *text, const char *mark, struct value **ret,
+int plan_eval_text(struct plan_eval *ev, const char *text, const char *mark, struct value **ret,
 	struct err *err);
-int eval_json(struct eval *ev, const struct json *j, const char *mark, struct value **ret,
+int plan_eval_json(struct plan_eval *ev, const struct json *j, const char *mark, struct value **ret,
 	struct err *err);
 /* No text in J is out of reach. */
-bool eval_knows_json(const struct eval *ev, const struct json *j);
-int eval_error(const struct eval *ev, const char *mark, struct err *err);
+bool plan_eval_knows_json(const struct plan_eval *ev, const struct json *j);
+int plan_eval_error(const struct plan_eval *ev, const char *mark, struct err *err);
 
 /* The job's condition with its trace; sets run, reason, trace, implicit of RET. */
-int eval_condition(struct eval *ev, bool *ret_run, struct json *ret, struct err *err);
+int plan_eval_condition(struct plan_eval *ev, bool *ret_run, struct json *ret, struct err *err);
 
 /* ---- rows (plan_rows.c) ----------------------------------------------------------- */
 
 /* Appends the rows of ev->node to ROWS. CALL is the caller's row or NULL. */
-int expand_rows(struct eval *ev, const struct json *call, struct json *rows,
+int expand_rows(struct plan_eval *ev, const struct json *call, struct json *rows,
 	struct err *err);
 /* The caller's row for NODE, from CONTEXTS or worked out; *RET NULL at the top. */
-int expand_call(const struct eval *ev, struct json **ret, struct err *err);
+int expand_call(const struct plan_eval *ev, struct json **ret, struct err *err);
 
 #endif

@@ -608,7 +608,7 @@ static void set_concurrency(struct build *b, const struct workflow *w, struct js
 	_cleanup_(value_unrefp) struct value *v = NULL;
 	struct json *j = NULL;
 	struct err ignored = ERR_INIT;
-	struct eval ev;
+	struct plan_eval ev;
 
 	if (n && yaml_is_scalar(n) && n->str_len > 0) {
 		j = json_new_object();
@@ -623,14 +623,14 @@ static void set_concurrency(struct build *b, const struct workflow *w, struct js
 	json_set(plan, "concurrency", j);
 	if (!j || !b->req->event)
 		return;
-	eval_init(&ev, plan, contexts, SCOPE_GITHUB | SCOPE_INPUTS | SCOPE_VARS);
-	if (eval_knows_json(&ev, j) && eval_json(&ev, j, "concurrency", &v, &ignored) == 0) {
+	plan_eval_init(&ev, plan, contexts, SCOPE_GITHUB | SCOPE_INPUTS | SCOPE_VARS);
+	if (plan_eval_knows_json(&ev, j) && plan_eval_json(&ev, j, "concurrency", &v, &ignored) == 0) {
 		struct value *inner = value_get(v, "group");
 
 		json_set(plan, "concurrency",
 			value_to_json(value_kind_of(inner) == VALUE_OBJECT ? inner : v));
 	}
-	eval_done(&ev);
+	plan_eval_done(&ev);
 }
 
 static int build(struct build *b, const struct workflow *w, struct json *plan,

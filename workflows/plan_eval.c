@@ -10,35 +10,35 @@
 
 static const struct expr_rules any_rules = { NULL, FN_ALL };
 
-void eval_set(struct eval *ev, const char *context, struct value *v)
+void plan_eval_set(struct plan_eval *ev, const char *context, struct value *v)
 {
 	value_set(ev->contexts, context, v);
 }
 
-void eval_init(struct eval *ev, const struct json *plan, const struct json *contexts,
+void plan_eval_init(struct plan_eval *ev, const struct json *plan, const struct json *contexts,
 	unsigned scope)
 {
 	static const char *const plain[] = { "github", "vars", "needs" };
 
-	*ev = (struct eval){ .contexts = value_new_object(), .scope = scope, .plan = plan,
+	*ev = (struct plan_eval){ .contexts = value_new_object(), .scope = scope, .plan = plan,
 		.given = contexts };
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++) {
 		const struct json *j = json_get(contexts, plain[i]);
 
-		eval_set(ev, plain[i], j ? value_from_json(j) : value_new_object());
+		plan_eval_set(ev, plain[i], j ? value_from_json(j) : value_new_object());
 	}
-	eval_set(ev, "inputs",
+	plan_eval_set(ev, "inputs",
 		value_from_json(json_get(contexts, "inputs") ? json_get(contexts, "inputs") :
 							       json_get(plan, "inputs")));
 }
 
-void eval_done(struct eval *ev)
+void plan_eval_done(struct plan_eval *ev)
 {
 	value_unref(ev->contexts);
 	ev->contexts = NULL;
 }
 
-int eval_error(const struct eval *ev, const char *mark, struct err *err)
+int plan_eval_error(const struct plan_eval *ev, const char *mark, struct err *err)
 {
 	const struct json *pair = json_get(json_get(ev->node, "marks"), mark);
 	const char *file = json_get_str(ev->node, "file",
@@ -54,11 +54,11 @@ int eval_error(const struct eval *ev, const char *mark, struct err *err)
 /* ---- what is known ---------------------------------------------------------------- */
 
 struct knows {
-	const struct eval *ev;
+	const struct plan_eval *ev;
 	bool is_known;
 };
 
-static bool node_known(const struct eval *ev, const struct expr_node *n)
+static bool node_known(const struct plan_eval *ev, const struct expr_node *n)
 {
 	if (n->kind == EXPR_NODE_CONTEXT && !(ev->scope & scope_of_name(n->name)))
 		return false;
@@ -92,7 +92,7 @@ static int inner_known(const char *inner, size_t len, size_t offset, void *data)
 	return 0;
 }
 
-bool eval_knows(const struct eval *ev, const char *text)
+bool plan_eval_knows(const struct plan_eval *ev, const char *text)
 {
 	struct knows k = { ev, true };
 	struct expr_error error;
@@ -102,24 +102,24 @@ bool eval_knows(const struct eval *ev, const char *text)
 	return template_each(text, strlen(text), inner_known, &k, &error) == 0 && k.is_known;
 }
 
-bool eval_knows_json(const struct eval *ev, const struct json *j)
+bool plan_eval_knows_json(const struct plan_eval *ev, const struct json *j)
 {
 	if (json_is(j, JSON_KIND_STRING))
-		return eval_knows(ev, json_as_str(j, ""));
+		return plan_eval_knows(ev, json_as_str(j, ""));
 	if (json_is(j, JSON_KIND_ARRAY))
 		for (size_t i = 0; i < json_count(j); i++)
-			if (!eval_knows_json(ev, json_at(j, i)))
+			if (!plan_eval_knows_json(ev, json_at(j, i)))
 				return false;
 	if (json_is(j, JSON_KIND_OBJECT))
 		json_foreach(it, j)
-			if (!eval_knows(ev, it.key) || !eval_knows_json(ev, it.value))
+			if (!plan_eval_knows(ev, it.key) || !plan_eval_knows_json(ev, it.value))
 				return false;
 	return true;
 }
 
 /* ---- values ----------------------------------------------------------------------- */
 
-int eval_text(struct eval *ev, const char *text, const char *mark, struct value **ret,
+int plan_eval_text(struct plan_eval *ev, const char *text, const char *mark, struct value **ret,
 	struct err *err)
 {
 	struct expr_env env = { .contexts = ev->contexts };
@@ -129,7 +129,7 @@ int eval_text(struct eval *ev, const char *text, const char *mark, struct value 
 		return 0;
 	}
 	if (template_eval(text, strlen(text), &any_rules, &env, ret, err) < 0)
-		return eval_error(ev, mark, err);
+		return plan_eval_error(ev, mark, err);
 	return 0;
 }
 
@@ -156,7 +156,7 @@ static bool is_insert(const char *key)
 	return strcmp(p, "}}") == 0;
 }
 
-static int eval_array(struct eval *ev, const struct json *j, const char *mark,
+static int plan_array(struct plan_eval *ev, const struct json *j, const char *mark,
 	struct value **ret, struct err *err)
 {
 	_cleanup_(value_unrefp) struct value *arr = value_new_array();
@@ -165,7 +165,7 @@ static int eval_array(struct eval *ev, const struct json *j, const char *mark,
 		const struct json *item = json_at(j, i);
 		_cleanup_(value_unrefp) struct value *v = NULL;
 
-		if (eval_json(ev, item, mark, &v, err) < 0)
+		if (plan_eval_json(ev, item, mark, &v, err) < 0)
 			return -1;
 		if (value_kind_of(v) == VALUE_ARRAY && json_is(item, JSON_KIND_STRING) &&
 			is_one_expr(json_as_str(item, ""))) {
@@ -179,41 +179,41 @@ static int eval_array(struct eval *ev, const struct json *j, const char *mark,
 	return 0;
 }
 
-static int eval_member(struct eval *ev, struct value *obj, const char *key,
+static int eval_member(struct plan_eval *ev, struct value *obj, const char *key,
 	const struct json *j, const char *mark, struct err *err)
 {
 	_cleanup_(value_unrefp) struct value *v = NULL, *name = NULL;
 	_cleanup_free_ char *text = NULL;
 
-	if (eval_json(ev, j, mark, &v, err) < 0)
+	if (plan_eval_json(ev, j, mark, &v, err) < 0)
 		return -1;
 	if (is_insert(key)) {
 		if (value_kind_of(v) != VALUE_OBJECT) {
 			(void)err_set(err, ERR_INPUT, "'insert' needs a mapping, not %s",
 				value_kind_name(value_kind_of(v)));
-			return eval_error(ev, mark, err);
+			return plan_eval_error(ev, mark, err);
 		}
 		for (size_t i = 0; i < value_count(v); i++)
 			value_set(obj, value_key_at(v, i), value_ref(value_member_at(v, i)));
 		return 0;
 	}
-	if (eval_text(ev, key, mark, &name, err) < 0)
+	if (plan_eval_text(ev, key, mark, &name, err) < 0)
 		return -1;
 	text = value_text(name);
 	value_set(obj, text, take_ptr(v));
 	return 0;
 }
 
-int eval_json(struct eval *ev, const struct json *j, const char *mark, struct value **ret,
+int plan_eval_json(struct plan_eval *ev, const struct json *j, const char *mark, struct value **ret,
 	struct err *err)
 {
 	_cleanup_(value_unrefp) struct value *obj = NULL;
 
 	switch (json_kind_of(j)) {
 	case JSON_KIND_STRING:
-		return eval_text(ev, json_as_str(j, ""), mark, ret, err);
+		return plan_eval_text(ev, json_as_str(j, ""), mark, ret, err);
 	case JSON_KIND_ARRAY:
-		return eval_array(ev, j, mark, ret, err);
+		return plan_array(ev, j, mark, ret, err);
 	case JSON_KIND_OBJECT:
 		obj = value_new_object();
 		json_foreach(it, j)
@@ -234,7 +234,7 @@ int eval_json(struct eval *ev, const struct json *j, const char *mark, struct va
 /* ---- the condition ---------------------------------------------------------------- */
 
 struct status {
-	const struct eval *ev;
+	const struct plan_eval *ev;
 	const char **seen; /* node ids above the job */
 	size_t seen_len, seen_alloc;
 };
@@ -274,7 +274,7 @@ static const char *last_part(const char *id)
 }
 
 /* What is not known to have ended well did not. */
-static const char *result_of(const struct eval *ev, const char *id)
+static const char *result_of(const struct plan_eval *ev, const char *id)
 {
 	const char *r = json_get_str(json_get(ev->given, "ancestors"), id, NULL);
 	const struct json *needs = json_get(ev->given, "needs");
@@ -389,7 +389,7 @@ static bool is_blank(const char *s, size_t len)
 	return true;
 }
 
-static int eval_condition_expr(struct eval *ev, const struct one *o, struct expr_env *env,
+static int eval_condition_expr(struct plan_eval *ev, const struct one *o, struct expr_env *env,
 	bool *ret_run, struct json *ret, struct err *err)
 {
 	_cleanup_(expr_freep) struct expr *e = NULL;
@@ -401,7 +401,7 @@ static int eval_condition_expr(struct eval *ev, const struct one *o, struct expr
 
 	if (expr_compile(o->inner, o->len, &any_rules, &e, &error) < 0) {
 		(void)err_set(err, ERR_INPUT, "%s", error.msg);
-		return eval_error(ev, "if", err);
+		return plan_eval_error(ev, "if", err);
 	}
 	is_implicit = !expr_calls_status(e);
 	if (is_implicit)
@@ -423,10 +423,10 @@ static int eval_condition_expr(struct eval *ev, const struct one *o, struct expr
 			*ret_run ? "its condition is true" : "its condition is false");
 	}
 	expr_trace_done(&trace);
-	return rc < 0 ? eval_error(ev, "if", err) : 0;
+	return rc < 0 ? plan_eval_error(ev, "if", err) : 0;
 }
 
-int eval_condition(struct eval *ev, bool *ret_run, struct json *ret, struct err *err)
+int plan_eval_condition(struct plan_eval *ev, bool *ret_run, struct json *ret, struct err *err)
 {
 	const char *text = json_get_str(ev->node, "if", "");
 	struct status status = { .ev = ev };
@@ -449,7 +449,7 @@ int eval_condition(struct eval *ev, bool *ret_run, struct json *ret, struct err 
 	else {
 		rc = condition_eval(text, strlen(text), &any_rules, &env, ret_run, err);
 		if (rc < 0)
-			(void)eval_error(ev, "if", err);
+			(void)plan_eval_error(ev, "if", err);
 		json_set(ret, "trace", json_new_array());
 		json_set_str(ret, "reason",
 			"text outside of '${{ }}' makes the condition a string, which is true");

@@ -20,16 +20,16 @@ const struct json *plan_node(const struct json *plan, const char *node_id)
 	return NULL;
 }
 
-static void take_inputs(struct eval *ev, const struct json *call)
+static void take_inputs(struct plan_eval *ev, const struct json *call)
 {
 	if (!call)
 		return;
-	eval_set(ev, "inputs", value_from_json(json_get(call, "inputs")));
+	plan_eval_set(ev, "inputs", value_from_json(json_get(call, "inputs")));
 	if (json_get_bool(call, "inputs_unknown", false))
 		ev->scope &= ~(unsigned)SCOPE_INPUTS;
 }
 
-static int expand(struct eval *ev, struct json *out, struct err *err)
+static int expand(struct plan_eval *ev, struct json *out, struct err *err)
 {
 	_cleanup_(json_freep) struct json *call = NULL;
 	struct json *rows;
@@ -43,7 +43,7 @@ static int expand(struct eval *ev, struct json *out, struct err *err)
 			"the caller's row is wanted",
 			json_get_str(ev->node, "file", ""), json_get_str(ev->node, "id", ""));
 	take_inputs(ev, call);
-	if (eval_condition(ev, &is_run, out, err) < 0)
+	if (plan_eval_condition(ev, &is_run, out, err) < 0)
 		return -1;
 	if (!is_run)
 		return 0;
@@ -57,16 +57,16 @@ int plan_expand(const struct json *plan, const char *node_id, const struct json 
 {
 	_cleanup_(json_freep) struct json *out = NULL;
 	const struct json *node = plan_node(plan, node_id);
-	struct eval ev;
+	struct plan_eval ev;
 	int rc;
 
 	if (!node)
 		return err_set(err, ERR_NOT_FOUND, "the plan has no job '%s'", node_id);
 	out = json_new_object();
-	eval_init(&ev, plan, contexts, SCOPE_JOB_KNOWN);
+	plan_eval_init(&ev, plan, contexts, SCOPE_JOB_KNOWN);
 	ev.node = node;
 	rc = expand(&ev, out, err);
-	eval_done(&ev);
+	plan_eval_done(&ev);
 	if (rc < 0)
 		return -1;
 	*ret = take_ptr(out);
@@ -89,7 +89,7 @@ static void finish_listed(struct json *row, const struct json *node)
 	json_free(spec);
 }
 
-static int list_node(struct eval *ev, const struct json *node, struct json *out,
+static int list_node(struct plan_eval *ev, const struct json *node, struct json *out,
 	struct err *err)
 {
 	_cleanup_(json_freep) struct json *call = NULL, *rows = json_new_array();
@@ -115,10 +115,10 @@ int plan_list(const struct json *plan, const struct json *contexts, struct json 
 	_cleanup_(json_freep) struct json *out = json_new_array();
 	const struct json *jobs = json_get(plan, "jobs");
 	unsigned scope = SCOPE_GITHUB | SCOPE_INPUTS | SCOPE_VARS;
-	struct eval ev;
+	struct plan_eval ev;
 	int rc = 0;
 
-	eval_init(&ev, plan, contexts, scope);
+	plan_eval_init(&ev, plan, contexts, scope);
 	ev.is_partial = true;
 	for (size_t i = 0; rc == 0 && i < json_count(jobs); i++) {
 		const struct json *node = json_at(jobs, i);
@@ -127,11 +127,11 @@ int plan_list(const struct json *plan, const struct json *contexts, struct json 
 		ev.scope = scope;
 		/* Left over from a job of another workflow. */
 		if (json_get_str(node, "parent", NULL) || i > 0)
-			eval_set(&ev, "inputs",
+			plan_eval_set(&ev, "inputs",
 				value_from_json(inputs ? inputs : json_get(plan, "inputs")));
 		rc = list_node(&ev, node, out, err);
 	}
-	eval_done(&ev);
+	plan_eval_done(&ev);
 	if (rc < 0)
 		return -1;
 	*ret = take_ptr(out);
@@ -163,13 +163,13 @@ int plan_run_name(const struct json *plan, const struct json *contexts, struct s
 	const char *otherwise = default_name(plan, contexts);
 	_cleanup_(value_unrefp) struct value *v = NULL;
 	size_t before = out->len;
-	struct eval ev;
+	struct plan_eval ev;
 	int rc = 0;
 
 	if (text) {
-		eval_init(&ev, plan, contexts, SCOPE_GITHUB | SCOPE_INPUTS | SCOPE_VARS);
-		rc = eval_text(&ev, text, "run_name", &v, err);
-		eval_done(&ev);
+		plan_eval_init(&ev, plan, contexts, SCOPE_GITHUB | SCOPE_INPUTS | SCOPE_VARS);
+		rc = plan_eval_text(&ev, text, "run_name", &v, err);
+		plan_eval_done(&ev);
 		if (rc == 0)
 			value_to_text(v, out);
 	}
@@ -184,27 +184,27 @@ int plan_call_outputs(const struct json *plan, const char *node_id, const struct
 	const struct json *node = plan_node(plan, node_id);
 	const struct json *outputs = json_get(json_get(node, "call"), "outputs");
 	_cleanup_(json_freep) struct json *out = json_new_object();
-	struct eval ev;
+	struct plan_eval ev;
 	int rc = 0;
 
 	if (!node)
 		return err_set(err, ERR_NOT_FOUND, "the plan has no job '%s'", node_id);
-	eval_init(&ev, plan, contexts,
+	plan_eval_init(&ev, plan, contexts,
 		SCOPE_GITHUB | SCOPE_INPUTS | SCOPE_VARS | SCOPE_JOBS);
 	ev.node = node;
-	eval_set(&ev, "jobs", value_from_json(jobs));
+	plan_eval_set(&ev, "jobs", value_from_json(jobs));
 	json_foreach(it, outputs) {
 		_cleanup_(value_unrefp) struct value *v = NULL;
 		_cleanup_free_ char *text = NULL;
 
-		rc = eval_json(&ev, it.value, "uses", &v, err);
+		rc = plan_eval_json(&ev, it.value, "uses", &v, err);
 		if (rc < 0)
 			break;
 		text = value_text(v);
 		if (*text)
 			json_set_str(out, it.key, text);
 	}
-	eval_done(&ev);
+	plan_eval_done(&ev);
 	if (rc < 0)
 		return -1;
 	*ret = take_ptr(out);

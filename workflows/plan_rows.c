@@ -17,7 +17,7 @@ struct strategy {
 };
 
 struct rows {
-	struct eval *ev;
+	struct plan_eval *ev;
 	const struct json *call; /* the caller's row, or NULL */
 	const struct json *spec; /* shared */
 	struct strategy strategy;
@@ -26,21 +26,21 @@ struct rows {
 	const struct matrix_row *row; /* NULL: no matrix */
 };
 
-static int bad(struct eval *ev, const char *mark, struct err *err, const char *fmt, ...)
+static int bad(struct plan_eval *ev, const char *mark, struct err *err, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-static int bad(struct eval *ev, const char *mark, struct err *err, const char *fmt, ...)
+static int bad(struct plan_eval *ev, const char *mark, struct err *err, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	(void)err_vset(err, ERR_INPUT, fmt, ap);
 	va_end(ap);
-	return eval_error(ev, mark, err);
+	return plan_eval_error(ev, mark, err);
 }
 
 /* A member of the node evaluated; NULL when there is none. 1: it stays text. */
-static int eval_member_of(struct eval *ev, const char *key, struct value **ret,
+static int eval_member_of(struct plan_eval *ev, const char *key, struct value **ret,
 	struct err *err)
 {
 	const struct json *j = json_get(ev->node, key);
@@ -48,9 +48,9 @@ static int eval_member_of(struct eval *ev, const char *key, struct value **ret,
 	*ret = NULL;
 	if (!j || json_is(j, JSON_KIND_NULL))
 		return 0;
-	if (ev->is_partial && !eval_knows_json(ev, j))
+	if (ev->is_partial && !plan_eval_knows_json(ev, j))
 		return 1;
-	return eval_json(ev, j, key, ret, err);
+	return plan_eval_json(ev, j, key, ret, err);
 }
 
 /* ---- strategy --------------------------------------------------------------------- */
@@ -108,7 +108,7 @@ static int read_strategy(struct rows *r, struct err *err)
 	if (!matrix || value_kind_of(matrix) == VALUE_NULL)
 		return 0;
 	if (matrix_expand(matrix, &r->matrix, err) < 0)
-		return eval_error(r->ev,
+		return plan_eval_error(r->ev,
 			json_get(json_get(r->ev->node, "marks"), "matrix") ? "matrix" :
 									     "strategy",
 			err);
@@ -241,7 +241,7 @@ static int eval_mapping(struct rows *r, const struct json *j, const char *mark,
 	_cleanup_(value_unrefp) struct value *v = NULL;
 	struct value *inner;
 
-	if (eval_json(r->ev, j, mark, &v, err) < 0)
+	if (plan_eval_json(r->ev, j, mark, &v, err) < 0)
 		return -1;
 	inner = value_get(v, key);
 	/* `environment: ${{ fromJSON(...) }}` may give the mapping itself. */
@@ -268,7 +268,7 @@ static int set_environment(struct rows *r, struct json *row, struct err *err)
 	json_foreach(it, j)
 		if (strcmp(it.key, "url") != 0)
 			json_set(known, it.key, json_share(it.value));
-	if (r->ev->is_partial && !eval_knows_json(r->ev, known)) {
+	if (r->ev->is_partial && !plan_eval_knows_json(r->ev, known)) {
 		json_set(row, "environment", json_clone(j));
 		return 0;
 	}
@@ -300,7 +300,7 @@ static int set_concurrency(struct rows *r, struct json *row, struct err *err)
 	json_set(row, "concurrency", NULL);
 	if (!json_is(j, JSON_KIND_OBJECT))
 		return 0;
-	if (r->ev->is_partial && !eval_knows_json(r->ev, j)) {
+	if (r->ev->is_partial && !plan_eval_knows_json(r->ev, j)) {
 		json_set(row, "concurrency", json_clone(j));
 		return 0;
 	}
@@ -412,11 +412,11 @@ static int call_input(struct rows *r, const struct json *decl, const struct json
 		json_set(out, name, empty_of(type));
 		return 0;
 	}
-	if (r->ev->is_partial && !eval_knows_json(r->ev, given)) {
+	if (r->ev->is_partial && !plan_eval_knows_json(r->ev, given)) {
 		json_set(out, name, json_share((struct json *)given));
 		return 1;
 	}
-	if (eval_json(r->ev, given, "with", &v, err) < 0)
+	if (plan_eval_json(r->ev, given, "with", &v, err) < 0)
 		return -1;
 	j = value_to_json(v);
 	if (json_is(j, JSON_KIND_NULL))
@@ -503,8 +503,8 @@ static int fill_row(struct rows *r, struct json *row, struct err *err)
 	struct value *strategy = strategy_context(r);
 
 	json_set(row, "strategy", value_to_json(strategy));
-	eval_set(r->ev, "strategy", strategy);
-	eval_set(r->ev, "matrix", r->row ? value_ref(r->row->values) : value_new_null());
+	plan_eval_set(r->ev, "strategy", strategy);
+	plan_eval_set(r->ev, "matrix", r->row ? value_ref(r->row->values) : value_new_null());
 	if (r->strategy.unknown)
 		json_set(row, "matrix", json_share(r->strategy.unknown));
 	else
@@ -539,7 +539,7 @@ static int make_rows(struct rows *r, struct json *rows, struct err *err)
 	return 0;
 }
 
-int expand_rows(struct eval *ev, const struct json *call, struct json *rows, struct err *err)
+int expand_rows(struct plan_eval *ev, const struct json *call, struct json *rows, struct err *err)
 {
 	_cleanup_(json_freep) struct json *spec = make_spec(ev->node);
 	struct rows r = { .ev = ev, .call = call, .spec = spec, .matrix = MATRIX_INIT };
@@ -553,12 +553,12 @@ int expand_rows(struct eval *ev, const struct json *call, struct json *rows, str
  * Without the caller's row, one is made from the caller as it stands. Its own matrix and
  * needs are then unknown, so an input that uses them cannot be had.
  */
-int expand_call(const struct eval *ev, struct json **ret, struct err *err)
+int expand_call(const struct plan_eval *ev, struct json **ret, struct err *err)
 {
 	const char *parent = json_get_str(ev->node, "parent", NULL);
 	const struct json *given = json_get(ev->given, "call");
 	_cleanup_(json_freep) struct json *rows = json_new_array(), *outer = NULL;
-	struct eval up;
+	struct plan_eval up;
 	int rc;
 
 	*ret = NULL;
@@ -568,13 +568,13 @@ int expand_call(const struct eval *ev, struct json **ret, struct err *err)
 		*ret = json_share((struct json *)given);
 		return 0;
 	}
-	eval_init(&up, ev->plan, ev->given,
+	plan_eval_init(&up, ev->plan, ev->given,
 		SCOPE_GITHUB | SCOPE_VARS | SCOPE_INPUTS);
 	up.is_partial = true;
 	up.node = plan_node(ev->plan, parent);
 	rc = expand_call(&up, &outer, err);
 	if (rc == 0 && outer) {
-		eval_set(&up, "inputs", value_from_json(json_get(outer, "inputs")));
+		plan_eval_set(&up, "inputs", value_from_json(json_get(outer, "inputs")));
 		if (json_get_bool(outer, "inputs_unknown", false))
 			up.scope &= ~(unsigned)SCOPE_INPUTS;
 	}
@@ -593,6 +593,6 @@ int expand_call(const struct eval *ev, struct json **ret, struct err *err)
 		}
 		*ret = row;
 	}
-	eval_done(&up);
+	plan_eval_done(&up);
 	return rc;
 }

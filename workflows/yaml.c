@@ -558,7 +558,7 @@ int yaml_parse(const char *file, const char *data, size_t len, struct yaml_doc *
 	return 0;
 }
 
-void yaml_free(struct yaml_doc *doc)
+void yaml_doc_free(struct yaml_doc *doc)
 {
 	if (doc)
 		arena_free(doc->arena);

@@ -80,8 +80,8 @@ struct yaml_doc {
  */
 int yaml_parse(const char *file, const char *data, size_t len, struct yaml_doc **ret,
 	struct diagnostics *d);
-void yaml_free(struct yaml_doc *doc); /* NULL is fine */
-DEFINE_CLEANUP(struct yaml_doc, yaml_free);
+void yaml_doc_free(struct yaml_doc *doc); /* NULL is fine */
+DEFINE_CLEANUP(struct yaml_doc, yaml_doc_free);
 
 /* The value of KEY (with case) of a mapping, or NULL; NULL and other kinds have none. */
 struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
