@@ -81,6 +81,38 @@ void sha256_free(struct sha256 *s)
 	free(s);
 }
 
+struct sha1 {
+	EVP_MD_CTX *ctx;
+};
+
+struct sha1 *sha1_new(void)
+{
+	struct sha1 *s = xcalloc(1, sizeof(*s));
+
+	s->ctx = EVP_MD_CTX_new();
+	must(s->ctx && EVP_DigestInit_ex(s->ctx, EVP_sha1(), NULL) == 1);
+	return s;
+}
+
+void sha1_add(struct sha1 *s, const void *data, size_t len)
+{
+	must(EVP_DigestUpdate(s->ctx, data, len) == 1);
+}
+
+void sha1_end(struct sha1 *s, uint8_t out[SHA1_LEN])
+{
+	must(EVP_DigestFinal_ex(s->ctx, out, NULL) == 1);
+	must(EVP_DigestInit_ex(s->ctx, EVP_sha1(), NULL) == 1);
+}
+
+void sha1_free(struct sha1 *s)
+{
+	if (!s)
+		return;
+	EVP_MD_CTX_free(s->ctx);
+	free(s);
+}
+
 void crypto_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 	uint8_t out[SHA256_LEN])
 {

@@ -28,6 +28,15 @@ void sha256_end(struct sha256 *s, uint8_t out[SHA256_LEN]); /* may be started ag
 void sha256_free(struct sha256 *s);
 DEFINE_CLEANUP(struct sha256, sha256_free);
 
+/* SHA-1, for the formats of git alone; it is no proof of anything. */
+#define SHA1_LEN 20
+struct sha1;
+struct sha1 *sha1_new(void);
+void sha1_add(struct sha1 *s, const void *data, size_t len);
+void sha1_end(struct sha1 *s, uint8_t out[SHA1_LEN]); /* may be started again */
+void sha1_free(struct sha1 *s);
+DEFINE_CLEANUP(struct sha1, sha1_free);
+
 void crypto_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 	uint8_t out[SHA256_LEN]);
 /* The time taken depends on LEN alone. */
