@@ -104,6 +104,18 @@ char *test_read(const char *path);
 		skip();                                                \
 	} while (0)
 
+/* Whether the address sanitizer is in: it answers for malloc and needs much memory. */
+#if defined(__SANITIZE_ADDRESS__)
+#define TEST_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TEST_ASAN 1
+#endif
+#endif
+#ifndef TEST_ASAN
+#define TEST_ASAN 0
+#endif
+
 /* How many descriptors this process has open, to tell a leak. */
 size_t test_count_fds(void);
 
