@@ -674,9 +674,10 @@ static void on_link_message(struct live *v, const struct chan_msg *m)
 	} else if (str_eq(op, "ready")) {
 		on_ready(v, m);
 	} else if (str_eq(op, "frames")) {
-		tell_log(v, json_get_int(m->head, "log", 0));
+		/* Frames first: what they say of the log is about bytes before it. */
 		if (v->state != LIVE_ENDING && v->state != LIVE_LEAVING)
 			read_and_act(v);
+		tell_log(v, json_get_int(m->head, "log", 0));
 	} else if (str_eq(op, "answer")) {
 		on_answer(v, m);
 	} else {

@@ -185,10 +185,7 @@ struct core {
 	int64_t gate_due; /* wall clock; 0: no gate waits for a time */
 	bool are_gates_dirty;
 
-	core_spec_fn *run_spec;
-	core_secrets_fn *run_secrets;
-	core_source_fn *run_source;
-	void *run_data;
+	struct core_run_hooks run; /* all NULL in `sluice serve` */
 };
 
 /* Logs WHAT failed with WHY, and ends the process if the store is broken. */

@@ -331,10 +331,7 @@ size_t core_live_count(const struct core *c)
 
 void core_set_run_hooks(struct core *c, const struct core_run_hooks *h)
 {
-	c->run_spec = h->spec;
-	c->run_secrets = h->secrets;
-	c->run_source = h->source;
-	c->run_data = h->data;
+	c->run = *h;
 }
 
 void core_cancel_all(struct core *c, const char *reason, bool force)

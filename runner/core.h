@@ -106,6 +106,7 @@ void core_wake(struct core *c);
 /* Workflow files of an event that no mirror holds. */
 struct core_file {
 	const char *path; /* .github/workflows/ci.yml */
+	const char *shown; /* in messages; NULL: path */
 	const char *text;
 	size_t len;
 };
@@ -127,7 +128,11 @@ typedef void core_secrets_fn(int64_t job, const struct json *names, struct json 
 	void *data);
 typedef int core_source_fn(const char *repository, const char *ref, const char *path,
 	struct strbuf *out, void *data, struct err *err);
+/* A plan before it is stored (-j), and the rows of a node before they are (--matrix). */
+typedef void core_edit_fn(struct json *doc, void *data);
 struct core_run_hooks {
+	core_edit_fn *plan;
+	core_edit_fn *expansion;
 	core_spec_fn *spec;
 	core_secrets_fn *secrets;
 	core_source_fn *source;

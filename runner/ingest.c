@@ -228,7 +228,8 @@ static void add_run(struct building *b, const struct work *w, const struct json 
 	struct run_new *r = &b->runs[b->len];
 
 	b->plans[b->len] = plan;
-	b->roots[b->len] = json_get(p, "roots");
+	/* An edited plan is another one than the planner knows: it gets it with a question. */
+	b->roots[b->len] = w->core->run.plan ? NULL : json_get(p, "roots");
 	*r = (struct run_new){ .event = w->event, .workflow_path = json_get_str(p, "path", ""),
 		.workflow_name = json_as_str(json_path(plan, "workflow.name"), ""),
 		.title = json_get_str(p, "title", ""), .plan = plan,
@@ -352,6 +353,10 @@ static void make_runs(struct work *w, const struct json *plans)
 	b.nodes = xcalloc(n + 1, sizeof(*b.nodes));
 	b.needs = xcalloc(n + 1, sizeof(*b.needs));
 	first_error(plans, &error);
+	for (size_t i = 0; i < n && w->core->run.plan; i++)
+		if (json_get(json_at(plans, i), "plan"))
+			w->core->run.plan(json_get(json_at(plans, i), "plan"),
+				w->core->run.data);
 	for (size_t i = 0; i < n && rc == 0 && !(error && w->is_local); i++) {
 		const struct json *p = json_at(plans, i);
 		struct json *plan = json_get(p, "plan");
@@ -449,6 +454,8 @@ static struct json *plan_request(struct work *w, struct err *err)
 	json_set(req, "vars", vars);
 	if (json_get(doc, "inputs"))
 		json_set(req, "inputs", json_share(json_get(doc, "inputs")));
+	if (w->is_local)
+		json_set_bool(req, "ignore_filters", true);
 	if (w->changed)
 		json_set(req, "changed", json_share(w->changed));
 	json_set(req, "files", json_share(w->files));
@@ -516,11 +523,11 @@ static struct json *local_sources(const struct work *w)
 		struct err err = ERR_INIT;
 
 		json_set(o, "text", NULL);
-		if (!c->run_source)
+		if (!c->run.source)
 			json_set_str(o, "error", "there is no tree to look in");
-		else if (c->run_source(json_get_str(o, "repository", NULL),
+		else if (c->run.source(json_get_str(o, "repository", NULL),
 				 json_get_str(o, "ref", NULL), json_get_str(o, "path", ""), &text,
-				 c->run_data, &err) < 0)
+				 c->run.data, &err) < 0)
 			json_set_str(o, "error", err.msg);
 		else
 			json_set(o, "text", json_new_strn(text.buf, text.len));
@@ -689,6 +696,8 @@ void core_plan_files(struct core *c, int64_t event, const struct core_file *file
 		struct json *f = json_new_object();
 
 		json_set_str(f, "path", files[i].path);
+		if (files[i].shown)
+			json_set_str(f, "shown", files[i].shown);
 		json_set(f, "text", json_new_strn(files[i].text, files[i].len));
 		json_push(w->files, f);
 	}

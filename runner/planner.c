@@ -252,6 +252,8 @@ static struct json *plan_file(struct planner *p, const struct json *req,
 	r.changed_files_len = changed_len;
 	r.load = load;
 	r.load_data = &l;
+	r.ignore_filters = json_get_bool(req, "ignore_filters", false);
+	r.shown = json_get_str(file, "shown", NULL);
 	rc = plan_build(&r, &plan, &d, &err);
 	json_set_str(out, "path", r.path);
 	if (json_count(l.missing) > 0) {
@@ -266,10 +268,8 @@ static struct json *plan_file(struct planner *p, const struct json *req,
 		json_set(out, "error", error);
 		return out;
 	}
-	json_set_bool(out, "triggered", json_get_bool(json_get(plan, "event"), "triggered",
-					       json_get_bool(plan, "triggered", false)));
-	json_set_str(out, "reason", json_as_str(json_path(plan, "event.reason"),
-					    json_get_str(plan, "reason", "")));
+	json_set_bool(out, "triggered", json_get_bool(plan, "triggered", false));
+	json_set_str(out, "reason", json_get_str(plan, "reason", ""));
 	if (json_get_bool(out, "triggered", false))
 		describe(p, out, plan, req);
 	return out;

@@ -271,13 +271,15 @@ static int rows_of(const struct json *node, const struct json *x, struct rows *r
 
 /* The planner's word on a node, checked and stored. */
 static int apply_expansion(struct core *c, const struct job *j, const struct json *node,
-	const struct json *x, struct err *err)
+	struct json *x, struct err *err)
 {
 	const struct json *strategy = json_get(json_at(json_get(x, "rows"), 0), "strategy");
 	struct job_expansion e = { 0 };
 	struct rows rows;
 	int rc;
 
+	if (c->run.expansion)
+		c->run.expansion(x, c->run.data);
 	if (!json_get_bool(x, "run", false))
 		return jobs_settle(c->store, j->id, CONCLUSION_SKIPPED,
 			json_get_str(x, "reason", "its condition is false"), NULL,
@@ -599,7 +601,7 @@ static int ask(struct expanding *e, struct err *err)
 static bool take_root(struct core *c, const struct job *j, const struct cached *k,
 	const struct json *node)
 {
-	const struct json *x = json_get(k->roots, j->node);
+	struct json *x = json_get(k->roots, j->node);
 	struct err err = ERR_INIT;
 
 	if (!x || j->attempt != 1)

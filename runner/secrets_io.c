@@ -56,7 +56,7 @@ static int release_job(struct core *c, const struct job *j, bool again,
 		runs_get(c->store, j->run, &r, err) < 0)
 		return -1;
 	/* Those of the command line are in no store. */
-	for (size_t i = 0; i < json_count(names) && !c->run_secrets; i++)
+	for (size_t i = 0; i < json_count(names) && !c->run.secrets; i++)
 		(void)strvec_push(&vec, json_as_str(json_at(names, i), ""));
 	rc = open_values(c, j, &r, &vec, again, &list, err);
 	strvec_done(&vec);
@@ -67,8 +67,8 @@ static int release_job(struct core *c, const struct job *j, bool again,
 	secrets = json_new_object();
 	add_list(secrets, &list);
 	secret_list_done(&list);
-	if (c->run_secrets)
-		c->run_secrets(j->id, names, secrets, c->run_data);
+	if (c->run.secrets)
+		c->run.secrets(j->id, names, secrets, c->run.data);
 	json_set(body, "secrets", secrets);
 	json_set(body, "masks", json_new_array());
 	json_write(body, 0, ret_body);

@@ -363,8 +363,8 @@ int spec_doc(struct core *c, const struct job *j, int64_t try, struct json **ret
 	repo_done(&repo);
 	if (rc < 0)
 		return err_wrap(err, "cannot write the specification of job %" PRId64, j->id);
-	if (c->run_spec)
-		c->run_spec(j->id, doc, c->run_data);
+	if (c->run.spec)
+		c->run.spec(j->id, doc, c->run.data);
 	*ret = take_ptr(doc);
 	return 0;
 }

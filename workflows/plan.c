@@ -539,7 +539,9 @@ static int set_trigger(struct build *b, const struct workflow *w, struct json *p
 	if (r->event)
 		rc = trigger_match(w, r->event, r->github, &change, &is_triggered, &reason,
 			err);
-	else
+	if (r->event && rc == 0 && r->ignore_filters && workflow_find_trigger(w, r->event))
+		is_triggered = true;
+	if (!r->event)
 		strbuf_adds(&reason, "no event was named");
 	json_set_str(plan, "event",
 		r->event ? r->event : w->triggers_len ? w->triggers[0].event : NULL);

@@ -88,6 +88,8 @@ struct plan_request {
 	void *load_data;
 	/* What LOAD says is ERR_UNAVAILABLE is no error: that call has no children. */
 	bool allow_missing;
+	/* `sluice run`: an event named under `on` starts it, whatever its filters say. */
+	bool ignore_filters;
 };
 #define PLAN_REQUEST_INIT { 0 }
 
