@@ -22,5 +22,11 @@ extern const struct cli_verb verb_plan;
 extern const struct cli_verb verb_help;
 extern const struct cli_verb verb_version;
 extern const struct cli_verb verb_completion;
+extern const struct cli_verb verb_runs, verb_status, verb_deployments, verb_audit;
+extern const struct cli_verb verb_logs, verb_explain;
+extern const struct cli_verb verb_cancel, verb_rerun, verb_dispatch;
+extern const struct cli_verb verb_approve, verb_reject, verb_pause, verb_resume;
+extern const struct cli_verb verb_repo, verb_secret, verb_var, verb_token, verb_key;
+extern const struct cli_verb verb_environments, verb_check;
 
 #endif

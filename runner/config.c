@@ -443,7 +443,7 @@ static int apply_file(struct config_full *f, const char *file, FILE *report,
 	struct err *err)
 {
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
-	_cleanup_(yaml_freep) struct yaml_doc *doc = NULL;
+	_cleanup_(yaml_doc_freep) struct yaml_doc *doc = NULL;
 	struct diagnostics d = DIAGNOSTICS_INIT;
 	int r;
 

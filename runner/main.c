@@ -62,8 +62,53 @@ const struct cli_verb verb_completion = { "completion", "operate", "bash",
 	"sluice completion bash > /etc/bash_completion.d/sluice", NULL, 1, 1, run_completion,
 	NULL };
 
+/* ---- verbs with an argv of their own: only their help stands here ---- */
+
+static const struct cli_opt eval_opts[] = {
+	{ "context", 0, "FILE.json", "its top-level keys are the contexts that may be named" },
+	{ NULL, 0, NULL, NULL },
+};
+static const struct cli_verb verb_eval = { "eval", "here", "[--context FILE.json] EXPR",
+	"Evaluate an expression and print its value as JSON", eval_opts,
+	"sluice eval --context ctx.json \"startsWith(github.ref, 'refs/tags/')\"",
+	"0, 1 the expression is wrong, 2 usage", 0, -1, NULL, cmd_eval };
+
+static const struct cli_opt plan_opts[] = {
+	{ "event", 0, "NAME", "the event that starts it (default push)" },
+	{ "payload", 0, "FILE", "github.event, as JSON" },
+	{ "actions-dir", 0, "DIR", "OWNER/REPO work trees of called workflows" },
+	{ "format", 0, "text|json", "json: the plan document" },
+	{ NULL, 0, NULL, NULL },
+};
+static const struct cli_verb verb_plan = { "plan", "here",
+	"[--event NAME] [--payload FILE] [--format text|json] FILE",
+	"Say which jobs a workflow file makes", plan_opts,
+	"sluice plan .github/workflows/ci.yml", "0, 1 the file is wrong, 2 usage", 0, -1, NULL,
+	cmd_plan };
+
 const struct cli_verb *const cli_verbs[] = {
 	&verb_plan,
+	&verb_eval,
+	&verb_runs,
+	&verb_status,
+	&verb_logs,
+	&verb_explain,
+	&verb_deployments,
+	&verb_environments,
+	&verb_approve,
+	&verb_reject,
+	&verb_cancel,
+	&verb_rerun,
+	&verb_dispatch,
+	&verb_repo,
+	&verb_secret,
+	&verb_var,
+	&verb_token,
+	&verb_key,
+	&verb_pause,
+	&verb_resume,
+	&verb_audit,
+	&verb_check,
 	&verb_config,
 	&verb_completion,
 	&verb_version,
