@@ -73,19 +73,6 @@ static const struct cli_verb verb_eval = { "eval", "here", "[--context FILE.json
 	"sluice eval --context ctx.json \"startsWith(github.ref, 'refs/tags/')\"",
 	"0, 1 the expression is wrong, 2 usage", 0, -1, NULL, cmd_eval };
 
-static const struct cli_opt plan_opts[] = {
-	{ "event", 0, "NAME", "the event that starts it (default push)" },
-	{ "payload", 0, "FILE", "github.event, as JSON" },
-	{ "actions-dir", 0, "DIR", "OWNER/REPO work trees of called workflows" },
-	{ "format", 0, "text|json", "json: the plan document" },
-	{ NULL, 0, NULL, NULL },
-};
-static const struct cli_verb verb_plan = { "plan", "here",
-	"[--event NAME] [--payload FILE] [--format text|json] FILE",
-	"Say which jobs a workflow file makes", plan_opts,
-	"sluice plan .github/workflows/ci.yml", "0, 1 the file is wrong, 2 usage", 0, -1, NULL,
-	cmd_plan };
-
 const struct cli_verb *const cli_verbs[] = {
 	&verb_plan,
 	&verb_eval,
