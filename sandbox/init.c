@@ -175,7 +175,8 @@ static void give_up_rights(struct child *c, struct plan *p)
 {
 	int keep[1] = { p->ctl };
 
-	child_must(c, child_drop_caps(0), "drop all capabilities", NULL);
+	/* The bounding set matters to who execs; init cannot (its filter). */
+	child_must(c, child_set_caps(0), "drop all capabilities", NULL);
 	child_must(c, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs", NULL);
 	child_must(c, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "become undumpable", NULL);
 	child_must(c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller", NULL);

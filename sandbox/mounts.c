@@ -131,8 +131,8 @@ static void make_file(struct child *c, int root, const struct text_file *f)
 }
 
 static const char *const skeleton[] = {
-	"dev", "dev/pts", "dev/shm", "etc", "etc/ssl", "home", "home/runner", "proc", "root",
-	"run", "tmp", "var", "var/empty", "var/tmp",
+	"dev", "dev/pts", "dev/shm", "etc", "etc/ssl", "home", "home/runner", "proc", "run",
+	"tmp", "var", "var/empty", "var/tmp",
 };
 
 static const struct {
@@ -249,12 +249,32 @@ static void make_holes(struct child *c, const struct plan *p, int root)
 		make_hole(c, root, "home/runner", 0755, p->step_outer);
 }
 
+/* An empty file or folder to mount on, whose parents are of our own making. */
+static void make_place(struct child *c, int root, const char *path, bool is_file)
+{
+	int fd;
+
+	if (!is_file) {
+		make_dir(c, root, path, 0755);
+		return;
+	}
+	fd = (int)child_must(c, openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444),
+		"make the file", path);
+	(void)close(fd);
+}
+
 static void attach_bind(struct child *c, const struct plan *p, int root, struct bind *b)
 {
-	int target = (int)child_must(c,
-		make_target(root, b->inside, b->flags & SANDBOX_MOUNT_FILE), "make the place",
-		b->inside);
+	bool is_file = b->flags & SANDBOX_MOUNT_FILE;
+	int target;
 
+	if (b->is_ours) {
+		make_place(c, root, b->inside, is_file);
+		child_must(c, tree_attach(b->fd, root, b->inside), "attach", b->inside);
+		return;
+	}
+	target = (int)child_must(c, make_target(root, b->inside, is_file), "make the place",
+		b->inside);
 	if (b->flags & SANDBOX_MOUNT_OWN)
 		child_must(c, fchownat(b->fd, "", p->step_outer, p->step_outer, AT_EMPTY_PATH),
 			"give to the job", b->inside);
@@ -270,12 +290,10 @@ static void attach_devices(struct child *c, int root, const int *trees)
 
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
 		char path[32] = "dev/";
-		int target;
 
 		child_cat(path, sizeof(path), devices[i].name);
-		target = (int)child_must(c, make_target(root, path, true), "make", path);
-		child_must(c, tree_attach(trees[i], target, ""), "attach", path);
-		(void)close(target);
+		make_place(c, root, path, true);
+		child_must(c, tree_attach(trees[i], root, path), "attach", path);
 		(void)close(trees[i]);
 	}
 	pts = (int)child_must(c,

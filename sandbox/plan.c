@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/crypto.h"
+#include "base/fd.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -32,14 +33,15 @@ static const char *const system_dirs[] = {
  * time zone, alternatives and tables. No accounts, no keys, no host names.
  */
 static const char *const etc_names[] = {
-	"alternatives", "ca-certificates", "crypto-policies", "debian_version", "fonts",
-	"host.conf", "inputrc", "java", "java-11-openjdk", "java-17-openjdk",
-	"java-21-openjdk", "java-25-openjdk", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
-	"localtime", "lsb-release", "magic", "magic.mime", "mime.types", "openmpi",
-	"os-release", "perl", "pki", "postgresql-common", "protocols", "python3",
-	"python3.11", "python3.12", "python3.13", "R", "rpc", "services", "shells",
-	"ssl/certs", "ssl/openssl.cnf", "terminfo", "texmf", "timezone", "xdg",
+	"etc/R", "etc/alternatives", "etc/crypto-policies", "etc/debian_version",
+	"etc/fonts", "etc/java", "etc/java-11-openjdk", "etc/java-17-openjdk",
+	"etc/java-21-openjdk", "etc/java-25-openjdk", "etc/ld.so.cache",
+	"etc/localtime", "etc/lsb-release", "etc/mime.types", "etc/os-release",
+	"etc/pki", "etc/postgresql-common", "etc/protocols", "etc/python3.11",
+	"etc/python3.12", "etc/python3.13", "etc/services", "etc/ssl/certs",
+	"etc/ssl/openssl.cnf", "etc/texmf",
 };
+#define COPY_MAX 16384 /* a file of /etc up to this is copied: cheaper than a mount */
 
 static void plan_text(struct plan *p, const char *inside, char *text, size_t len)
 {
@@ -92,9 +94,9 @@ static void plan_link(struct plan *p, const char *inside, const char *target)
 
 /* FD is what INSIDE shall show. It may be closed afterwards. */
 static int plan_bind(struct plan *p, int fd, const char *inside,
-	enum sandbox_mount_flags flags, struct err *err)
+	enum sandbox_mount_flags flags, bool is_ours, struct err *err)
 {
-	struct bind b = { .fd = -1, .flags = flags };
+	struct bind b = { .fd = -1, .flags = flags, .is_ours = is_ours };
 	char link[64], path[4096];
 	struct stat st;
 	ssize_t len;
@@ -145,6 +147,20 @@ static bool is_system_link(const char *target)
 	return false;
 }
 
+static int plan_copy(struct plan *p, int base, const char *name, struct err *err)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	size_t len;
+
+	if (fd_read_file(base, name, COPY_MAX, &text, err) < 0) {
+		err_clear(err); /* grown or gone meanwhile: it is left out */
+		return 0;
+	}
+	len = text.len;
+	plan_text(p, name, strbuf_take(&text), len);
+	return 0;
+}
+
 /* NAME of the system or of a prepared root; what is not there is left out. */
 static int plan_system(struct plan *p, int base, const char *name, struct err *err)
 {
@@ -153,7 +169,9 @@ static int plan_system(struct plan *p, int base, const char *name, struct err *e
 	struct stat st;
 	ssize_t len;
 
-	/* No symlink on the way, so a prepared root cannot lead us out of itself. */
+	if (fstatat(base, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0; /* half of the names are not there; this is the cheap look */
+	/* Beneath the root whatever symlinks are on the way. */
 	fd = path_open(base, name, O_PATH | O_NOFOLLOW, 0, 0, err);
 	if (fd < 0) {
 		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV ||
@@ -175,9 +193,11 @@ static int plan_system(struct plan *p, int base, const char *name, struct err *e
 		return 0;
 	}
 	if (S_ISDIR(st.st_mode))
-		return plan_bind(p, fd, name, 0, err);
+		return plan_bind(p, fd, name, 0, true, err);
+	if (S_ISREG(st.st_mode) && st.st_size <= COPY_MAX)
+		return plan_copy(p, base, name, err);
 	if (S_ISREG(st.st_mode))
-		return plan_bind(p, fd, name, SANDBOX_MOUNT_FILE, err);
+		return plan_bind(p, fd, name, SANDBOX_MOUNT_FILE, true, err);
 	return 0;
 }
 
@@ -195,13 +215,9 @@ static int plan_systems(struct plan *p, int rootfs, struct err *err)
 			return -1;
 	if (rootfs >= 0 && plan_system(p, base, "opt", err) < 0)
 		return -1;
-	for (size_t i = 0; i < ARRAY_SIZE(etc_names); i++) {
-		char name[64];
-
-		(void)snprintf(name, sizeof(name), "etc/%s", etc_names[i]);
-		if (plan_system(p, base, name, err) < 0)
+	for (size_t i = 0; i < ARRAY_SIZE(etc_names); i++)
+		if (plan_system(p, base, etc_names[i], err) < 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -229,7 +245,7 @@ static int plan_mount(struct plan *p, const struct sandbox_mount *m,
 		!opts->privileged.write_maps &&
 		fchownat(m->fd, "", opts->ids.job_uid, opts->ids.job_gid, AT_EMPTY_PATH) < 0)
 		return err_sys(err, "cannot give '%s' to the job", m->inside);
-	return plan_bind(p, m->fd, inside, m->flags, err);
+	return plan_bind(p, m->fd, inside, m->flags, false, err);
 }
 
 static uint64_t tmpfs_size(const struct sandbox_limits *limits)

@@ -151,6 +151,7 @@ struct bind {
 	char *inside; /* without the leading slash */
 	uint64_t attr; /* MOUNT_ATTR_ */
 	enum sandbox_mount_flags flags;
+	bool is_ours; /* its parent is in the skeleton: nothing to walk through */
 };
 
 struct link {
@@ -158,7 +159,7 @@ struct link {
 };
 
 struct text_file {
-	const char *inside;
+	const char *inside; /* a constant */
 	char *text;
 	size_t len;
 };
@@ -247,7 +248,8 @@ void cgroup_probe(struct sandbox_caps *caps);
 struct status_want {
 	uid_t uid;
 	gid_t gid;
-	uint64_t caps; /* permitted and effective are within these; the rest of all sets 0 */
+	uint64_t caps; /* permitted and effective are within these, the others are empty */
+	uint64_t bounding; /* for init alone, which cannot exec */
 	unsigned filters_min;
 	bool no_groups;
 };

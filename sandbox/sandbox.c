@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,14 +133,31 @@ static int write_maps(struct sandbox *sb, struct err *err)
 	return idmap_verify_outer(sb->init.pid, &sb->ids, err);
 }
 
+/* Init's next word; WAITING may come late and is passed over. */
+static int await_init(struct sandbox *sb, int64_t deadline, enum note_kind kind,
+	struct err *err)
+{
+	struct note n;
+
+	do
+		if (note_await(sb->ctl, deadline, &n, NULL, "init", err) < 0)
+			return -1;
+	while (n.kind == NOTE_WAITING && kind != NOTE_WAITING);
+	if (n.kind != kind)
+		return err_set(err, ERR_BUG, "init said %u, not %u", n.kind, kind);
+	return 0;
+}
+
 static int map_init(struct sandbox *sb, int64_t deadline, struct err *err)
 {
 	struct note n;
 
-	if (note_await(sb->ctl, deadline, &n, NULL, "init", err) < 0)
+	/*
+	 * A fork of an undumpable caller is not ours to look at until it says so; any other
+	 * is not waited for, so that it finds its maps written when it gets to run.
+	 */
+	if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1 && await_init(sb, deadline, NOTE_WAITING, err) < 0)
 		return -1;
-	if (n.kind != NOTE_WAITING)
-		return err_set(err, ERR_BUG, "init did not wait for its maps");
 	sb->user_ns = proc_open(sb->init.pid, "ns/user", O_RDONLY);
 	if (caller_call(sb, sb->user_ns) < 0)
 		return err_sys(err, "cannot open the job's user namespace");
@@ -152,29 +170,18 @@ static int map_init(struct sandbox *sb, int64_t deadline, struct err *err)
 }
 
 /*
- * READY of both, whichever fails first having the word: when the forker dies, init's set-up
- * succeeds all the same, and when init dies the forker is killed without a word.
+ * READY of both. Init comes last, as a rule; when it fails it has the word, and the forker
+ * is killed with it. When the forker fails, its own word is on the other socket.
  */
 static int await_ready(struct sandbox *sb, int64_t deadline, struct ucred *ret_forker,
 	struct err *err)
 {
-	struct pollfd p[2] = { { .fd = sb->ctl, .events = POLLIN },
-		{ .fd = sb->spawn, .events = POLLIN } };
-	struct note n;
-	int64_t left = deadline - clock_boot_ms();
+	struct note n = { 0 };
 
-	while (poll(p, 2, left > 0 ? (int)left : 0) < 0 && errno == EINTR)
-		;
-	if (p[1].revents && !p[0].revents) {
-		if (note_await(sb->spawn, deadline, &n, ret_forker, "the forker", err) < 0 &&
-			(!err || err->code != ERR_UNAVAILABLE))
-			return -1;
-		p[1].fd = -1;
-	}
-	if (note_await(sb->ctl, deadline, &n, NULL, "init", err) < 0)
+	if (note_await(sb->spawn, deadline, &n, ret_forker, "the forker", err) < 0 &&
+		(n.kind == NOTE_FAILED || err->code != ERR_UNAVAILABLE))
 		return -1;
-	if (p[1].fd >= 0 &&
-		note_await(sb->spawn, deadline, &n, ret_forker, "the forker", err) < 0)
+	if (await_init(sb, deadline, NOTE_READY, err) < 0)
 		return -1;
 	if (n.kind != NOTE_READY || !ret_forker->pid)
 		return err_set(err, ERR_UNAVAILABLE, "the sandbox did not come up");
@@ -191,8 +198,10 @@ static int verify(struct sandbox *sb, const struct ucred *forker, struct err *er
 		.no_groups = sb->ids.how != SANDBOX_IDMAP_SELF,
 	};
 
+	want.bounding = ~0ULL;
 	if (verify_status(sb->init.pid, &want, "init", err) < 0)
 		return -1;
+	want.bounding = 0;
 	want.caps = 1ULL << CAP_SETUID | 1ULL << CAP_SETGID;
 	if (verify_status(forker->pid, &want, "the forker", err) < 0)
 		return -1;

@@ -124,7 +124,7 @@ int verify_status(pid_t pid, const struct status_want *want, const char *who,
 	if (want->no_groups && check_groups(&c) < 0)
 		return -1;
 	if (check_caps(&c, "CapInh", 0) < 0 || check_caps(&c, "CapPrm", want->caps) < 0 ||
-		check_caps(&c, "CapEff", want->caps) < 0 || check_caps(&c, "CapBnd", 0) < 0 ||
+		check_caps(&c, "CapEff", want->caps) < 0 || check_caps(&c, "CapBnd", want->bounding) < 0 ||
 		check_caps(&c, "CapAmb", 0) < 0)
 		return -1;
 	if (check_number(&c, "NoNewPrivs", 1, 1) < 0 || check_number(&c, "Seccomp", 2, 2) < 0 ||
