@@ -23,8 +23,9 @@ struct executor_options {
 	const char *helper;	 /* absolute path of sluice-helper */
 	/* What the spawner gives by the fork; all borrowed. */
 	const struct sandbox_host *host; /* probed once; NULL: probe here */
-	struct sandbox_ids ids; /* of this job's slot; how CALLBACK: `maps` asks the spawner */
-	const struct sandbox_cgroup_tree *cgroups; /* NULL: with CALLBACK `cgroup` asks it */
+	struct sandbox_ids ids; /* of this job's slot */
+	bool asks_spawner; /* id maps and cgroups are the spawner's to make (link.h) */
+	const struct sandbox_cgroup_tree *cgroups; /* NULL: the spawner's, if it is asked */
 	const char *cgroup_name;		   /* NULL: no group */
 	bool cancel_on_eof; /* `sluice run`: the end of core's connection cancels the job */
 	int bye_wait_ms;    /* how long an ended job waits for core; 0: for ever */

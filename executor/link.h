@@ -25,9 +25,10 @@
  *
  *  executor -> spawner (its inherited chan; only where options say so; each has "seq")
  *   maps      {pid}  write the outer maps of that child of mine, with the ids of my job
- *   cgroup    {name, limits{memory, pids, cpu_percent}}  answer: {kind, controllers,
- *             fds: [index in sandbox_cgroup.fds of each descriptor sent along]}
- *   uncgroup  {name}  kill what is in it, remove it
+ *   cgroup    {limits{memory, pids, cpu_percent}}  answer: {kind, controllers, present:
+ *             [is sandbox_cgroup.fds[i] among the descriptors sent along]}
+ *   uncgroup  {}  kill what is in it, remove it
+ *   remove    {what}  a folder of the job that its agent could not clean: to quarantine
  */
 #ifndef EXECUTOR_LINK_H
 #define EXECUTOR_LINK_H

@@ -274,7 +274,7 @@ static _Noreturn void child_main(struct spawner *s, struct child *c, int listene
 	opt.bye_wait_ms = opt.cancel_on_eof ? RUN_BYE_WAIT_MS : BYE_WAIT_MS;
 	if (s->o->has_user && geteuid() != s->o->uid) {
 		/* Maps and groups are then the spawner's to make. */
-		opt.ids.how = SANDBOX_IDMAP_CALLBACK;
+		opt.asks_spawner = true;
 		if (drop_to(s->o->uid, s->o->gid) < 0) {
 			log_warn("cannot become uid %u", (unsigned)s->o->uid);
 			_exit(1);

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Set-up in the order that undoes itself: folders, sandbox, agent, proxy. What needs more
+ * rights than ours is asked of the spawner.
+ */
+#include "executor/confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/chan.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "executor/agent.h"
+#include "executor/helper.h"
+#include "executor/process.h"
+#include "executor/proxy.h"
+#include "executor/step.h"
+
+#define KILL_MS 10000
+#define LISTENERS 2
+#define PROXY_END_MS 2000
+
+/* ---- folders ---- */
+
+static const struct {
+	const char *name;   /* below the job's directory */
+	const char *inside; /* NULL: not mounted */
+	enum sandbox_mount_flags flags;
+} places[] = {
+	/* Parents before children: this is the order of the mounts. */
+	[DIR_HOME] = { JOB_DIR_HOME, INSIDE_HOME, SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
+	[DIR_WORK] = { JOB_DIR_WORK, INSIDE_WORK, SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
+	[DIR_TEMP] = { JOB_DIR_TEMP, INSIDE_TEMP, SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
+	[DIR_ACTIONS] = { JOB_DIR_ACTIONS, INSIDE_ACTIONS,
+		SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
+	[DIR_TOOL] = { JOB_DIR_TOOL, INSIDE_TOOL, SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
+	[DIR_TMP] = { "tmp", "/tmp", SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
+	[DIR_VARTMP] = { "vartmp", "/var/tmp", SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
+	[DIR_STAGE] = { "stage", NULL, 0 },
+};
+
+static const char *repo_name(const struct jobrun *job)
+{
+	const char *full = json_get_str(job->spec->github, "repository", "");
+	const char *name = path_base(full);
+
+	return path_is_name(name) ? name : "work";
+}
+
+int confine_dirs(struct jobrun *job, struct err *err)
+{
+	job->repo_name = xstrdup(repo_name(job));
+	job->workspace_rel = xasprintf("%s/%s", job->repo_name, job->repo_name);
+	job->workspace = xasprintf("%s/%s", INSIDE_WORK, job->workspace_rel);
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		/* Readable for the job's id, which may be another: core's 0700 is above it. */
+		if (mkdirat(job->opt->job_dir, places[i].name, 0755) < 0 && errno != EEXIST)
+			return err_sys(err, "cannot make '%s'", places[i].name);
+		job->dirs[i] = path_open(job->opt->job_dir, places[i].name,
+			O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
+		if (job->dirs[i] < 0)
+			return -1;
+	}
+	job->dirs[DIR_STORE] = job->opt->store_dir;
+	if (json_get_bool(job->spec->source_doc, "in_place", false)) {
+		const char *tree = json_get_str(job->spec->source_doc, "path", "");
+
+		job->dirs[DIR_TREE] = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (job->dirs[DIR_TREE] < 0)
+			return err_sys(err, "cannot open '%s'", tree);
+	}
+	return 0;
+}
+
+/* ---- what only the spawner may do ---- */
+
+static int ask_spawner(struct jobrun *job, struct json *head, struct chan_msg *ret,
+	struct err *err)
+{
+	int64_t seq = ++job->spawner_seq;
+	int got;
+
+	json_set_int(head, "seq", seq);
+	if (chan_send(job->opt->spawner, head, NULL, 0, NULL, 0, err) < 0)
+		return err_wrap(err, "cannot ask the spawner");
+	got = chan_recv(job->opt->spawner, ret, err);
+	if (got == 0)
+		return err_set(err, ERR_UNAVAILABLE, "the spawner has gone");
+	if (got < 0)
+		return err_wrap(err, "the spawner");
+	if (json_get_int(ret->head, "seq", -1) != seq)
+		return err_set(err, ERR_BUG, "the spawner answers something else");
+	return helper_answer_err(ret->head, err);
+}
+
+static int spawner_maps(pid_t pid, const struct sandbox_ids *ids, void *data,
+	struct err *err)
+{
+	_cleanup_(json_freep) struct json *head = json_new_object();
+	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
+
+	/* The spawner knows which ids are this job's: it does not take our word for them. */
+	json_set_str(head, "op", "maps");
+	json_set_int(head, "pid", pid);
+	return ask_spawner(data, head, &m, err);
+}
+
+static int spawner_cgroup(const char *name, const struct sandbox_limits *limits,
+	struct sandbox_cgroup *ret, void *data, struct err *err)
+{
+	_cleanup_(json_freep) struct json *head = json_new_object();
+	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
+	struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
+	struct json *l = json_new_object();
+	const struct json *present;
+	size_t next = 0;
+
+	json_set_int(l, "memory", (int64_t)limits->memory);
+	json_set_int(l, "pids", (int64_t)limits->pids);
+	json_set_int(l, "cpu_percent", limits->cpu_percent);
+	json_set_str(head, "op", "cgroup"); /* it knows the name of our group */
+	json_set(head, "limits", l);
+	if (ask_spawner(data, head, &m, err) < 0)
+		return -1;
+	cg.kind = (enum sandbox_cgroup_kind)json_get_int(m.head, "kind", SANDBOX_CGROUP_NONE);
+	cg.controllers = (enum sandbox_controllers)json_get_int(m.head, "controllers", 0);
+	present = json_get(m.head, "present");
+	for (size_t i = 0; i < json_count(present) && i < SANDBOX_CGROUP_FDS; i++)
+		if (json_as_bool(json_at(present, i), false))
+			cg.fds[i] = chan_msg_take_fd(&m, next++);
+	*ret = cg;
+	return 0;
+}
+
+static int spawner_uncgroup(const char *name, void *data, struct err *err)
+{
+	_cleanup_(json_freep) struct json *head = json_new_object();
+	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
+
+	json_set_str(head, "op", "uncgroup");
+	return ask_spawner(data, head, &m, err);
+}
+
+/* ---- the sandbox ---- */
+
+static void read_limits(const struct jobrun *job, struct sandbox_limits *l)
+{
+	const struct json *j = job->spec->limits;
+	double cpus = json_get_real(j, "cpus", 0);
+	const struct {
+		const char *name;
+		uint64_t *to;
+	} numbers[] = { { "memory", &l->memory }, { "pids", &l->pids }, { "disk", &l->fsize } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		int64_t v = json_get_int(j, numbers[i].name, 0);
+
+		if (v > 0)
+			*numbers[i].to = (uint64_t)v;
+	}
+	if (cpus > 0 && cpus < 10000)
+		l->cpu_percent = (uint32_t)(cpus * 100.0);
+}
+
+static int read_policy(const struct jobrun *job, struct sandbox_options *o, struct err *err)
+{
+	const struct spec *s = job->spec;
+
+	if (sandbox_profile_parse(s->profile, &o->profile) < 0)
+		return err_set(err, ERR_INPUT, "unknown profile '%s'", s->profile);
+	if (sandbox_network_parse(s->network, &o->network) < 0)
+		return err_set(err, ERR_INPUT, "unknown network level '%s'", s->network);
+	o->trust = s->trusted ? SANDBOX_TRUSTED : SANDBOX_UNTRUSTED;
+	o->ids = job->opt->ids;
+	read_limits(job, &o->limits);
+	o->cgroup_name = job->opt->cgroup_name;
+	o->cgroup_tree = job->opt->cgroups;
+	if (!job->opt->asks_spawner || job->opt->spawner < 0)
+		return 0;
+	o->privileged.data = (void *)job;
+	o->privileged.write_maps = spawner_maps;
+	if (o->cgroup_name && !o->cgroup_tree) {
+		o->privileged.make_cgroup = spawner_cgroup;
+		o->privileged.remove_cgroup = spawner_uncgroup;
+	}
+	return 0;
+}
+
+static int open_host(struct jobrun *job, const struct sandbox_host **ret, struct err *err)
+{
+	if (!job->opt->host && sandbox_host_open(&job->own_host, err) < 0)
+		return -1;
+	*ret = job->opt->host ? job->opt->host : job->own_host;
+	return 0;
+}
+
+static void on_sandbox(struct loop *l, int fd, uint32_t events, void *data)
+{
+	process_events(data);
+}
+
+static int open_sandbox(struct jobrun *job, struct err *err)
+{
+	struct sandbox_options o = SANDBOX_OPTIONS_INIT;
+	struct sandbox_mount mounts[ARRAY_SIZE(places) + 1];
+	const struct sandbox_host *host;
+	_cleanup_close_ int rootfs = -1;
+
+	if (read_policy(job, &o, err) < 0 || open_host(job, &host, err) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		if (places[i].inside)
+			mounts[o.mounts_len++] = (struct sandbox_mount){ job->dirs[i],
+				places[i].inside, places[i].flags };
+	if (job->dirs[DIR_TREE] >= 0)
+		mounts[o.mounts_len++] = (struct sandbox_mount){ job->dirs[DIR_TREE],
+			job->workspace, SANDBOX_MOUNT_RW };
+	o.mounts = mounts;
+	if (job->spec->root_path) {
+		rootfs = open(job->spec->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (rootfs < 0)
+			return err_sys(err, "cannot open the root '%s'", job->spec->root_path);
+	}
+	o.rootfs = rootfs;
+	if (sandbox_open(host, &o, &job->sandbox, err) < 0)
+		return err_wrap(err, "the sandbox");
+	job->sandbox_source = loop_add_fd(job->loop, sandbox_fd(job->sandbox), EPOLLIN,
+		on_sandbox, job);
+	return 0;
+}
+
+/* ---- the way out ---- */
+
+static void say_net(struct jobrun *job, const struct json *m)
+{
+	int n = job->step ? job->step->n : 0;
+	struct json *frame = json_new_object();
+	const char *verdict = json_get_str(m, "verdict", "");
+	const char *text = json_get_str(m, "text", NULL);
+
+	json_set_int(frame, "n", n);
+	json_set_str(frame, "host", json_get_str(m, "host", ""));
+	json_set_int(frame, "port", json_get_int(m, "port", 0));
+	json_set_str(frame, "verdict", verdict);
+	json_set_str(frame, "rule", json_get_str(m, "rule", ""));
+	json_set_int(frame, "bytes_out", json_get_int(m, "sent", 0));
+	json_set_int(frame, "bytes_in", json_get_int(m, "received", 0));
+	json_set_int(frame, "ms", json_get_int(m, "ms", 0));
+	job_frame(job, JOURNAL_NET, frame);
+	if (text)
+		job_say(job, n, "##[warning]%s", text);
+}
+
+static void on_proxy(struct loop *l, int fd, uint32_t events, void *data)
+{
+	struct jobrun *job = data;
+	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
+
+	if (chan_recv(fd, &m, NULL) <= 0) {
+		loop_remove(job->proxy_source);
+		job->proxy_source = NULL;
+		job->proxy_ended = true;
+		return;
+	}
+	if (str_eq(chan_msg_op(&m), "net"))
+		say_net(job, m.head);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* In the child: nothing of the job's but the listeners and the chan. */
+static void proxy_child(struct jobrun *job, const struct proxy_options *o, int chan)
+	__attribute__((noreturn));
+static void proxy_child(struct jobrun *job, const struct proxy_options *o, int chan)
+{
+	int keep[LISTENERS + 1];
+	size_t n = 0;
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < o->listeners_len; i++)
+		keep[n++] = o->listeners[i];
+	keep[n++] = chan;
+	qsort(keep, n, sizeof(keep[0]), by_number);
+	loop_abandon(job->loop);
+	fd_close_from(3, keep, n);
+	if (proxy_run(o, &err) < 0) {
+		log_err("the job's proxy cannot run: %s", err.msg);
+		_exit(1);
+	}
+	_exit(0);
+}
+
+/* The spec's words as the proxy's: the forge is always within reach. */
+static struct json *proxy_rules(const struct jobrun *job)
+{
+	const struct json *n = job->spec->network_rules;
+	const char *forge = json_get_str(n, "forge", NULL);
+	const char *hint = json_get_str(n, "hint", NULL);
+	struct json *rules = json_new_object();
+	struct json *allow = json_get(n, "allow") ? json_clone(json_get(n, "allow")) :
+						    json_new_array();
+
+	if (forge && *forge)
+		json_push_str(allow, forge);
+	json_set_str(rules, "mode", json_get_bool(n, "only_allowed", false) ? "list" : "open");
+	json_set(rules, "allow", allow);
+	if (json_get(n, "deny"))
+		json_set(rules, "deny", json_clone(json_get(n, "deny")));
+	if (hint)
+		json_set_str(rules, "hint", hint);
+	return rules;
+}
+
+static int start_proxy(struct jobrun *job, struct err *err)
+{
+	_cleanup_(json_freep) struct json *rules = proxy_rules(job);
+	static const char *const addrs[LISTENERS] = { "127.0.0.1", "::1" };
+	_cleanup_(proxy_policy_freep) struct proxy_policy *policy = NULL;
+	struct proxy_options o = PROXY_OPTIONS_INIT;
+	int listeners[LISTENERS], pair[2];
+	struct err why = ERR_INIT;
+
+	if (proxy_policy_new(rules, &policy, err) < 0)
+		return err_wrap(err, "the network rules");
+	for (size_t i = 0; i < LISTENERS; i++) {
+		if (sandbox_listen(job->sandbox, addrs[i], PROXY_PORT,
+			    &listeners[o.listeners_len], &why) == 0)
+			o.listeners_len++;
+		else if (i == 0)
+			return err_set(err, why.code, "the proxy's address: %s", why.msg);
+	}
+	if (chan_pair(pair, err) < 0)
+		return -1;
+	o.listeners = listeners;
+	o.policy = policy;
+	o.chan = pair[1];
+	o.is_confined = true;
+	job->proxy_pid = fork();
+	if (job->proxy_pid == 0)
+		proxy_child(job, &o, pair[1]);
+	for (size_t i = 0; i < o.listeners_len; i++)
+		(void)close(listeners[i]); /* the proxy has them */
+	(void)close(pair[1]); /* likewise */
+	if (job->proxy_pid < 0) {
+		(void)close(pair[0]); /* nobody is there */
+		return err_sys(err, "cannot fork the job's proxy");
+	}
+	job->proxy_chan = pair[0];
+	job->proxy_source =
+		loop_add_fd(job->loop, job->proxy_chan, EPOLLIN, on_proxy, job);
+	return 0;
+}
+
+static void on_proxy_late(struct loop *l, void *data)
+{
+	struct jobrun *job = data;
+
+	job->proxy_timer = NULL;
+	job->proxy_ended = true;
+}
+
+/* It writes down what is still open, then ends. */
+static void stop_proxy(struct jobrun *job)
+{
+	if (job->proxy_chan < 0)
+		return;
+	if (!job->proxy_ended && chan_send_op(job->proxy_chan, "finish", NULL) == 0) {
+		job->proxy_timer = loop_add_timer(job->loop, PROXY_END_MS, on_proxy_late, job);
+		job_wait(job, &job->proxy_ended);
+		loop_remove(job->proxy_timer);
+		job->proxy_timer = NULL;
+	}
+	loop_remove(job->proxy_source);
+	job->proxy_source = NULL;
+	(void)close(job->proxy_chan); /* its end of file ends the proxy */
+	job->proxy_chan = -1;
+	(void)kill(job->proxy_pid, SIGKILL); /* our own child, not reaped yet */
+	while (waitpid(job->proxy_pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+}
+
+/* ---- all of it ---- */
+
+int confine_open(struct jobrun *job, struct err *err)
+{
+	if (open_sandbox(job, err) < 0 || agent_start(job, err) < 0)
+		return -1;
+	if (agent_mkdirs(job, DIR_WORK, job->workspace_rel, err) < 0)
+		return err_wrap(err, "the workspace");
+	return str_eq(job->spec->network, "proxy") ? start_proxy(job, err) : 0;
+}
+
+struct json *confine_facts(const struct jobrun *job)
+{
+	_cleanup_(strvec_done) struct strvec weaker = STRVEC_INIT;
+	struct json *j = json_new_object(), *list = json_new_array();
+	const struct sandbox_host *host = job->opt->host ? job->opt->host : job->own_host;
+	const struct sandbox_caps *caps = sandbox_host_caps(host);
+
+	sandbox_weaker(job->sandbox, &weaker);
+	strvec_foreach (w, &weaker)
+		json_push_str(list, *w);
+	json_set_str(j, "profile", job->spec->profile);
+	json_set_str(j, "network", job->spec->network);
+	json_set_int(j, "landlock", caps->landlock_abi);
+	json_set_bool(j, "own_id", job->opt->ids.how != SANDBOX_IDMAP_SELF);
+	json_set_bool(j, "cgroup", job->opt->cgroup_name != NULL);
+	json_set(j, "weaker", list);
+	return j;
+}
+
+void confine_kill(struct jobrun *job)
+{
+	struct sandbox_process left[1];
+	struct err err = ERR_INIT;
+
+	if (!job->sandbox)
+		return;
+	job->orphans = sandbox_processes(job->sandbox, left, ARRAY_SIZE(left), NULL);
+	if (job->orphans < 0)
+		job->orphans = 0;
+	loop_remove(job->sandbox_source);
+	job->sandbox_source = NULL;
+	if (sandbox_kill(job->sandbox, KILL_MS, &err) < 0)
+		log_warnx("the job's processes do not die: %s", err.msg);
+	process_strays_done(job);
+	stop_proxy(job);
+}
+
+/* What the agent cannot remove, the spawner may. */
+static void quarantine(struct jobrun *job, const char *name)
+{
+	_cleanup_(json_freep) struct json *head = json_new_object();
+	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
+	struct err err = ERR_INIT;
+
+	if (job->opt->spawner < 0)
+		return;
+	json_set_str(head, "op", "remove");
+	json_set_str(head, "what", name);
+	if (ask_spawner(job, head, &m, &err) < 0)
+		log_warnx("'%s' stays: %s", name, err.msg);
+}
+
+void confine_clean(struct jobrun *job)
+{
+	for (size_t i = 0; job->agent && i < ARRAY_SIZE(places); i++) {
+		struct err err = ERR_INIT;
+
+		if (agent_clear(job, (enum job_dir)i, "", &err) == 0)
+			continue;
+		log_warnx("cannot clean '%s': %s", places[i].name, err.msg);
+		quarantine(job, places[i].name);
+	}
+	agent_stop(job);
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		(void)unlinkat(job->opt->job_dir, places[i].name, AT_REMOVEDIR); /* core's GC */
+}
+
+void confine_close(struct jobrun *job)
+{
+	agent_stop(job);
+	sandbox_free(job->sandbox);
+	job->sandbox = NULL;
+	sandbox_host_free(job->own_host);
+	job->own_host = NULL;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The place a job runs in: its folders, the sandbox over them, its agent, its way out to
+ * the network. All of it before READY, before any secret is in memory.
+ */
+#ifndef EXECUTOR_CONFINE_H
+#define EXECUTOR_CONFINE_H
+
+#include "base/err.h"
+#include "base/json.h"
+#include "executor/job.h"
+
+/* Folders below the job's directory; paths of the workspace. */
+int confine_dirs(struct jobrun *job, struct err *err);
+/* The sandbox, its agent, the workspace; ERR_UNSUPPORTED, ERR_DENIED: not on this host. */
+int confine_open(struct jobrun *job, struct err *err);
+/* What stands, for READY: {"profile", "network", "weaker": [..], ...}. */
+struct json *confine_facts(const struct jobrun *job);
+/* Everything inside is dead afterwards; counts what was left behind. */
+void confine_kill(struct jobrun *job);
+/* Removes what the job wrote, as far as its folders let go. */
+void confine_clean(struct jobrun *job);
+void confine_close(struct jobrun *job);
+
+#endif
