@@ -4,6 +4,7 @@
  * this folder hold the SQL and speak to it through typed arguments:
  *
  *	db_run(db, err, "UPDATE t SET a = ? WHERE id = ?", S(name), I(id));
+ *	(I, S, B are short for db_arg_int, _str, _blob in store-internal.h)
  *
  *	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
  *	if (db_query(db, &r, err, "SELECT a, b FROM t WHERE c = ?", I(c)))
@@ -53,10 +54,9 @@ struct db_arg {
 	size_t len;
 };
 struct db_arg db_arg_str(const char *s); /* NULL binds null */
-#define I(v) ((struct db_arg){ DB_ARG_INT, (int64_t)(v), NULL, 0 })
-#define S(v) db_arg_str(v)
-#define B(ptr, n) ((struct db_arg){ DB_ARG_BLOB, 0, (ptr), (n) })
-#define DB_NULL ((struct db_arg){ DB_ARG_NULL, 0, NULL, 0 })
+#define db_arg_int(v) ((struct db_arg){ DB_ARG_INT, (int64_t)(v), NULL, 0 })
+#define db_arg_blob(ptr, n) ((struct db_arg){ DB_ARG_BLOB, 0, (ptr), (n) })
+#define db_arg_null() ((struct db_arg){ DB_ARG_NULL, 0, NULL, 0 })
 #define DB_ARGS_(...) \
 	(struct db_arg[]){ __VA_ARGS__ }, \
 		sizeof((struct db_arg[]){ __VA_ARGS__ }) / sizeof(struct db_arg)
@@ -102,7 +102,8 @@ const void *db_blob(const struct db_rows *r, int col, size_t *ret_len);
 bool db_is_null(const struct db_rows *r, int col);
 /*
  * The row as an object, keys are the column names. A column named "x_json" holds JSON and
- * becomes member "x"; one named "is_..." or "has_..." becomes a boolean.
+ * becomes member "x"; "is_..." and "has_..." become booleans, 0 in "..._at" null,
+ * blobs hex digits.
  */
 struct json *db_row_json(const struct db_rows *r);
 

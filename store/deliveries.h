@@ -94,6 +94,7 @@ void event_done(struct event *e);
 int events_get(struct store *s, int64_t id, struct event *ret, struct err *err);
 /* Ids of pending events, oldest first; returns how many (at most MAX), or -1. */
 int events_pending(struct store *s, int64_t *ids, size_t max, struct err *err);
+#define LIMIT_EVENT_TRIES 5
 /* Counts a try before the planner is asked; after LIMIT_EVENT_TRIES it fails instead. */
 int events_note_try(struct store *s, int64_t id, struct err *err);
 /* pending -> failed or ignored, with the words a person reads. DETAIL may be NULL. */
@@ -102,7 +103,5 @@ int events_fail(struct store *s, int64_t id, const char *reason, const struct js
 int events_ignore(struct store *s, int64_t id, const char *reason, struct err *err);
 /* failed -> pending, by a person. */
 int events_replan(struct store *s, int64_t id, const struct actor *who, struct err *err);
-
-#define LIMIT_EVENT_TRIES 5
 
 #endif

@@ -45,7 +45,7 @@ int gates_find(struct store *s, int64_t run, const char *environment, int64_t *r
 struct gate_vote {
 	int64_t gate;
 	struct actor who;     /* name is the principal: "mira", "key:demo" */
-	bool is_admin;	      /* may open a maintainer's gate, or where reviewers has "*" */
+	bool has_scope;	      /* approve: for maintainers' gates, and where reviewers has "*" */
 	bool approves;
 	const char *digest;   /* the workflow digest the voter was shown; NULL: not asked */
 	const char *sha;      /* likewise */

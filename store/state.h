@@ -93,6 +93,9 @@ const char *conclusion_name(enum conclusion c); /* "" for none */
 enum conclusion conclusion_parse(const char *name);
 
 /*
+ * Steps have no audit rows: their record is the journal, whose frames are applied with
+ * their sequence in one transaction.
+ *
  * One move. SET and WHERE are SQL fragments with ?1, ?2 ... for ARGS (at most STATE_ARGS):
  * SET = "claimed_at = ?1, placement = ?2", WHERE = "expires_at > ?3". Both may be NULL.
  * EPOCH is the job's fencing token, for a run its attempt; ignored for other machines.
