@@ -14,14 +14,27 @@ void text_of(struct text *t)
 	const struct value *v = t->from.v;
 
 	t->is_primitive = v->kind != VALUE_ARRAY && v->kind != VALUE_OBJECT;
-	if (v->kind == VALUE_STRING) {
+	switch ((enum value_kind)v->kind) {
+	case VALUE_NULL:
+		t->s = "";
+		break;
+	case VALUE_BOOL:
+		t->s = v->boolean ? "true" : "false";
+		break;
+	case VALUE_ARRAY:
+	case VALUE_OBJECT:
+		t->s = value_kind_name((enum value_kind)v->kind);
+		break;
+	case VALUE_NUMBER:
+		number_to_text(v->u.number, &t->own);
+		t->s = t->own.buf;
+		break;
+	case VALUE_STRING:
 		t->s = v->text;
 		t->len = v->u.text_len;
 		return;
 	}
-	value_to_text(v, &t->own);
-	t->s = t->own.buf;
-	t->len = t->own.len;
+	t->len = strlen(t->s);
 }
 
 int eval_text(struct eval *ev, const struct node *n, struct text *ret)
