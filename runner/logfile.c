@@ -220,6 +220,7 @@ int logfile_each(struct logfile *f, uint64_t number, uint64_t max, bool whole,
 		if (!nl && len < LINE_MAX_SHOWN) {
 			strbuf_remove(&buf, 0, at);
 			before -= at;
+			offset += at;
 			at = 0;
 			if (logfile_read(f, offset + buf.len, BLOCK, &buf, err) < 0)
 				return -1;
