@@ -2,17 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs TAP producers (cmocka programs, shell scripts) and sums them up.
 #
-#   run-tests.sh [-j JOBS] [-t SECONDS] [-v] PRODUCER...
+#   run-tests.sh [-j JOBS] [-t SECONDS] [-v] [-s SKIPPED] PRODUCER...
 #
 # Each has SECONDS (300; a script may say "# timeout: N"), a temporary folder of its own as
 # TMPDIR and HOME, and no input. A producer that crashes, exits non-zero without a failed
 # test, or prints another number of tests than its plan counts as one more failure. Every
-# skip is printed with its reason. The last line is `N passed, N failed, N skipped`.
+# skip is printed with its reason; -s "WHAT: WHY" adds one. The last line is `N passed, N failed, N skipped`.
 set -u
 
 JOBS=2
 SECONDS_MAX=300
-VERBOSE=0
+VERBOSE=${VERBOSE:-0}
 
 # What one TAP stream says, as lines "pass|fail|skip NAME [reason]" and a last "end COUNT PLAN".
 # cmocka: a skip is "not ok N # SKIP name" with its reason in a comment before it, and a
@@ -161,17 +161,18 @@ summary() {
 }
 
 main() {
-  local work status n=0 list
-  while getopts j:t:v opt; do
+  local work status n=0 list missing=''
+  while getopts j:t:vs: opt; do
     case $opt in
     j) JOBS=$OPTARG ;;
     t) SECONDS_MAX=$OPTARG ;;
     v) VERBOSE=1 ;;
+    s) missing=$OPTARG ;;
     *) exit 2 ;;
     esac
   done
   shift $((OPTIND - 1))
-  if [ $# -eq 0 ]; then
+  if [ $# -eq 0 ] && [ -z "$missing" ]; then
     echo "no such test" >&2
     echo "0 passed, 1 failed, 0 skipped"
     exit 1
@@ -181,9 +182,13 @@ main() {
   # shellcheck disable=SC2064 # the folder of now
   trap "chmod -R u+rwX '$work' 2>/dev/null; rm -rf '$work'" EXIT
   export VERBOSE
+  if [ -n "$missing" ]; then
+    echo "${missing%%:*}" >"$work/0.label"
+    printf 'skip\tall of it\t%s\n' "${missing#*: }" >"$work/0.tap"
+  fi
   list=$(for producer; do printf '%d\n%s\n' $((n += 1)) "$producer"; done)
   # shellcheck disable=SC2016 # the inner shell expands
-  printf '%s\n' "$list" | xargs -d '\n' -n 2 -P "$JOBS" bash -c \
+  [ $# -eq 0 ] || printf '%s\n' "$list" | xargs -d '\n' -n 2 -P "$JOBS" bash -c \
     'exec bash "$0" --one "$3" "$4" "$1" "$2"' "$0" "$SECONDS_MAX" "$work"
   summary "$work"
   status=$?

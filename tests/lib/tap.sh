@@ -153,6 +153,22 @@ need() {
 }
 need_root() { [ "$(id -u)" -eq 0 ] || skip_all 'needs root'; }
 
+# own_network: the whole script in a network and mount namespace of its own with only a
+# loopback, so that fixed ports never clash. To be called before anything else.
+own_network() {
+  local map=() here
+  here=$(readlink /proc/self/ns/net)
+  if [ -n "${TAP_OUTER_NETWORK:-}" ] && [ "$TAP_OUTER_NETWORK" != "$here" ]; then return 0; fi
+  [ "$(id -u)" -eq 0 ] || map=(--map-root-user)
+  unshare "${map[@]}" --net --mount ip link set lo up 2>/dev/null ||
+    skip_all 'needs a network namespace of its own (unshare, ip)'
+  trap - EXIT
+  rm -rf "$T"
+  # shellcheck disable=SC2016 # the inner shell expands
+  TAP_OUTER_NETWORK=$here SLUICE_TORTURE=$TORTURE exec unshare "${map[@]}" --net --mount \
+    bash -c 'ip link set lo up && exec bash "$0"' "$0"
+}
+
 # free_port: a loopback port nobody listens on.
 free_port() {
   perl -MSocket -e '

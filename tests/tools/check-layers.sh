@@ -23,10 +23,10 @@ openssl/         base/crypto*.c
 yaml.h           workflows/yaml*.c
 seccomp.h        sandbox/seccomp*.c
 sqlite3.h        store/*.[ch]
-git2             executor/git*.c
+git2             executor/git*.[ch]
 archive          executor/archive*.c
 curl/            webhooks/http*.c
-pcre2.h          executor/matcher*.c
+pcre2.h          executor/matchers*.c
 zstd.h           executor/zstd*.c
 microhttpd.h     runner/http*.c
 '
