@@ -168,7 +168,7 @@ static void open_source(struct child *c, struct bind *b)
 	int fd;
 
 	if (b->fd >= 0)
-		return;
+		return; /* the caller had the right to clone it */
 	fd = (int)child_must(c, open(b->path, O_PATH | O_NOFOLLOW | O_CLOEXEC), "open",
 		b->path);
 	child_must(c, fstat(fd, &st), "look at", b->path);

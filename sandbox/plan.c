@@ -92,30 +92,41 @@ static void plan_link(struct plan *p, const char *inside, const char *target)
 	p->links[p->links_len++] = (struct link){ xstrdup(inside), xstrdup(target) };
 }
 
+/* The path of FD, for init to open anew where the caller may not clone mounts. */
+static int name_source(struct bind *b, int fd, const char *inside, struct err *err)
+{
+	char link[64], path[4096];
+	ssize_t len;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, path, sizeof(path));
+	if (len <= 0 || (size_t)len >= sizeof(path))
+		return err_sys(err, "cannot name the source of '/%s'", inside);
+	b->path = xstrndup(path, (size_t)len);
+	return 0;
+}
+
 /* FD is what INSIDE shall show. It may be closed afterwards. */
-static int plan_bind(struct plan *p, int fd, const char *inside,
+static int plan_bind(struct plan *p, int fd, const struct stat *st, const char *inside,
 	enum sandbox_mount_flags flags, bool is_ours, struct err *err)
 {
 	struct bind b = { .fd = -1, .flags = flags, .is_ours = is_ours };
-	char link[64], path[4096];
-	struct stat st;
-	ssize_t len;
 
 	b.attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 	if (!(flags & SANDBOX_MOUNT_RW))
 		b.attr |= MOUNT_ATTR_RDONLY;
 	if (flags & SANDBOX_MOUNT_NOEXEC)
 		b.attr |= MOUNT_ATTR_NOEXEC;
-	if (fstat(fd, &st) < 0)
-		return err_sys(err, "cannot look at the source of '/%s'", inside);
-	if (!!(flags & SANDBOX_MOUNT_FILE) != !!S_ISREG(st.st_mode) ||
-		(!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+	if (!!(flags & SANDBOX_MOUNT_FILE) != !!S_ISREG(st->st_mode) ||
+		(!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode)))
 		return err_set(err, ERR_INPUT, "the source of '/%s' is not a %s", inside,
 			flags & SANDBOX_MOUNT_FILE ? "regular file" : "directory");
-	b.dev = st.st_dev;
-	b.ino = st.st_ino;
+	b.dev = st->st_dev;
+	b.ino = st->st_ino;
 	/* Without the right (EPERM) or behind a filter (ENOSYS) init goes by path. */
 	b.fd = tree_clone(fd, "");
+	if (b.fd < 0 && name_source(&b, fd, inside, err) < 0)
+		return -1;
 	if (b.fd >= 0 && tree_restrict(b.fd, b.attr) < 0) {
 		int saved = errno;
 
@@ -123,11 +134,6 @@ static int plan_bind(struct plan *p, int fd, const char *inside,
 		errno = saved;
 		return err_sys(err, "cannot prepare the mount of '/%s'", inside);
 	}
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	len = readlink(link, path, sizeof(path));
-	if (b.fd < 0 && (len <= 0 || (size_t)len >= sizeof(path)))
-		return err_sys(err, "cannot name the source of '/%s'", inside);
-	b.path = xstrndup(path, len > 0 ? (size_t)len : 0);
 	b.inside = xstrdup(inside);
 	GROW(p->binds, p->binds_alloc, p->binds_len + 1);
 	p->binds[p->binds_len++] = b;
@@ -193,11 +199,11 @@ static int plan_system(struct plan *p, int base, const char *name, struct err *e
 		return 0;
 	}
 	if (S_ISDIR(st.st_mode))
-		return plan_bind(p, fd, name, 0, true, err);
+		return plan_bind(p, fd, &st, name, 0, true, err);
 	if (S_ISREG(st.st_mode) && st.st_size <= COPY_MAX)
 		return plan_copy(p, base, name, err);
 	if (S_ISREG(st.st_mode))
-		return plan_bind(p, fd, name, SANDBOX_MOUNT_FILE, true, err);
+		return plan_bind(p, fd, &st, name, SANDBOX_MOUNT_FILE, true, err);
 	return 0;
 }
 
@@ -226,6 +232,7 @@ static int plan_mount(struct plan *p, const struct sandbox_mount *m,
 {
 	static const char *const ours[] = { "proc", "dev", "sys", "etc", "" };
 	const char *inside = m->inside + 1;
+	struct stat st;
 
 	if (m->inside[0] != '/' || !path_is_clean(inside))
 		return err_set(err, ERR_INPUT, "'%s' is not a clean absolute path", m->inside);
@@ -245,7 +252,9 @@ static int plan_mount(struct plan *p, const struct sandbox_mount *m,
 		!opts->privileged.write_maps &&
 		fchownat(m->fd, "", opts->ids.job_uid, opts->ids.job_gid, AT_EMPTY_PATH) < 0)
 		return err_sys(err, "cannot give '%s' to the job", m->inside);
-	return plan_bind(p, m->fd, inside, m->flags, false, err);
+	if (fstat(m->fd, &st) < 0)
+		return err_sys(err, "cannot look at the source of '%s'", m->inside);
+	return plan_bind(p, m->fd, &st, inside, m->flags, false, err);
 }
 
 static uint64_t tmpfs_size(const struct sandbox_limits *limits)

@@ -6,7 +6,7 @@
  *  2 cgroup and its limits: init is born in it, so that set-up itself is limited
  *  3 the plan: all that allocates or may fail for reasons worth words
  *  4 clone; init closes what it inherited, then waits
- *  5 maps written (by us, newuidmap or the spawner) and *read back*, then init goes on
+ *  5 maps written by us, newuidmap or the spawner, and *read back*
  *  6 init and forker both say READY; both are looked at from outside
  *
  * An error anywhere kills init, which is everything inside, and removes the cgroup.
@@ -130,7 +130,7 @@ static int write_maps(struct sandbox *sb, struct err *err)
 		rc = sandbox_write_maps(sb->init.pid, &sb->ids, err);
 	if (caller_call(sb, rc) < 0)
 		return rc < 0 ? -1 : err_sys(err, "cannot write the id maps");
-	return idmap_verify_outer(sb->init.pid, &sb->ids, err);
+	return 0;
 }
 
 /* Init's next word; WAITING may come late and is passed over. */
@@ -166,7 +166,8 @@ static int map_init(struct sandbox *sb, int64_t deadline, struct err *err)
 	n = (struct note){ .kind = NOTE_MAPPED };
 	if (caller_call(sb, note_send(sb->ctl, &n, NULL, 0)) < 0)
 		return err_sys(err, "cannot release init");
-	return 0;
+	/* Init goes on meanwhile: it is our code, and we have the last word. */
+	return idmap_verify_outer(sb->init.pid, &sb->ids, err);
 }
 
 /*
@@ -264,9 +265,9 @@ static int build(struct sandbox *sb, const struct sandbox_options *opts, struct 
 		return -1;
 	if (open_sockets(sb, &p, err) < 0 || clone_init(sb, &p, err) < 0)
 		return -1;
-	plan_done(&p); /* our copies of init's ends, so that its end is seen */
 	if (map_init(sb, deadline, err) < 0)
 		return -1;
+	plan_done(&p); /* our copies of init's ends too, so that its death is seen */
 	if (await_ready(sb, deadline, &forker, err) < 0)
 		return -1;
 	if (verify(sb, &forker, err) < 0)
