@@ -139,10 +139,12 @@ void query_public(struct json *j)
 
 #define DEPLOYMENT_COLUMNS                                                                \
 	"d.id, d.number, d.environment, p.name AS repo, d.state, d.sha, d.ref, r.branch,"    \
-	" d.run_id, r.number AS run_number, d.attempt, d.job_id, d.gate_id, d.url,"          \
+	" d.run_id AS run, r.number AS run_number, d.attempt, d.job_id AS job,"              \
+	" d.gate_id AS gate, d.url,"                                                         \
 	" r.actor, r.title, d.created_at, d.completed_at, (SELECT json_group_array("         \
 	"v.principal) FROM votes v WHERE v.gate_id = d.gate_id AND v.decision = 'approve')"  \
-	" AS approved_by_json"
+	" AS approved_by_json, coalesce((SELECT group_concat(v.principal, ' ') FROM votes v" \
+	" WHERE v.gate_id = d.gate_id AND v.decision = 'approve'), '') AS approvers"
 #define DEPLOYMENT_FROM                                                                   \
 	" FROM deployments d JOIN repos p ON p.id = d.repo_id JOIN runs r ON r.id = d.run_id"
 
@@ -152,12 +154,45 @@ void query_public(struct json *j)
 	" coalesce(e.updated_at, 0) AS updated_at, coalesce(e.updated_by, '') AS updated_by," \
 	" e.id IS NOT NULL AS is_configured, (SELECT count(*) FROM gates g WHERE"             \
 	" g.state = 'pending' AND g.repo_id = p.id AND g.environment = n.name) AS waiting,"   \
+	" (SELECT json_group_array(g.id) FROM gates g WHERE g.state = 'pending' AND"          \
+	" g.repo_id = p.id AND g.environment = n.name) AS gates_json,"                        \
 	" (SELECT max(d.id) FROM deployments d WHERE d.repo_id = p.id AND"                    \
 	" d.environment = n.name AND d.state = 'success') AS now_id"                          \
 	" FROM (SELECT repo_id, name COLLATE NOCASE AS name FROM environments UNION"          \
 	" SELECT repo_id, environment FROM deployments) n JOIN repos p ON p.id = n.repo_id"   \
 	" AND p.removed_at = 0 LEFT JOIN environments e ON e.repo_id = n.repo_id"             \
 	" AND e.name = n.name"
+
+/* Rules in a few words: "2 of 4, not self, 5m, main v*". */
+static void put_rules_text(struct json *env)
+{
+	_cleanup_(env_rules_done) struct env_rules r = { .reviewers = STRVEC_INIT,
+		.branches = STRVEC_INIT, .tags = STRVEC_INIT };
+	_cleanup_(strbuf_done) struct strbuf b = STRBUF_INIT;
+	char text[CLOCK_TEXT_MAX];
+
+	if (!json_get_bool(env, "is_configured", false))
+		strbuf_adds(&b, "the server's default");
+	else if (env_rules_parse(json_get(env, "rules"), &r, NULL))
+		strbuf_adds(&b, "unreadable: refused");
+	else if (r.required == 0)
+		strbuf_adds(&b, "no approval");
+	else if (strvec_has(&r.reviewers, "*"))
+		strbuf_addf(&b, "%lld of anybody", (long long)r.required);
+	else
+		strbuf_addf(&b, "%lld of %zu", (long long)r.required, r.reviewers.len);
+	if (r.required > 0 && !r.self_approval)
+		strbuf_adds(&b, ", not self");
+	if (r.wait_ms)
+		strbuf_addf(&b, ", %s", clock_duration(r.wait_ms, text));
+	if (r.has_refs)
+		strbuf_addc(&b, ',');
+	strvec_foreach(p, &r.branches)
+		strbuf_addf(&b, " %s", *p);
+	strvec_foreach(p, &r.tags)
+		strbuf_addf(&b, " %s", *p);
+	json_set_str(env, "rules_text", b.buf);
+}
 
 /* The deployment that runs there now, for each of ITEMS by its "now_id". */
 static int add_current(struct store *s, struct json *items, struct err *err)
@@ -176,6 +211,7 @@ static int add_current(struct store *s, struct json *items, struct err *err)
 
 		json_unset(item, "now_id");
 		json_set(item, "now", json_share(found));
+		put_rules_text(item);
 	}
 	return 0;
 }
@@ -464,7 +500,7 @@ int query_keys(struct store *s, struct json **ret, struct err *err)
 }
 
 #define AUDIT_COLUMNS                                                                    \
-	"SELECT id, at, actor_kind, actor, request, verb, object, object_id, run_id,"       \
+	"SELECT id, at AS created_at, actor_kind, actor, request, verb, object, object_id, run_id,"       \
 	" from_state, to_state, detail, hash FROM audit"
 
 int query_audit(struct store *s, int64_t run, const char *verb, int64_t before, int limit,

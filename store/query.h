@@ -46,8 +46,9 @@ int query_runs(struct store *s, const struct query_runs *q, struct json **ret,
 int query_run_counts(struct store *s, const char *repo, struct json **ret, struct err *err);
 
 /*
- * One run (ATTEMPT 0: the latest): the members above and plan_digest workflow_digest
- * event_id delivery_id is_cancelled, jobs (whole, see query_job, without steps' logs),
+ * One run (ATTEMPT 0: the latest): the members above, but "attempts" is a list and
+ * "last_attempt" the number; and plan_digest workflow_digest event_id delivery_id base_sha
+ * merge_sha action forge repo_url is_maintainer_needed, jobs (whole, see query_job, without steps' logs),
  * each with node row needs steps carried_from gate_id; gates (all, with votes),
  * annotations (first 50), artifacts, deployments, edges [[from, to]], attempts
  * [{attempt conclusion created_at completed_at by}]. ERR_NOT_FOUND.
@@ -56,8 +57,8 @@ int query_run(struct store *s, int64_t run, int64_t attempt, struct json **ret,
 	struct err *err);
 /*
  * One job: id run number repo attempt node row name state conclusion reason environment
- * labels placement epoch tries log_size log_lines log_sha256 url notes outputs gate_id
- * carried_from created_at queued_at claimed_at released_at started_at completed_at, steps
+ * labels placement epoch tries log_size log_lines log_sha256 log_job log_tries log_state
+ * url notes outputs gate_id carried_from created_at queued_at claimed_at released_at started_at completed_at, steps
  * [{number id name state outcome conclusion exit_code reason started_at completed_at
  * log_start log_end}], annotations, net [{host port verdict rule count}], summaries
  * [{step digest size}], artifacts. The log of a carried row is that of "log_job".
@@ -73,11 +74,19 @@ int query_gates_pending(struct store *s, struct json **ret, struct err *err);
 /* {"active": [...], "ready": [...], "held": [...], "paused": null or {by why at}} */
 int query_queue(struct store *s, struct json **ret, struct err *err);
 
+/*
+ * items: repo repo_id name rules rules_text ("2 of 4, not self, main v*") is_configured
+ * updated_at updated_by waiting (gates) gates [ids] now (the deployment that runs, or null).
+ */
 int query_environments(struct store *s, const char *repo, struct json **ret,
 	struct err *err);
 /* One with rules, secrets' names, vars, pending gates and its last 25 deployments. */
 int query_environment(struct store *s, const char *repo, const char *name,
 	struct json **ret, struct err *err);
+/*
+ * items: id number environment repo state sha ref branch run run_number attempt job gate
+ * url actor title approved_by [principals] approvers (text) created_at completed_at.
+ */
 int query_deployments(struct store *s, const char *repo, const char *environment,
 	int64_t before, int limit, struct json **ret, struct err *err);
 
@@ -92,7 +101,10 @@ int query_secrets(struct store *s, int64_t repo, struct json **ret, struct err *
 int query_vars(struct store *s, int64_t repo, struct json **ret, struct err *err);
 int query_tokens(struct store *s, struct json **ret, struct err *err);
 int query_keys(struct store *s, struct json **ret, struct err *err);
-/* RUN 0: all; VERB NULL or a prefix ("gate."). */
+/*
+ * items: id created_at actor_kind actor request verb object object_id run_id from_state
+ * to_state detail (text: words, or JSON) hash. RUN 0: all; VERB NULL or a prefix "gate.".
+ */
 int query_audit(struct store *s, int64_t run, const char *verb, int64_t before, int limit,
 	struct json **ret, struct err *err);
 /*

@@ -294,7 +294,7 @@ static int add_lists(struct store *s, struct json *run, int64_t id, int64_t atte
 				       " created_at, completed_at FROM deployments WHERE run_id = ?"
 				       " ORDER BY id",
 				       I(id)) ||
-			       query_put(s, run, "attempts_list", err,
+			       query_put(s, run, "attempts", err,
 				       "SELECT attempt, conclusion, by, what, created_at, started_at,"
 				       " completed_at FROM attempts WHERE run_id = ? ORDER BY attempt",
 				       I(id)) ?
@@ -305,9 +305,9 @@ static int add_lists(struct store *s, struct json *run, int64_t id, int64_t atte
 /* An earlier attempt is shown with its own end and times. */
 static void show_attempt(struct json *run, int64_t attempt)
 {
-	struct json *list = json_get(run, "attempts_list");
+	struct json *list = json_get(run, "attempts");
 
-	if (attempt == json_get_int(run, "attempts", 0))
+	if (attempt == json_get_int(run, "attempt", 0))
 		return;
 	for (size_t i = 0; i < json_count(list); i++) {
 		struct json *a = json_at(list, i);
@@ -340,6 +340,7 @@ int query_run(struct store *s, int64_t run, int64_t attempt, struct json **ret,
 		I(run));
 	if (!j)
 		return -1;
+	json_set_int(j, "last_attempt", json_get_int(j, "attempt", 1));
 	if (attempt == 0)
 		attempt = json_get_int(j, "attempt", 1);
 	if (query_put(s, j, "jobs", err,
@@ -434,7 +435,7 @@ int query_job(struct store *s, int64_t job, struct json **ret, struct err *err)
 	j = query_one(s, "job", err,
 		"SELECT " JOB_COLUMNS ", r.number, p.name AS repo, r.workflow_name AS workflow,"
 		" r.workflow_path, r.title, r.branch, r.sha, r.attempt AS attempts, r.trust,"
-		" r.phase AS run_state, r.version, o.tries AS log_try, o.state AS log_state"
+		" r.phase AS run_state, r.version, o.tries AS log_tries, o.state AS log_state"
 		" FROM jobs j JOIN runs r ON r.id = j.run_id JOIN repos p ON p.id = j.repo_id"
 		" JOIN jobs o ON o.id = CASE j.carried_from WHEN 0 THEN j.id ELSE j.carried_from END"
 		" WHERE j.id = ?",
@@ -523,6 +524,8 @@ int query_gate(struct store *s, int64_t gate, struct json **ret, struct err *err
 	if (!before && why.code != ERR_NOT_FOUND)
 		return err_set(err, why.code, "%s", why.msg);
 	json_set(g, "before", before);
+	json_set_bool(g, "self_approval", json_get_bool(g, "is_self_approval", false));
+	json_unset(g, "is_self_approval");
 	*ret = take_ptr(g);
 	return 0;
 }
