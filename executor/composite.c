@@ -57,7 +57,7 @@ static void set_outputs(struct steprun *st, struct scope *sc)
 
 		if (!meta->outputs[i].value)
 			continue;
-		if (eval_text(&at, meta->outputs[i].value, &value, &err) < 0 ||
+		if (eval_string(&at, meta->outputs[i].value, &value, &err) < 0 ||
 			step_set_output(st, meta->outputs[i].name, value, strlen(value), &err) <
 				0) {
 			step_error(st, "output '%s': %s", meta->outputs[i].name, err.msg);

@@ -141,7 +141,7 @@ int eval_value(const struct eval_at *at, const char *text, struct value **ret,
 	return result;
 }
 
-int eval_text(const struct eval_at *at, const char *text, char **ret, struct err *err)
+int eval_string(const struct eval_at *at, const char *text, char **ret, struct err *err)
 {
 	_cleanup_(value_unrefp) struct value *v = NULL;
 

@@ -38,7 +38,7 @@ struct eval_at {
 };
 
 /* TEXT as a string; a text without `${{` is itself. Heap. */
-int eval_text(const struct eval_at *at, const char *text, char **ret, struct err *err);
+int eval_string(const struct eval_at *at, const char *text, char **ret, struct err *err);
 int eval_value(const struct eval_at *at, const char *text, struct value **ret,
 	struct err *err);
 /* A literal or a text: timeout-minutes, continue-on-error. NULL gives OTHERWISE. */

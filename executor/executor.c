@@ -484,7 +484,7 @@ static void frame_outputs(struct jobrun *job, int n)
 		_cleanup_free_ char *value = NULL;
 		struct err err = ERR_INIT;
 
-		if (eval_text(&at, json_as_str(it.value, ""), &value, &err) < 0) {
+		if (eval_string(&at, json_as_str(it.value, ""), &value, &err) < 0) {
 			job_say(job, n, "##[error]output '%s': %s", it.key, err.msg);
 			job_fail(job, err.msg);
 			continue;
@@ -521,7 +521,7 @@ static void frame_deploy(struct jobrun *job, int n)
 
 	if (!job->spec->environment_url)
 		return;
-	if (eval_text(&at, job->spec->environment_url, &url, &err) < 0) {
+	if (eval_string(&at, job->spec->environment_url, &url, &err) < 0) {
 		job_say(job, n, "##[error]environment.url: %s", err.msg);
 		return;
 	}

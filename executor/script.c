@@ -157,7 +157,7 @@ static int working_directory(struct steprun *st, char **ret, struct err *err)
 		text = spec->default_directory;
 		at.key = EVAL_DEFAULTS;
 	}
-	if (text && eval_text(&at, text, &value, err) < 0)
+	if (text && eval_string(&at, text, &value, err) < 0)
 		return err_wrap(err, "working-directory");
 	if (!value || !*value) {
 		*ret = xstrdup(st->job->workspace);
@@ -186,7 +186,7 @@ static int read_shell(struct steprun *st, struct shell *ret, struct err *err)
 	}
 	if (!text && st->scope->parent)
 		return err_set(err, ERR_INPUT, "Required property is missing: shell");
-	if (text && eval_text(&at, text, &value, err) < 0)
+	if (text && eval_string(&at, text, &value, err) < 0)
 		return err_wrap(err, "shell");
 	return shell_parse(value, ret, err);
 }
@@ -198,7 +198,7 @@ static int run_script(struct steprun *st, struct err *err)
 	struct eval_at at = step_at(st, step_key(st));
 	struct step_program p = { 0 };
 
-	if (eval_text(&at, st->def->run, &text, err) < 0)
+	if (eval_string(&at, st->def->run, &text, err) < 0)
 		return err_wrap(err, "run");
 	if (read_shell(st, &shell, err) < 0 || working_directory(st, &cwd, err) < 0)
 		return -1;

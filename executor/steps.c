@@ -38,7 +38,7 @@ static char *step_name(const struct steprun *st)
 	struct eval_at at = step_at(st, step_key(st));
 	char *name = NULL;
 
-	if (eval_text(&at, base, &name, NULL) == 0 && *name)
+	if (eval_string(&at, base, &name, NULL) == 0 && *name)
 		return name;
 	free(name);
 	return take_ptr(base);

@@ -76,7 +76,7 @@ static int add_default(struct steprun *st, const char *name, const char *text,
 
 	if (find_input(&st->inputs, name))
 		return 0;
-	if (text && eval_text(&at, text, &value, err) < 0)
+	if (text && eval_string(&at, text, &value, err) < 0)
 		return err_wrap(err, "the default of the input '%s'", name);
 	(void)strvec_pushf(&st->inputs, "%s=%s", name, value ? value : "");
 	return 0;
