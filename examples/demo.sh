@@ -1,0 +1,220 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# The demo of install.sh, which sources this: one push, all the way through, in a fresh
+# folder of its own, on loopback ports that were free. Nothing else is changed but the
+# packages (and, as root, the user 'sluice' with its ids).
+
+demo_pids=()
+
+demo_end() {
+	local pid
+	for pid in "${demo_pids[@]}"; do
+		kill "$pid" 2>/dev/null || true
+	done
+	# The spawner is detached on purpose: it would keep running jobs. Here it goes too.
+	if [ -n "${D:-}" ] && [ -s "$D/data/run/spawner.pid" ]; then
+		kill "$(cat "$D/data/run/spawner.pid")" 2>/dev/null || true
+	fi
+	for pid in "${demo_pids[@]}"; do
+		wait "$pid" 2>/dev/null || true
+	done
+}
+
+# Runs a command as the account that owns the demo.
+as_demo() {
+	if is_root; then
+		setpriv --reuid "$SERVICE_USER" --regid "$SERVICE_USER" --clear-groups \
+			env HOME="$D/home" PATH="$PATH" "$@"
+	else
+		env HOME="$D/home" "$@"
+	fi
+}
+
+demo_fail() { # STEP MESSAGE [FILE]
+	printf 'install.sh: the demo failed at %s: %s\n' "$1" "$2" >&2
+	if [ -n "${3:-}" ] && [ -s "$3" ]; then
+		tail -n 20 "$3" | sed 's/^/    /' >&2
+		printf 'all of it: %s\n' "$3" >&2
+	fi
+	exit 1
+}
+
+demo_wait() { # SECONDS COMMAND...: until it succeeds
+	local until=$(($(date +%s) + $1))
+	shift
+	while ! "$@" >/dev/null 2>&1; do
+		[ "$(date +%s)" -lt "$until" ] || return 1
+		sleep 0.05
+	done
+}
+
+sluice() { as_demo "$BIN/sluice" "$@"; }
+remote() { sluice "$@" --data "$D/data"; }
+
+demo_probe() {
+	local words
+	words=$(sluice doctor 2>/dev/null | tail -n 1) || true
+	say "3/6 probe     kernel $(uname -r | cut -d. -f1,2): ${words:-sluice doctor said nothing}"
+}
+
+demo_serve() {
+	cat >"$D/sluice.yml" <<EOF
+listen: 127.0.0.1:0
+data: $D/data
+user: $SERVICE_USER
+labels: ['*']
+EOF
+	chmod 644 "$D/sluice.yml"
+	if is_root; then
+		"$BIN/sluice" serve --config "$D/sluice.yml" >"$D/serve.out" 2>"$D/serve.log" &
+	else
+		env HOME="$D/home" "$BIN/sluice" serve --config "$D/sluice.yml" \
+			>"$D/serve.out" 2>"$D/serve.log" &
+	fi
+	demo_pids+=($!)
+	demo_wait 20 grep -q 'http://' "$D/serve.out" ||
+		demo_fail "step 4/6 serve" "the server did not start" "$D/serve.log"
+	URL=$(grep -o 'http://[0-9.]*:[0-9]*' "$D/serve.out" | head -n 1)
+	demo_wait 20 curl -fsS "$URL/health/ready" ||
+		demo_fail "step 4/6 serve" "the server is not ready" "$D/serve.log"
+	say "4/6 serve     $URL   data $D/data"
+}
+
+demo_git() { as_demo git -c user.name=demo -c user.email=demo@example.invalid \
+	-c init.defaultBranch=main -c advice.detachedHead=false "$@"; }
+
+demo_prepare() {
+	local out target
+	perl examples/demo-target.pl "$TARGET_TOKEN" "$D/target.port" 2>"$D/target.log" &
+	demo_pids+=($!)
+	demo_wait 10 test -s "$D/target.port" ||
+		demo_fail "step 5/6 push" "the stand-in for production did not start" "$D/target.log"
+	target=http://127.0.0.1:$(cat "$D/target.port")
+	demo_git init -q --bare "$D/hello.git"
+	out=$(remote repo add demo/hello --url "$D/hello.git") || demo_fail "step 5/6 push" "repo add"
+	printf '%s\n' "$out" | sed -n 's/^ *hook secret *\([^ ]*\).*/\1/p' | as_demo tee "$D/secret" >/dev/null
+	sluice hook install "$D/hello.git" --url "$URL/hooks/generic" --repo demo/hello \
+		--secret-file "$D/secret" >"$D/hook.out" 2>&1 ||
+		demo_fail "step 5/6 push" "hook install" "$D/hook.out"
+	remote var set TARGET_URL "$target" --repo demo/hello 2>/dev/null
+	printf '%s' "$TARGET_TOKEN" | remote secret set DEPLOY_TOKEN --repo demo/hello --env production 2>/dev/null
+	remote repo set demo/hello network.allow="127.0.0.1:$(cat "$D/target.port")" 2>/dev/null
+	remote key add demo 2>/dev/null >"$D/key"
+	chmod 600 "$D/key"
+	cat >"$D/environments.yml" <<EOF
+production:
+  reviewers: [admin, 'key:demo']
+  required: 1
+EOF
+	chmod 644 "$D/environments.yml"
+	remote environments apply "$D/environments.yml" --repo demo/hello 2>"$D/env.out" ||
+		demo_fail "step 5/6 push" "the rules of production" "$D/env.out"
+}
+
+demo_push() {
+	local sha
+	cp -R examples/demo "$D/work"
+	is_root && chown -R "$SERVICE_USER:" "$D/work"
+	demo_git -C "$D/work" init -q
+	demo_git -C "$D/work" add -A
+	demo_git -C "$D/work" commit -q -m "Say hello"
+	sha=$(demo_git -C "$D/work" rev-parse --short=7 HEAD)
+	PUSHED=$(date +%s%3N)
+	demo_git -C "$D/work" push -q "$D/hello.git" HEAD:refs/heads/main >"$D/push.out" 2>&1 ||
+		demo_fail "step 5/6 push" "git push" "$D/push.out"
+	say "5/6 push      demo/hello main $sha \"Say hello\" by demo; $(grep -o 'sluice: .*' "$D/push.out" | head -n 1 || true)"
+	demo_wait 20 sh -c "[ -n \"\$('$BIN/sluice' runs --data '$D/data' --format json 2>/dev/null | grep -o '\"id\":')\" ]" ||
+		demo_fail "step 6/6 run" "no run appeared" "$D/serve.log"
+	say "6/6 run 1     demo.yml on push"
+}
+
+# The signed approval webhook, as a script a person can read and run again.
+demo_approve_script() {
+	local gate digest
+	gate=$(of_run 'gates[0].id')
+	digest=$(of_run workflow_digest)
+	cat >"$D/approve.sh" <<EOF
+#!/bin/sh
+# Opens gate $gate through the signed webhook with the demo's approval key.
+set -eu
+body='{"gate":"$gate","decision":"approve","digest":"$digest"}'
+ts=\$(date +%s)
+nonce=\$(openssl rand -hex 16)
+path=/hooks/approvals/$gate
+bodysum=\$(printf '%s' "\$body" | openssl dgst -sha256 -r | cut -d' ' -f1)
+sig=\$(printf '%s\n%s\n%s\n%s\n%s' "\$ts" "\$nonce" POST "\$path" "\$bodysum" |
+	openssl dgst -sha256 -hmac "\$(cat '$D/key')" -r | cut -d' ' -f1)
+curl -fsS -H "X-Sluice-Key: demo" -H "X-Sluice-Timestamp: \$ts" -H "X-Sluice-Nonce: \$nonce" \\
+	-H "X-Sluice-Signature: sha256=\$sig" -H "Content-Type: application/json" \\
+	-d "\$body" $URL\$path
+EOF
+	GATE=$gate
+}
+
+# One value out of a run as JSON: sluice's own expressions read it.
+of_run() {
+	remote runs 1 --format json | "$BIN/sluice" eval --context - "$1" | tr -d '"'
+}
+
+demo_gate_words() {
+	local link
+	link=$(remote token link 2>/dev/null)
+	cat <<EOF
+The deploy waits at its gate. Open it in one of three ways:
+  browser   $link      (one-time link, signs you in; then gate $GATE shows what will run)
+  command   $BIN/sluice approve 1 production --data $D/data
+  webhook   sh $D/approve.sh      (signs with the demo's approval key; it says:)
+EOF
+	sed -n '/^curl/,$p' "$D/approve.sh" | sed 's/^/            /'
+}
+
+demo_summary() {
+	local took=$(($(date +%s%3N) - PUSHED))
+	printf 'sluice demo: %s\n' "$(of_run state)"
+	remote runs 1 | sed 's/^/  /'
+	printf '  environment  production: %s\n' "$(remote deployments --repo demo/hello | head -n 1 | tr '\t' ' ')"
+	printf '  answers      %s\n' "$(curl -fsS "http://127.0.0.1:$(cat "$D/target.port")/hello" || echo nothing)"
+	printf '  times        push to end %s.%03ds\n' $((took / 1000)) $((took % 1000))
+}
+
+demo() {
+	local yes=no started took
+	[ "${1:-}" != --yes ] || yes=yes
+	D=$(mktemp -d /tmp/sluice-demo.XXXXXX)
+	chmod 755 "$D"
+	LOG=$D/install.log
+	TARGET_TOKEN=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+	PART='1/6 ' need_packages build run
+	check_versions
+	PART='2/6 ' build
+	make_user
+	BIN=$D/prefix/bin
+	make DEV=0 PREFIX="$D/prefix" install >>"$LOG" 2>&1 || demo_fail "step 2/6 build" "make install" "$LOG"
+	mkdir -p "$D/home"
+	if is_root; then chown "$SERVICE_USER:" "$D" "$D/home"; fi
+	trap 'demo_end; exit 130' INT TERM
+	trap demo_end EXIT
+	demo_probe
+	demo_serve
+	demo_prepare
+	demo_push
+	remote runs 1 --follow --until-gate || true
+	[ "$(of_run 'gates[0].state')" = pending ] ||
+		demo_fail "step 6/6 run" "it did not reach the gate" "$D/serve.log"
+	demo_approve_script
+	if [ "$yes" = yes ]; then
+		started=$(date +%s%3N)
+		sh "$D/approve.sh" >"$D/approve.out" 2>&1 ||
+			demo_fail "the approval" "the signed webhook was refused" "$D/approve.out"
+		took=$(($(date +%s%3N) - started))
+		say "approve       production, by key:demo through the signed webhook, in ${took}ms"
+		remote runs 1 --follow | tail -n 1 || demo_fail "the deploy" "run 1 failed" "$D/serve.log"
+		demo_summary
+		return
+	fi
+	demo_gate_words
+	printf 'Serving until Ctrl-C. Nothing outside %s was changed but the packages above%s.\n' "$D" \
+		"$(is_root && echo " (as root also the user '$SERVICE_USER' and its ids)")"
+	remote runs 1 --follow >/dev/null 2>&1 && demo_summary
+	wait "${demo_pids[0]}"
+}
