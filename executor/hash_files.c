@@ -17,8 +17,8 @@
 #include "base/strvec.h"
 #include "workflows/glob.h"
 
-#define ENTRIES_MAX 1000000
-#define TIMEOUT_MS 120000
+#define ENTRIES_MAX   1000000
+#define TIMEOUT_MS    120000
 #define FOLLOW_OPTION "--follow-symbolic-links"
 
 /* A place still to be looked at. */
@@ -101,7 +101,8 @@ static int pattern_add(struct walk *w, const char *line, const char *root_path)
 		return 0;
 	strbuf_addf(&sb, "%s%s", negated ? "!" : "", s);
 	if (glob_path_compile(sb.buf, sb.len, &g, &why) < 0)
-		return err_set(w->err, ERR_INPUT, "hashFiles: '%.100s': %s", line, why.msg);
+		return err_set(
+			w->err, ERR_INPUT, "hashFiles: '%.100s': %s", line, why.msg);
 	GROW(w->globs, w->globs_alloc, w->globs_len + 1);
 	w->globs[w->globs_len++] = g;
 	return 0;
@@ -163,8 +164,8 @@ static int push(struct walk *w, char *path, size_t level, unsigned char type)
 {
 	if (++w->entries > w->entries_max) {
 		free(path);
-		return err_set(w->err, ERR_LIMIT, "hashFiles: more than %zu files and folders",
-			w->entries_max);
+		return err_set(w->err, ERR_LIMIT,
+			"hashFiles: more than %zu files and folders", w->entries_max);
 	}
 	GROW(w->stack, w->stack_alloc, w->stack_len + 1);
 	w->stack[w->stack_len++] = (struct pending){ path, level, type };
@@ -242,14 +243,16 @@ static int list_folder(struct walk *w, int fd, const char *path, struct children
 			continue;
 		if (w->entries + ret->len >= w->entries_max)
 			return err_set(w->err, ERR_LIMIT,
-				"hashFiles: more than %zu files and folders", w->entries_max);
+				"hashFiles: more than %zu files and folders",
+				w->entries_max);
 		GROW(ret->v, ret->alloc, ret->len + 1);
 		ret->v[ret->len].name = xstrdup(e->d_name);
 		ret->v[ret->len++].type = e->d_type;
 	}
 	if (errno != 0)
 		return err_sys(w->err, "hashFiles: cannot list '%s'", path);
-	qsort(ret->v, ret->len, sizeof(*ret->v), child_order);
+	if (ret->len > 1)
+		qsort(ret->v, ret->len, sizeof(*ret->v), child_order);
 	return 0;
 }
 
@@ -279,8 +282,8 @@ static int descend(struct walk *w, int fd, const struct stat *st, const struct p
 		return -1;
 	for (size_t i = children.len; i-- > 0;) {
 		const struct child *c = &children.v[i];
-		char *path = *p->path ? xasprintf("%s/%s", p->path, c->name) :
-					xstrdup(c->name);
+		char *path = *p->path ? xasprintf("%s/%s", p->path, c->name)
+				      : xstrdup(c->name);
 
 		if (push(w, path, p->level + 1, c->type) < 0)
 			return -1;

@@ -18,9 +18,10 @@
 #include "base/strbuf.h"
 
 struct hash_files_options {
-	const char *root_path; /* absolute, as patterns may name the root; NULL: none does */
-	int64_t timeout_ms;    /* 0: GitHub's 120 seconds */
-	size_t entries_max;    /* 0: a million */
+	const char
+		*root_path; /* absolute, as patterns may name the root; NULL: none does */
+	int64_t timeout_ms; /* 0: GitHub's 120 seconds */
+	size_t entries_max; /* 0: a million */
 };
 
 /*

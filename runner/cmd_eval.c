@@ -23,7 +23,8 @@ static const char eval_help[] =
 	"\n"
 	"Evaluate an expression of the workflow language and print its value as JSON.\n"
 	"\n"
-	"  --context FILE   an object whose members are the contexts (github, env, ...);\n"
+	"  --context FILE   an object whose members are the contexts (github, env, "
+	"...);\n"
 	"                   '-' reads it from the standard input\n"
 	"  --format json    the only format there is\n"
 	"  --help           print this\n"
@@ -52,7 +53,7 @@ static int set_format(const char *value)
 	return strcmp(value, "json") == 0 ? 0 : usage_error("no format '%s'", value);
 }
 
-/* The value of the option NAME at argv[*i], as --name=value or --name value; else NULL. */
+/* The value of option NAME at argv[*i], as --name=value or --name value; else NULL. */
 static const char *option_value(const char *name, int argc, char **argv, int *i)
 {
 	size_t len = strlen(name);
@@ -128,8 +129,8 @@ static int read_contexts(const char *path, struct value **ret, struct err *err)
 
 /* ---- what expressions ask of the world ---- */
 
-static bool job_status(const char *name, const char *const *args, size_t args_len,
-	void *data)
+static bool job_status(
+	const char *name, const char *const *args, size_t args_len, void *data)
 {
 	const struct value *job = value_get(data, "job");
 	const struct value *status = job ? value_get(job, "status") : NULL;
@@ -191,7 +192,8 @@ static int print_value(const struct value *v)
 	value_write_json(v, false, &out);
 	strbuf_addc(&out, '\n');
 	if (fwrite(out.buf, 1, out.len, stdout) != out.len || fflush(stdout) != 0) {
-		(void)fprintf(stderr, "sluice eval: cannot write: %s\n", err_sys_text(errno));
+		(void)fprintf(
+			stderr, "sluice eval: cannot write: %s\n", err_sys_text(errno));
 		return CLI_NO;
 	}
 	return CLI_OK;

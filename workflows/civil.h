@@ -27,7 +27,7 @@ static inline int civil_month_days(int64_t year, int month)
 int64_t civil_days(int64_t year, int month, int day);
 /* The date of a number of days. */
 void civil_date(int64_t days, int64_t *ret_year, int *ret_month, int *ret_day);
-int civil_weekday(int64_t days); /* 0 is Sunday */
+int civil_weekday(int64_t days);     /* 0 is Sunday */
 int64_t civil_year(int64_t seconds); /* of a count of seconds */
 
 #endif

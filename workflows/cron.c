@@ -15,8 +15,8 @@
 /* The year 10000 and then some; nothing overflows within. */
 #define TIME_MAX (300000000000LL)
 
-static const char *const month_names[] = { "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL",
-	"AUG", "SEP", "OCT", "NOV", "DEC", NULL };
+static const char *const month_names[] = { "JAN", "FEB", "MAR", "APR", "MAY", "JUN",
+	"JUL", "AUG", "SEP", "OCT", "NOV", "DEC", NULL };
 static const char *const weekday_names[] = { "SUN", "MON", "TUE", "WED", "THU", "FRI",
 	"SAT", NULL };
 
@@ -45,8 +45,8 @@ struct reader {
 	struct cron_error *error;
 };
 
-static int __attribute__((format(printf, 4, 5))) fail(struct cron_error *error,
-	size_t offset, size_t len, const char *fmt, ...)
+static int __attribute__((format(printf, 4, 5)))
+fail(struct cron_error *error, size_t offset, size_t len, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -55,7 +55,8 @@ static int __attribute__((format(printf, 4, 5))) fail(struct cron_error *error,
 	error->offset = offset;
 	error->len = len > 0 ? len : 1;
 	va_start(ap, fmt);
-	(void)vsnprintf(error->msg, sizeof(error->msg), fmt, ap); /* cut if it is too long */
+	(void)vsnprintf(
+		error->msg, sizeof(error->msg), fmt, ap); /* cut if it is too long */
 	va_end(ap);
 	return -1;
 }
@@ -132,8 +133,8 @@ static int read_value(struct reader *r, int *ret)
 	r->at += len;
 	n = find_name(r->field, s, len);
 	if (n < 0 && read_digits(s, len, &n) < 0)
-		return fail(r->error, from, len, "'%.*s' is no %s", (int)(len > 40 ? 40 : len), s,
-			r->field->name);
+		return fail(r->error, from, len, "'%.*s' is no %s",
+			(int)(len > 40 ? 40 : len), s, r->field->name);
 	if (n == 7 && r->field == &fields[FIELD_WEEKDAY])
 		return fail(r->error, from, len, "Sunday is 0 (or SUN), not 7");
 	if (n < r->field->min || n > r->field->max)
@@ -179,8 +180,9 @@ static int read_element(struct reader *r, uint64_t *set)
 		}
 	}
 	if (last < first)
-		return fail(r->error, from, r->at - from, "the range '%.*s' runs backwards",
-			(int)(r->at - from), r->text + from);
+		return fail(r->error, from, r->at - from,
+			"the range '%.*s' runs backwards", (int)(r->at - from),
+			r->text + from);
 	if (r->at < r->end && r->text[r->at] == '/') {
 		if (read_step(r, &step) < 0)
 			return -1;
@@ -202,9 +204,10 @@ static int read_field(struct reader *r, uint64_t *ret)
 		if (r->at == r->end)
 			break;
 		if (r->text[r->at] != ',')
-			return fail(r->error, r->at, 1, "unexpected '%c' in the %s; a field has "
-				"values, '*', and , - / between them", r->text[r->at],
-				r->field->name);
+			return fail(r->error, r->at, 1,
+				"unexpected '%c' in the %s; a field has "
+				"values, '*', and , - / between them",
+				r->text[r->at], r->field->name);
 		r->at++;
 	}
 	*ret = set;
@@ -216,15 +219,16 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-static int read_shape(const char *text, size_t len, struct reader *ret,
-	struct cron_error *error)
+static int read_shape(
+	const char *text, size_t len, struct reader *ret, struct cron_error *error)
 {
 	size_t n = 0, at = 0;
 
 	while (at < len && is_blank(text[at]))
 		at++;
 	if (at < len && text[at] == '@')
-		return fail(error, at, len - at, "'%.*s' is not taken; write the five fields",
+		return fail(error, at, len - at,
+			"'%.*s' is not taken; write the five fields",
 			(int)(len - at > 40 ? 40 : len - at), text + at);
 	while (at < len) {
 		if (n < FIELDS_LEN)
@@ -238,9 +242,10 @@ static int read_shape(const char *text, size_t len, struct reader *ret,
 			at++;
 	}
 	if (n != FIELDS_LEN)
-		return fail(error, 0, len, "a schedule has 5 fields (minute hour day month "
-			"weekday), this has %zu%s", n,
-			n == FIELDS_LEN + 1 ? "; seconds are not taken" : "");
+		return fail(error, 0, len,
+			"a schedule has 5 fields (minute hour day month "
+			"weekday), this has %zu%s",
+			n, n == FIELDS_LEN + 1 ? "; seconds are not taken" : "");
 	return 0;
 }
 
@@ -427,7 +432,9 @@ static void describe_time(const struct cron *c, struct strbuf *out)
 				continue;
 			left--;
 			strbuf_addf(out, "%02d:%02d%s", h, lowest(c->minutes),
-				left > 1 ? ", " : left == 1 ? " and " : "");
+				left > 1    ? ", "
+				: left == 1 ? " and "
+					    : "");
 		}
 		return;
 	}
@@ -453,10 +460,11 @@ static void describe_time(const struct cron *c, struct strbuf *out)
 
 void cron_describe(const struct cron *c, struct strbuf *out)
 {
-	static const char *const weekdays[] = { "Sunday", "Monday", "Tuesday", "Wednesday",
-		"Thursday", "Friday", "Saturday" };
-	static const char *const months[] = { "January", "February", "March", "April", "May",
-		"June", "July", "August", "September", "October", "November", "December" };
+	static const char *const weekdays[] = { "Sunday", "Monday", "Tuesday",
+		"Wednesday", "Thursday", "Friday", "Saturday" };
+	static const char *const months[] = { "January", "February", "March", "April",
+		"May", "June", "July", "August", "September", "October", "November",
+		"December" };
 
 	describe_time(c, out);
 	if (!c->any_day) {

@@ -29,7 +29,7 @@ enum token_kind {
 	TOKEN_NAME,
 };
 
-enum operator {
+enum operator{
 	OPERATOR_NOT,
 	OPERATOR_AND,
 	OPERATOR_OR,
@@ -71,7 +71,7 @@ struct expr_function;
 struct node {
 	struct expr_node pub; /* first: a pointer to one is a pointer to the other */
 	const struct expr_function *function;
-	uint32_t hash; /* fold_hash of a context's name or of a literal string */
+	uint32_t hash;	/* fold_hash of a context's name or of a literal string */
 	uint32_t order; /* place in the pre-order of the tree */
 	uint32_t first, last, next; /* children while parsing, as indices */
 	uint32_t children_count;
@@ -96,6 +96,14 @@ static inline const struct node *node_child(const struct node *n, size_t i)
 {
 	return (const struct node *)n->pub.children[i];
 }
+
+/* Each is expr_fail with the right words: always -1. */
+int words_unknown_name(struct expr_error *error, const struct token *t, const char *name,
+	const char *const *legal);
+int words_unknown_function(struct expr_error *error, const struct token *t,
+	const char *name, unsigned functions);
+int words_arguments(
+	struct expr_error *error, const struct node *n, unsigned min, unsigned max);
 
 /* expr_compile with room for DEPTH levels only. */
 int expr_compile_within(const char *text, size_t len, const struct expr_rules *rules,
@@ -122,6 +130,11 @@ void eval_trace_open(struct expr_trace *t, const struct expr *e);
 int eval_charge(struct eval *ev, size_t bytes);
 size_t eval_string_bytes(const char *s, size_t len); /* as GitHub counts a string */
 
+int expr_fn_format(struct eval *ev, const struct node *n, struct result *ret);
+
+/* A cut of a user's text for a message, at a whole character. */
+int expr_shown(const char *s, size_t len, size_t max);
+
 /* A primitive as text without a copy where it is a string. */
 struct text {
 	const char *s;
@@ -130,7 +143,10 @@ struct text {
 	struct result from;
 	struct strbuf own;
 };
-#define TEXT_INIT { "", 0, false, { NULL, 0 }, STRBUF_INIT }
+#define TEXT_INIT                                      \
+	{                                              \
+		"", 0, false, { NULL, 0 }, STRBUF_INIT \
+	}
 int eval_text(struct eval *ev, const struct node *n, struct text *ret);
 void text_of(struct text *t); /* fills in from t->from */
 void text_done(struct text *t);

@@ -63,9 +63,9 @@ enum expr_node_kind {
 };
 struct expr_node {
 	enum expr_node_kind kind;
-	size_t offset, len;	/* place in the source text */
-	const char *name;	/* lent by the expr */
-	struct value *value;	/* of a literal, lent */
+	size_t offset, len;  /* place in the source text */
+	const char *name;    /* lent by the expr */
+	struct value *value; /* of a literal, lent */
 	struct expr_node **children;
 	size_t children_len;
 };
@@ -103,13 +103,13 @@ struct expr_env {
 	 * Status functions: NAME is "success", "failure", "cancelled" or "always", ARGS the
 	 * names given (EXPR_FN_JOB_STATUS). NULL: an error when called.
 	 */
-	bool (*status)(const char *name, const char *const *args, size_t args_len,
-		void *data);
+	bool (*status)(
+		const char *name, const char *const *args, size_t args_len, void *data);
 	/* hashFiles: hex digest into OUT (empty when nothing matches); -1 with *ERR. */
 	int (*hash_files)(const char *const *patterns, size_t len, struct strbuf *out,
 		struct err *err, void *data);
 	void *data;
-	size_t memory_max; /* bytes for one evaluation; 0: LIMIT_EXPR_MEMORY */
+	size_t memory_max;	  /* bytes for one evaluation; 0: LIMIT_EXPR_MEMORY */
 	struct expr_trace *trace; /* filled when not NULL */
 };
 
@@ -152,8 +152,8 @@ int condition_compile(const char *text, size_t len, const struct expr_rules *rul
 	struct template **ret, struct expr_error *error);
 /* No status function in it: success() && is put before it. */
 bool condition_is_implicit(const struct template *t);
-int condition_run(const struct template *t, const struct expr_env *env, bool *ret,
-	struct err *err);
+int condition_run(
+	const struct template *t, const struct expr_env *env, bool *ret, struct err *err);
 int condition_eval(const char *text, size_t len, const struct expr_rules *rules,
 	const struct expr_env *env, bool *ret, struct err *err);
 

@@ -11,9 +11,9 @@
 #include "workflows/fold.h"
 
 /* What GitHub charges for an object, an element and the head of a string. */
-#define OBJECT_BYTES 24
+#define OBJECT_BYTES  24
 #define ELEMENT_BYTES 8
-#define STRING_BYTES 26
+#define STRING_BYTES  26
 
 /* A trace keeps longer texts as their beginning, and so much altogether. */
 #define TRACE_TEXT_MAX 4096
@@ -60,8 +60,8 @@ static void key_init(struct key *k, const struct node *n, const struct value *v)
 	if (v->kind == VALUE_STRING) {
 		k->s = v->text;
 		k->len = v->u.text_len;
-		k->hash = n->pub.kind == EXPR_NODE_LITERAL ? n->hash :
-							     fold_hash(k->s, k->len);
+		k->hash = n->pub.kind == EXPR_NODE_LITERAL ? n->hash
+							   : fold_hash(k->s, k->len);
 	} else if (v->kind != VALUE_ARRAY && v->kind != VALUE_OBJECT) {
 		value_to_text(v, &k->own);
 		k->s = k->own.buf;
@@ -114,9 +114,9 @@ static int filtered_push_all(struct eval *ev, struct result *out, const struct v
 	size_t len = value_count(v);
 
 	for (size_t i = 0; i < len; i++) {
-		struct value *item = v->kind == VALUE_ARRAY ?
-			v->u.array.items[i] :
-			v->u.object.members[i].value;
+		struct value *item = v->kind == VALUE_ARRAY
+					     ? v->u.array.items[i]
+					     : v->u.object.members[i].value;
 
 		if (filtered_push(ev, out, item) < 0)
 			return -1;
@@ -134,8 +134,8 @@ static int filtered_open(struct eval *ev, struct result *out)
 }
 
 /* `.x` after a filter: each element's x, where it has one. */
-static int index_filtered(struct eval *ev, const struct value *base, struct key *k,
-	struct result *out)
+static int index_filtered(
+	struct eval *ev, const struct value *base, struct key *k, struct result *out)
 {
 	if (filtered_open(ev, out) < 0)
 		return -1;
@@ -198,8 +198,9 @@ static int access_eval(struct eval *ev, const struct node *n, struct result *out
 	else
 		r = filter_eval(ev, base.v, out);
 	/* A part of a value made on the way keeps the whole of it accounted for. */
-	if (r == 0 && out->bytes == 0 && (out->v->kind == VALUE_STRING ||
-		out->v->kind == VALUE_ARRAY || out->v->kind == VALUE_OBJECT))
+	if (r == 0 && out->bytes == 0 &&
+		(out->v->kind == VALUE_STRING || out->v->kind == VALUE_ARRAY ||
+			out->v->kind == VALUE_OBJECT))
 		out->bytes = base.bytes;
 	value_unref(base.v);
 	return r;
@@ -276,8 +277,8 @@ static int operator_eval(struct eval *ev, const struct node *n, struct result *o
 
 static struct value *context_lookup(struct eval *ev, const struct node *n)
 {
-	return or_null(value_find(ev->env->contexts, n->pub.name, strlen(n->pub.name),
-		n->hash));
+	return or_null(
+		value_find(ev->env->contexts, n->pub.name, strlen(n->pub.name), n->hash));
 }
 
 static int node_value(struct eval *ev, const struct node *n, struct result *out)

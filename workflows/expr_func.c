@@ -69,22 +69,13 @@ static const struct node *arg(const struct node *n, size_t i)
 	return node_child(n, i);
 }
 
-/* A cut of a user's text that is safe to put into a message. */
-static int shown(const char *s, size_t len)
-{
-	if (len > 80)
-		for (len = 80; len > 0 && ((unsigned char)s[len] & 0xC0) == 0x80; len--)
-			;
-	return (int)len;
-}
-
 /* ---- contains, startsWith, endsWith ---- */
 
 typedef bool text_test_fn(const char *s, size_t len, const char *part, size_t part_len);
 
 /* Both sides must be primitives; TEST compares them as text. */
-static int text_test(struct eval *ev, const struct node *n, text_test_fn *test,
-	struct result *ret)
+static int text_test(
+	struct eval *ev, const struct node *n, text_test_fn *test, struct result *ret)
 {
 	_cleanup_(text_done) struct text whole = TEXT_INIT, part = TEXT_INIT;
 
@@ -96,8 +87,8 @@ static int text_test(struct eval *ev, const struct node *n, text_test_fn *test,
 	}
 	if (eval_text(ev, arg(n, 1), &part) < 0)
 		return -1;
-	ret->v = value_new_bool(part.is_primitive &&
-		test(whole.s, whole.len, part.s, part.len));
+	ret->v = value_new_bool(
+		part.is_primitive && test(whole.s, whole.len, part.s, part.len));
 	return 0;
 }
 
@@ -124,7 +115,7 @@ static bool contains(struct text *whole, struct text *part)
 	if (whole->from.v->kind == VALUE_ARRAY)
 		return any_equals(whole->from.v, part->from.v);
 	return whole->is_primitive && part->is_primitive &&
-		fold_contains(whole->s, whole->len, part->s, part->len);
+	       fold_contains(whole->s, whole->len, part->s, part->len);
 }
 
 static int fn_contains(struct eval *ev, const struct node *n, struct result *ret)
@@ -134,175 +125,6 @@ static int fn_contains(struct eval *ev, const struct node *n, struct result *ret
 	if (eval_text(ev, arg(n, 0), &whole) < 0 || eval_text(ev, arg(n, 1), &part) < 0)
 		return -1;
 	ret->v = value_new_bool(contains(&whole, &part));
-	return 0;
-}
-
-/* ---- format ---- */
-
-struct format {
-	const char *s;
-	size_t len, at;
-};
-
-struct segment {
-	const char *s; /* literal text, */
-	size_t len;
-	int argument; /* or the number of an argument; -1 for text */
-};
-
-/* "{N}" at f->at: reads N. */
-static int format_argument(struct format *f, struct segment *seg)
-{
-	size_t at = f->at + 1;
-	int n = 0;
-
-	if (at >= f->len || f->s[at] < '0' || f->s[at] > '9')
-		return -1;
-	for (; at < f->len && f->s[at] >= '0' && f->s[at] <= '9'; at++) {
-		n = n * 10 + (f->s[at] - '0');
-		if (n > 255)
-			return -1;
-	}
-	if (at >= f->len || f->s[at] != '}')
-		return -1;
-	f->at = at + 1;
-	seg->argument = n;
-	return 1;
-}
-
-/* 1 a segment, 0 the end, -1 a brace that means nothing. */
-static int format_next(struct format *f, struct segment *seg)
-{
-	size_t from = f->at, n = 0;
-	char c;
-
-	if (f->at >= f->len)
-		return 0;
-	while (from + n < f->len && f->s[from + n] != '{' && f->s[from + n] != '}')
-		n++;
-	seg->s = f->s + from;
-	seg->len = n;
-	seg->argument = -1;
-	f->at = from + n;
-	if (n > 0)
-		return 1;
-	c = f->s[from];
-	if (from + 1 < f->len && f->s[from + 1] == c) {
-		seg->len = 1;
-		f->at = from + 2;
-		return 1;
-	}
-	return c == '{' ? format_argument(f, seg) : -1;
-}
-
-struct format_args {
-	struct text *texts; /* one for each argument */
-	bool *is_known;
-	size_t len;
-};
-
-static void format_args_done(struct format_args *args)
-{
-	for (size_t i = 0; i < args->len; i++)
-		text_done(&args->texts[i]);
-	free(args->texts);
-	free(args->is_known);
-}
-
-/* Checks the whole pattern before any argument is evaluated. */
-static int format_check(struct eval *ev, const struct text *pattern, size_t args)
-{
-	struct format f = { pattern->s, pattern->len, 0 };
-	struct segment seg;
-	int r;
-
-	while ((r = format_next(&f, &seg)) > 0)
-		if (seg.argument >= 0 && (size_t)seg.argument >= args)
-			return err_set(ev->err, ERR_INPUT,
-				"format: '{%d}' has no argument in '%.*s'; %zu given",
-				seg.argument, shown(pattern->s, pattern->len), pattern->s,
-				args);
-	if (r < 0)
-		return err_set(ev->err, ERR_INPUT,
-			"format: a lone '%c' in '%.*s'; write '%c%c' for the character, "
-			"'{0}' for an argument", f.s[f.at],
-			shown(pattern->s, pattern->len), pattern->s, f.s[f.at], f.s[f.at]);
-	return 0;
-}
-
-static int format_evaluate(struct eval *ev, const struct node *n,
-	struct format_args *args, size_t i)
-{
-	if (args->is_known[i])
-		return 0;
-	args->is_known[i] = true;
-	return eval_text(ev, arg(n, i + 1), &args->texts[i]);
-}
-
-/* Evaluates what is used, and counts before anything is built. */
-static int format_measure(struct eval *ev, const struct node *n,
-	const struct text *pattern, struct format_args *args, size_t *ret_len,
-	size_t *ret_bytes)
-{
-	struct format f = { pattern->s, pattern->len, 0 };
-	size_t bytes = 26;
-	struct segment seg;
-
-	*ret_len = 0;
-	while (format_next(&f, &seg) > 0) {
-		if (seg.argument >= 0) {
-			if (format_evaluate(ev, n, args, (size_t)seg.argument) < 0)
-				return -1;
-			seg.s = args->texts[seg.argument].s;
-			seg.len = args->texts[seg.argument].len;
-		}
-		bytes += 2 * fold_utf16_len(seg.s, seg.len);
-		*ret_len += seg.len;
-		if (bytes > ev->max)
-			break;
-	}
-	*ret_bytes = bytes;
-	return eval_charge(ev, bytes);
-}
-
-static void format_args_init(struct format_args *args, size_t len)
-{
-	static const struct text empty = TEXT_INIT;
-
-	args->len = len;
-	args->texts = xcalloc(len + 1, sizeof(*args->texts));
-	args->is_known = xcalloc(len + 1, sizeof(*args->is_known));
-	for (size_t i = 0; i < len; i++)
-		args->texts[i] = empty;
-}
-
-static int fn_format(struct eval *ev, const struct node *n, struct result *ret)
-{
-	_cleanup_(text_done) struct text pattern = TEXT_INIT;
-	_cleanup_(format_args_done) struct format_args args = { NULL, NULL, 0 };
-	struct format f;
-	struct segment seg;
-	size_t len = 0;
-	char *to;
-
-	if (eval_text(ev, arg(n, 0), &pattern) < 0)
-		return -1;
-	if (format_check(ev, &pattern, n->pub.children_len - 1) < 0)
-		return -1;
-	format_args_init(&args, n->pub.children_len - 1);
-	if (format_measure(ev, n, &pattern, &args, &len, &ret->bytes) < 0)
-		return -1;
-	ret->v = value_new_blank(len);
-	to = ret->v->text;
-	f = (struct format){ pattern.s, pattern.len, 0 };
-	while (format_next(&f, &seg) > 0) {
-		if (seg.argument >= 0) {
-			seg.s = args.texts[seg.argument].s;
-			seg.len = args.texts[seg.argument].len;
-		}
-		memcpy(to, seg.s, seg.len);
-		to += seg.len;
-	}
 	return 0;
 }
 
@@ -331,13 +153,13 @@ static int fn_join(struct eval *ev, const struct node *n, struct result *ret)
 	if (eval_text(ev, arg(n, 0), &items) < 0)
 		return -1;
 	if (items.from.v->kind != VALUE_ARRAY)
-		return items.is_primitive ? string_result(ev, items.s, items.len, ret) :
-					    string_result(ev, "", 0, ret);
+		return items.is_primitive ? string_result(ev, items.s, items.len, ret)
+					  : string_result(ev, "", 0, ret);
 	if (has_sep && eval_text(ev, arg(n, 1), &sep) < 0)
 		return -1;
 	has_sep = has_sep && sep.is_primitive;
 	if (join_array(ev, items.from.v, has_sep ? sep.s : ",", has_sep ? sep.len : 1,
-		&out) < 0)
+		    &out) < 0)
 		return -1;
 	return string_result(ev, out.buf, out.len, ret);
 }
@@ -356,7 +178,8 @@ static int fn_to_json(struct eval *ev, const struct node *n, struct result *ret)
 	r = value_write_json_max(v.v, true, max + max / 2, &out);
 	value_unref(v.v);
 	if (r < 0)
-		return eval_charge(ev, ev->max - ev->used + 1); /* says that it is too much */
+		return eval_charge(
+			ev, ev->max - ev->used + 1); /* says that it is too much */
 	return string_result(ev, out.buf, out.len, ret);
 }
 
@@ -486,8 +309,8 @@ static int fn_hash_files(struct eval *ev, const struct node *n, struct result *r
 
 	if (!ev->env->hash_files)
 		return err_set(ev->err, ERR_INPUT, "hashFiles: there are no files here");
-	if (names_eval(ev, n, &names) < 0 ||
-		ev->env->hash_files(names.list, names.len, &out, ev->err, ev->env->data) < 0)
+	if (names_eval(ev, n, &names) < 0 || ev->env->hash_files(names.list, names.len,
+						     &out, ev->err, ev->env->data) < 0)
 		return -1;
 	return string_result(ev, out.buf, out.len, ret);
 }
@@ -501,7 +324,7 @@ static const struct expr_function functions[] = {
 	{ "contains", 2, 2, 0, fn_contains },
 	{ "endsWith", 2, 2, 0, fn_ends_with },
 	{ "failure", 0, 255, ANY_STATUS, fn_status },
-	{ "format", 1, 255, 0, fn_format },
+	{ "format", 1, 255, 0, expr_fn_format },
 	{ "fromJSON", 1, 1, 0, fn_from_json },
 	{ "hashFiles", 1, 255, EXPR_FN_HASHFILES, fn_hash_files },
 	{ "join", 1, 2, 0, fn_join },
@@ -522,7 +345,8 @@ void expr_function_names(unsigned allowed, const char **list)
 {
 	size_t n = 0;
 
-	_Static_assert(ARRAY_SIZE(functions) <= EXPR_FUNCTION_MAX, "the list must hold all");
+	_Static_assert(
+		ARRAY_SIZE(functions) <= EXPR_FUNCTION_MAX, "the list must hold all");
 	for (size_t i = 0; i < ARRAY_SIZE(functions); i++)
 		if (!functions[i].needs || (functions[i].needs & allowed))
 			list[n++] = functions[i].name;

@@ -15,11 +15,11 @@
 #define AFTER(kind) (1u << (kind))
 
 /* Where an operand may begin, and what ends one. */
-#define AT_START                                                                \
-	(AFTER(TOKEN_NONE) | AFTER(TOKEN_COMMA) | AFTER(TOKEN_GROUP) |          \
+#define AT_START                                                       \
+	(AFTER(TOKEN_NONE) | AFTER(TOKEN_COMMA) | AFTER(TOKEN_GROUP) | \
 		AFTER(TOKEN_CALL) | AFTER(TOKEN_INDEX) | AFTER(TOKEN_OPERATOR))
-#define AFTER_REFERENCE                                                         \
-	(AFTER(TOKEN_CLOSE) | AFTER(TOKEN_INDEX_CLOSE) | AFTER(TOKEN_STAR) |    \
+#define AFTER_REFERENCE                                                      \
+	(AFTER(TOKEN_CLOSE) | AFTER(TOKEN_INDEX_CLOSE) | AFTER(TOKEN_STAR) | \
 		AFTER(TOKEN_PROPERTY) | AFTER(TOKEN_NAME))
 #define AFTER_OPERAND (AFTER_REFERENCE | AFTER(TOKEN_LITERAL))
 
@@ -33,7 +33,8 @@ static const unsigned legal_after[] = {
 	[TOKEN_COMMA] = AFTER_OPERAND,
 	[TOKEN_DOT] = AFTER_REFERENCE,
 	[TOKEN_STAR] = AFTER(TOKEN_INDEX) | AFTER(TOKEN_DOT),
-	[TOKEN_OPERATOR] = AFTER_OPERAND, /* `!` is the other way round, see token_check */
+	[TOKEN_OPERATOR] =
+		AFTER_OPERAND, /* `!` is the other way round, see token_check */
 	[TOKEN_LITERAL] = AT_START,
 	[TOKEN_PROPERTY] = AFTER(TOKEN_DOT),
 	[TOKEN_FUNCTION] = AT_START,
@@ -49,7 +50,8 @@ int expr_fail(struct expr_error *error, size_t offset, size_t len, const char *f
 	error->offset = offset;
 	error->len = len > 0 ? len : 1;
 	va_start(ap, fmt);
-	(void)vsnprintf(error->msg, sizeof(error->msg), fmt, ap); /* cut if it is too long */
+	(void)vsnprintf(
+		error->msg, sizeof(error->msg), fmt, ap); /* cut if it is too long */
 	va_end(ap);
 	return -1;
 }
@@ -108,11 +110,10 @@ static size_t word_end(const struct lexer *lx, size_t at, bool dots)
 	return at;
 }
 
-/* Cuts a piece of hostile text for a message, at a whole character. */
-static int shown(const char *s, size_t len)
+int expr_shown(const char *s, size_t len, size_t max)
 {
-	if (len > 60)
-		for (len = 60; len > 0 && ((unsigned char)s[len] & 0xC0) == 0x80; len--)
+	if (len > max)
+		for (len = max; len > 0 && ((unsigned char)s[len] & 0xC0) == 0x80; len--)
 			;
 	return (int)len;
 }
@@ -153,7 +154,7 @@ static int lex_number(struct lexer *lx, struct token *t)
 	n = number_from_text(s, t->len);
 	if (isnan(n))
 		return expr_fail(lx->error, lx->at, t->len, "'%.*s' is not a number",
-			shown(s, t->len), s);
+			expr_shown(s, t->len, 60), s);
 	t->kind = TOKEN_LITERAL;
 	t->value = value_new_number(n);
 	return 0;
@@ -165,9 +166,15 @@ static int lex_operator(struct lexer *lx, struct token *t)
 		const char *text;
 		enum operator op;
 	} operators[] = {
-		{ "!=", OPERATOR_NE }, { ">=", OPERATOR_GE }, { "<=", OPERATOR_LE },
-		{ "==", OPERATOR_EQ }, { "&&", OPERATOR_AND }, { "||", OPERATOR_OR },
-		{ "!", OPERATOR_NOT }, { ">", OPERATOR_GT }, { "<", OPERATOR_LT },
+		{ "!=", OPERATOR_NE },
+		{ ">=", OPERATOR_GE },
+		{ "<=", OPERATOR_LE },
+		{ "==", OPERATOR_EQ },
+		{ "&&", OPERATOR_AND },
+		{ "||", OPERATOR_OR },
+		{ "!", OPERATOR_NOT },
+		{ ">", OPERATOR_GT },
+		{ "<", OPERATOR_LT },
 	};
 	const char *s = lx->text + lx->at;
 
@@ -193,8 +200,10 @@ static struct value *word_value(const char *s, size_t len)
 		const struct value *constant;
 		double number;
 	} words[] = {
-		{ "null", &value_null, 0 }, { "true", &value_true, 0 },
-		{ "false", &value_false, 0 }, { "NaN", NULL, NAN },
+		{ "null", &value_null, 0 },
+		{ "true", &value_true, 0 },
+		{ "false", &value_false, 0 },
+		{ "NaN", NULL, NAN },
 		{ "Infinity", NULL, INFINITY },
 	};
 
@@ -219,7 +228,7 @@ static int lex_word(struct lexer *lx, struct token *t)
 			"text takes single quotes, not double ones");
 	if (!expr_is_keyword(s, t->len))
 		return expr_fail(lx->error, lx->at, t->len, "unexpected '%.*s'",
-			shown(s, t->len), s);
+			expr_shown(s, t->len, 60), s);
 	if (lx->last == TOKEN_DOT) {
 		t->kind = TOKEN_PROPERTY;
 		return 0;
@@ -240,8 +249,12 @@ static int lex_token(struct lexer *lx, struct token *t)
 		char c;
 		enum token_kind kind;
 	} marks[] = {
-		{ '(', TOKEN_GROUP }, { ')', TOKEN_CLOSE }, { '[', TOKEN_INDEX },
-		{ ']', TOKEN_INDEX_CLOSE }, { ',', TOKEN_COMMA }, { '*', TOKEN_STAR },
+		{ '(', TOKEN_GROUP },
+		{ ')', TOKEN_CLOSE },
+		{ '[', TOKEN_INDEX },
+		{ ']', TOKEN_INDEX_CLOSE },
+		{ ',', TOKEN_COMMA },
+		{ '*', TOKEN_STAR },
 	};
 	char c = lx->text[lx->at];
 
@@ -278,11 +291,11 @@ static int token_check(struct lexer *lx, const struct token *t)
 		return expr_fail(lx->error, lx->len > 0 ? lx->len - 1 : 0, 1,
 			"the expression ends too early");
 	return expr_fail(lx->error, t->offset, t->len, "unexpected '%.*s'%s",
-		shown(lx->text + t->offset, t->len), lx->text + t->offset,
+		expr_shown(lx->text + t->offset, t->len, 60), lx->text + t->offset,
 		t->kind == TOKEN_LITERAL || t->kind == TOKEN_NAME ||
-				t->kind == TOKEN_FUNCTION ?
-			"; is an operator missing before it?" :
-			"");
+				t->kind == TOKEN_FUNCTION
+			? "; is an operator missing before it?"
+			: "");
 }
 
 int lexer_next(struct lexer *lx, struct token *ret)

@@ -41,16 +41,21 @@ static const struct {
 	const char *text;
 	int precedence;
 } operators[] = {
-	[OPERATOR_NOT] = { "!", 5 }, [OPERATOR_AND] = { "&&", 2 },
-	[OPERATOR_OR] = { "||", 1 }, [OPERATOR_EQ] = { "==", 3 },
-	[OPERATOR_NE] = { "!=", 3 }, [OPERATOR_LT] = { "<", 4 },
-	[OPERATOR_LE] = { "<=", 4 }, [OPERATOR_GT] = { ">", 4 },
+	[OPERATOR_NOT] = { "!", 5 },
+	[OPERATOR_AND] = { "&&", 2 },
+	[OPERATOR_OR] = { "||", 1 },
+	[OPERATOR_EQ] = { "==", 3 },
+	[OPERATOR_NE] = { "!=", 3 },
+	[OPERATOR_LT] = { "<", 4 },
+	[OPERATOR_LE] = { "<=", 4 },
+	[OPERATOR_GT] = { ">", 4 },
 	[OPERATOR_GE] = { ">=", 4 },
 };
 
 /* ---- nodes ---- */
 
-static uint32_t node_new(struct parser *p, enum expr_node_kind kind, const struct token *t)
+static uint32_t node_new(
+	struct parser *p, enum expr_node_kind kind, const struct token *t)
 {
 	struct node *n;
 
@@ -193,45 +198,6 @@ static int reduce_all(struct parser *p)
 
 /* ---- tokens ---- */
 
-static void append_list(struct strbuf *out, const char *const *list)
-{
-	for (size_t i = 0; list[i]; i++)
-		strbuf_addf(out, "%s%s", i > 0 ? ", " : "", list[i]);
-}
-
-static const char *const every_context[] = { "github", "env", "vars", "job", "jobs",
-	"steps", "runner", "secrets", "strategy", "matrix", "needs", "inputs", NULL };
-
-static int context_refused(struct parser *p, const struct token *t, const char *name)
-{
-	static const char *const words[] = { "true", "false", "null", "NaN", "Infinity",
-		NULL };
-	const char *const *legal = p->rules->contexts;
-	_cleanup_(strbuf_done) struct strbuf available = STRBUF_INIT;
-	const char *near;
-
-	append_list(&available, legal);
-	for (size_t i = 0; words[i]; i++)
-		if (fold_equal(words[i], strlen(words[i]), name, t->len))
-			return expr_fail(p->error, t->offset, t->len,
-				"unknown name '%s'; did you mean '%s'?", name, words[i]);
-	for (size_t i = 0; every_context[i]; i++)
-		if (fold_equal(every_context[i], strlen(every_context[i]), name, t->len))
-			return expr_fail(p->error, t->offset, t->len,
-				"context '%s' is not available here; available: %s", name,
-				available.len > 0 ? available.buf : "none");
-	near = str_nearest(name, legal);
-	if (near)
-		return expr_fail(p->error, t->offset, t->len,
-			"unknown name '%s'; did you mean '%s'?", name, near);
-	if (available.len == 0)
-		return expr_fail(p->error, t->offset, t->len,
-			"unknown name '%s'; no context is available here", name);
-	return expr_fail(p->error, t->offset, t->len,
-		"unknown name '%s'; text takes single quotes, and the contexts here are: %s",
-		name, available.buf);
-}
-
 static int on_name(struct parser *p, const struct token *t)
 {
 	const char *const *legal = p->rules->contexts;
@@ -245,7 +211,7 @@ static int on_name(struct parser *p, const struct token *t)
 	if (legal && !legal[i]) {
 		_cleanup_free_ char *name = xstrndup(s, t->len);
 
-		return context_refused(p, t, name);
+		return words_unknown_name(p->error, t, name, legal);
 	}
 	node = node_new(p, EXPR_NODE_CONTEXT, t);
 	node_name(p, node, legal ? legal[i] : s, t->len);
@@ -254,34 +220,17 @@ static int on_name(struct parser *p, const struct token *t)
 	return 0;
 }
 
-static int function_refused(struct parser *p, const struct token *t)
-{
-	_cleanup_free_ char *name = xstrndup(p->lx.text + t->offset, t->len);
-	_cleanup_(strbuf_done) struct strbuf known = STRBUF_INIT;
-	const char *legal[EXPR_FUNCTION_MAX + 1], *near;
-	const struct expr_function *f = expr_function_find(name, t->len);
-
-	if (f)
-		return expr_fail(p->error, t->offset, t->len,
-			"function '%s' is not available here", f->name);
-	expr_function_names(p->rules->functions, legal);
-	near = str_nearest(name, legal);
-	if (near)
-		return expr_fail(p->error, t->offset, t->len,
-			"unknown function '%s'; did you mean '%s'?", name, near);
-	append_list(&known, legal);
-	return expr_fail(p->error, t->offset, t->len,
-		"unknown function '%s'; the functions here are: %s", name, known.buf);
-}
-
 static int on_function(struct parser *p, const struct token *t)
 {
-	const struct expr_function *f =
-		expr_function_find(p->lx.text + t->offset, t->len);
+	const char *s = p->lx.text + t->offset;
+	const struct expr_function *f = expr_function_find(s, t->len);
 	uint32_t node;
 
-	if (!f || (f->needs && !(f->needs & p->rules->functions)))
-		return function_refused(p, t);
+	if (!f || (f->needs && !(f->needs & p->rules->functions))) {
+		_cleanup_free_ char *name = xstrndup(s, t->len);
+
+		return words_unknown_function(p->error, t, name, p->rules->functions);
+	}
 	node = node_new(p, EXPR_NODE_CALL, t);
 	node_name(p, node, f->name, strlen(f->name));
 	p->nodes[node].function = f;
@@ -289,24 +238,6 @@ static int on_function(struct parser *p, const struct token *t)
 		p->calls_status = true;
 	operand_push(p, node);
 	return 0;
-}
-
-static int arguments_wrong(struct parser *p, const struct node *n, unsigned min,
-	unsigned max)
-{
-	const char *name = n->function->name;
-	unsigned given = n->children_count;
-
-	if (min == max)
-		return expr_fail(p->error, n->pub.offset, n->pub.len,
-			"'%s' takes %u argument%s, %u given", name, min,
-			min == 1 ? "" : "s", given);
-	if (given < min)
-		return expr_fail(p->error, n->pub.offset, n->pub.len,
-			"'%s' takes at least %u argument%s, %u given", name, min,
-			min == 1 ? "" : "s", given);
-	return expr_fail(p->error, n->pub.offset, n->pub.len,
-		"'%s' takes at most %u arguments, %u given", name, max, given);
 }
 
 static int call_check(struct parser *p, uint32_t at)
@@ -318,11 +249,12 @@ static int call_check(struct parser *p, uint32_t at)
 	if (f->needs & EXPR_FN_STATUS && !(p->rules->functions & EXPR_FN_JOB_STATUS))
 		max = 0;
 	if (n->children_count < f->min || n->children_count > max)
-		return arguments_wrong(p, n, f->min, max);
+		return words_arguments(p->error, n, f->min, max);
 	if (strcmp(f->name, "case") == 0 && n->children_count % 2 == 0)
 		return expr_fail(p->error, n->pub.offset, n->pub.len,
 			"'case' takes pairs of a condition and a value, and a default "
-			"last: an odd number of arguments, %u given", n->children_count);
+			"last: an odd number of arguments, %u given",
+			n->children_count);
 	return 0;
 }
 
@@ -414,7 +346,8 @@ static int on_star(struct parser *p, const struct token *t, enum token_kind befo
 		return -1;
 	if (close.kind != TOKEN_INDEX_CLOSE) {
 		value_unref(close.value);
-		return expr_fail(p->error, t->offset, t->len, "'*' stands alone in '[*]'");
+		return expr_fail(
+			p->error, t->offset, t->len, "'*' stands alone in '[*]'");
 	}
 	p->pending_len--; /* the '[' */
 	return filter_make(p, &close);
@@ -584,38 +517,4 @@ int expr_compile(const char *text, size_t len, const struct expr_rules *rules,
 	struct expr **ret, struct expr_error *error)
 {
 	return expr_compile_within(text, len, rules, LIMIT_EXPR_DEPTH, ret, error);
-}
-
-void expr_free(struct expr *e)
-{
-	if (!e)
-		return;
-	for (size_t i = 0; i < e->nodes_len; i++)
-		value_unref(e->nodes[i].pub.value);
-	free(e->nodes);
-	free(e->slots);
-	free(e->names);
-	free(e);
-}
-
-bool expr_calls_status(const struct expr *e)
-{
-	return e->calls_status;
-}
-
-bool expr_uses_context(const struct expr *e, const char *name)
-{
-	for (size_t i = 0; i < e->nodes_len; i++) {
-		const struct expr_node *n = &e->nodes[i].pub;
-
-		if (n->kind == EXPR_NODE_CONTEXT &&
-			fold_equal(n->name, strlen(n->name), name, strlen(name)))
-			return true;
-	}
-	return false;
-}
-
-const struct expr_node *expr_root(const struct expr *e)
-{
-	return &e->root->pub;
 }

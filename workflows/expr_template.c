@@ -18,7 +18,8 @@ struct piece {
 	struct expr *expr;
 };
 
-struct template {
+struct template
+{
 	char *text;
 	size_t len;
 	struct piece *pieces;
@@ -122,7 +123,8 @@ static int piece_compile(struct template *t, struct piece *piece, unsigned depth
 	if (is_blank(inner, piece->len))
 		return expr_fail(error, piece->offset, piece->len,
 			"an expression is missing between '${{' and '}}'");
-	if (expr_compile_within(inner, piece->len, rules, depth, &piece->expr, error) == 0)
+	if (expr_compile_within(inner, piece->len, rules, depth, &piece->expr, error) ==
+		0)
 		return 0;
 	if (error)
 		error->offset += piece->offset;
@@ -145,7 +147,9 @@ static size_t format_length(const struct template *t)
 
 			fold_trim(&inner, &inner_len);
 			total -= p->len - inner_len; /* blanks around it are dropped */
-			total += strlen(", {}") + (number >= 100 ? 3 : number >= 10 ? 2 : 1);
+			total += strlen(", {}") + (number >= 100	 ? 3
+							  : number >= 10 ? 2
+									 : 1);
 			number++;
 			continue;
 		}
@@ -160,8 +164,8 @@ static int template_check_format(const struct template *t, struct expr_error *er
 	if (t->exprs == 0 || t->pieces_len == 1)
 		return 0;
 	if (t->exprs > FORMAT_ARGUMENTS_MAX)
-		return expr_fail(error, 0, t->len,
-			"more than %d expressions in one text", FORMAT_ARGUMENTS_MAX);
+		return expr_fail(error, 0, t->len, "more than %d expressions in one text",
+			FORMAT_ARGUMENTS_MAX);
 	if (format_length(t) > LIMIT_EXPR_LEN)
 		return expr_fail(error, 0, t->len,
 			"text with an expression in it is longer than %d characters; "
@@ -238,15 +242,6 @@ bool template_is_typed(const struct template *t)
 
 /* ---- running ---- */
 
-/* A cut of an expression for a message, at a whole character. */
-static int shown(const char *s, size_t len)
-{
-	if (len > 60)
-		for (len = 60; len > 0 && ((unsigned char)s[len] & 0xC0) == 0x80; len--)
-			;
-	return (int)len;
-}
-
 static int piece_eval(const struct template *t, const struct piece *piece,
 	const struct expr_env *env, struct value **ret, struct err *err)
 {
@@ -256,7 +251,7 @@ static int piece_eval(const struct template *t, const struct piece *piece,
 	if (expr_eval(piece->expr, env, ret, err) == 0)
 		return 0;
 	fold_trim(&inner, &len);
-	return err_wrap(err, "'%.*s'", shown(inner, len), inner);
+	return err_wrap(err, "'%.*s'", expr_shown(inner, len, 60), inner);
 }
 
 int template_run(const struct template *t, const struct expr_env *env, struct value **ret,
@@ -287,8 +282,8 @@ int template_run(const struct template *t, const struct expr_env *env, struct va
 	return 0;
 }
 
-static int error_to_err(const struct expr_error *error, const char *text, size_t len,
-	struct err *err)
+static int error_to_err(
+	const struct expr_error *error, const char *text, size_t len, struct err *err)
 {
 	size_t at = error->offset < len ? error->offset : 0;
 	size_t line = 1, from = 0;
@@ -334,7 +329,8 @@ int condition_compile(const char *text, size_t len, const struct expr_rules *rul
 		t = template_new(text, len);
 		if (!is_blank(text, len)) {
 			piece_push(t, &whole);
-			if (expr_compile(t->text, len, rules, &t->pieces[0].expr, error) < 0)
+			if (expr_compile(t->text, len, rules, &t->pieces[0].expr, error) <
+				0)
 				return -1;
 		}
 	}
@@ -351,8 +347,8 @@ bool condition_is_implicit(const struct template *t)
 	return t->is_implicit;
 }
 
-int condition_run(const struct template *t, const struct expr_env *env, bool *ret,
-	struct err *err)
+int condition_run(
+	const struct template *t, const struct expr_env *env, bool *ret, struct err *err)
 {
 	struct value *v = NULL;
 

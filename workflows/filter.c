@@ -53,7 +53,8 @@ const char *const *filter_default_types(const char *event)
 	static const char *const pull_request[] = { "opened", "synchronize", "reopened",
 		NULL };
 
-	if (strcmp(event, "pull_request") == 0 || strcmp(event, "pull_request_target") == 0)
+	if (strcmp(event, "pull_request") == 0 ||
+		strcmp(event, "pull_request_target") == 0)
 		return pull_request;
 	return NULL;
 }
@@ -87,7 +88,8 @@ static void report(struct check *k, enum filter_list list, size_t index, size_t 
 	k->fn(&f, k->data);
 }
 
-static void check_list(struct check *k, const struct filter_rules *r, enum filter_list list)
+static void check_list(
+	struct check *k, const struct filter_rules *r, enum filter_list list)
 {
 	const char *const *patterns = filter_list_of(r, list);
 	bool has_positive = false;
@@ -107,7 +109,8 @@ static void check_list(struct check *k, const struct filter_rules *r, enum filte
 	}
 	if (list_len(patterns) > 0 && !has_positive && bad == 0)
 		report(k, list, 0, 0,
-			"patterns with '!' alone match nothing; put one without '!' before them, "
+			"patterns with '!' alone match nothing; put one without '!' "
+			"before them, "
 			"such as '**', or use the -ignore form");
 }
 
@@ -184,8 +187,8 @@ static int compile_list(struct match *m, enum filter_list which, struct glob_lis
 
 	if (glob_list_compile(patterns, list_len(patterns), ret, &bad, &error) == 0)
 		return 0;
-	return err_set(m->err, ERR_INPUT, "%s: '%.80s': %s", list_names[which], patterns[bad],
-		error.msg);
+	return err_set(m->err, ERR_INPUT, "%s: '%.80s': %s", list_names[which],
+		patterns[bad], error.msg);
 }
 
 static bool type_matches(struct match *m)
@@ -200,7 +203,8 @@ static bool type_matches(struct match *m)
 	for (size_t i = 0; types[i]; i++)
 		if (fold_equal(types[i], strlen(types[i]), action, strlen(action)))
 			return true;
-	because(m, "type '%s' is not among the %stypes", action, is_default ? "default " : "");
+	because(m, "type '%s' is not among the %stypes", action,
+		is_default ? "default " : "");
 	return no_among(m, types);
 }
 
@@ -231,14 +235,16 @@ static int name_matches(struct match *m, enum filter_list which, bool is_ignore,
 	is_selected = glob_list_selects(l, name, strlen(name), &at);
 	if (is_ignore) {
 		if (is_selected)
-			because(m, "%s '%s' matches %s: %s", kind, name, list_names[which],
-				patterns[at]);
+			because(m, "%s '%s' matches %s: %s", kind, name,
+				list_names[which], patterns[at]);
 		else
-			because(m, "%s '%s' is not among %s", kind, name, list_names[which]);
+			because(m, "%s '%s' is not among %s", kind, name,
+				list_names[which]);
 		return !is_selected;
 	}
 	if (is_selected) {
-		because(m, "%s '%s' matches %s: %s", kind, name, list_names[which], patterns[at]);
+		because(m, "%s '%s' matches %s: %s", kind, name, list_names[which],
+			patterns[at]);
 		return 1;
 	}
 	if (patterns[at]) {
@@ -275,7 +281,8 @@ static int push_ref_matches(struct match *m)
 			because(m, "only tags are named, and '%s' is a branch", e->ref);
 			return 0;
 		}
-		return both_match(m, FILTER_BRANCHES, FILTER_BRANCHES_IGNORE, "branch", e->ref);
+		return both_match(
+			m, FILTER_BRANCHES, FILTER_BRANCHES_IGNORE, "branch", e->ref);
 	}
 	if (e->ref_kind == FILTER_REF_TAG && e->ref) {
 		if (!has_tags && has_branches) {
@@ -292,12 +299,12 @@ static int ref_matches(struct match *m)
 	const struct filter_event *e = m->event;
 
 	if (strcmp(e->event, "workflow_run") == 0)
-		return !e->head ? 1 :
-				  both_match(m, FILTER_BRANCHES, FILTER_BRANCHES_IGNORE,
+		return !e->head ? 1
+				: both_match(m, FILTER_BRANCHES, FILTER_BRANCHES_IGNORE,
 					  "head branch", e->head);
 	if (e->base)
-		return both_match(m, FILTER_BRANCHES, FILTER_BRANCHES_IGNORE, "base branch",
-			e->base);
+		return both_match(m, FILTER_BRANCHES, FILTER_BRANCHES_IGNORE,
+			"base branch", e->base);
 	return push_ref_matches(m);
 }
 
@@ -365,7 +372,8 @@ static int match_all(struct match *m)
 		return 0;
 	}
 	if (m->event->is_delete) {
-		because(m, "the push removes '%s'", m->event->ref ? m->event->ref : "its ref");
+		because(m, "the push removes '%s'",
+			m->event->ref ? m->event->ref : "its ref");
 		return 0;
 	}
 	if (!type_matches(m) || !workflow_matches(m))

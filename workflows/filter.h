@@ -19,7 +19,7 @@
 #include "base/strbuf.h"
 
 struct filter_rules {
-	const char *event; /* "push" */
+	const char *event;	  /* "push" */
 	const char *const *types; /* NULL: the event's default types */
 	const char *const *branches, *const *branches_ignore;
 	const char *const *tags, *const *tags_ignore;
@@ -43,7 +43,7 @@ struct filter_event {
 	bool is_delete;	  /* a push that removes its ref: starts nothing */
 	const char *const *files; /* changed paths; not NULL-ended */
 	size_t files_len;
-	bool files_known; /* false: no usable diff, or too many: path filters hold */
+	bool files_known;     /* false: no usable diff, or too many: path filters hold */
 	const char *workflow; /* workflow_run: the name of the workflow that ran */
 };
 

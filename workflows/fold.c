@@ -274,8 +274,8 @@ bool fold_is_space(uint32_t c)
 		return c == ' ' || (c >= 9 && c <= 13);
 	if (c < 0x1680)
 		return c == 0x85 || c == 0xA0;
-	return c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
-		c == 0x202F || c == 0x205F || c == 0x3000;
+	return c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
+	       c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 /* The next character of *S, folded; moves *S and *LEN past it. */
@@ -378,8 +378,8 @@ struct folded {
 	char small[512];
 };
 
-static void folded_init(struct folded *f, const char *a, size_t a_len, const char *b,
-	size_t b_len)
+static void folded_init(
+	struct folded *f, const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	size_t need = 2 * (a_len + b_len);
 
@@ -399,14 +399,14 @@ bool fold_ends(const char *s, size_t len, const char *suffix, size_t suffix_len)
 	if (len > 4 * suffix_len) {
 		s += len - 4 * suffix_len;
 		len = 4 * suffix_len;
-		for (int i = 0; i < 3 && len > 0 && ((unsigned char)*s & 0xC0) == 0x80; i++) {
+		for (int i = 0; i < 3 && len > 0 && ((unsigned char)*s & 0xC0) == 0x80;
+			i++) {
 			s++;
 			len--;
 		}
 	}
 	folded_init(&f, s, len, suffix, suffix_len);
-	ends = f.a_len >= f.b_len &&
-		memcmp(f.a + f.a_len - f.b_len, f.b, f.b_len) == 0;
+	ends = f.a_len >= f.b_len && memcmp(f.a + f.a_len - f.b_len, f.b, f.b_len) == 0;
 	free(f.heap);
 	return ends;
 }
@@ -463,7 +463,8 @@ void fold_trim(const char **s, size_t *len)
 		const char *last = end - 1;
 		size_t bytes;
 
-		while (last > from && ((unsigned char)*last & 0xC0) == 0x80 && end - last < 4)
+		while (last > from && ((unsigned char)*last & 0xC0) == 0x80 &&
+			end - last < 4)
 			last--;
 		if (!fold_is_space(fold_decode(last, (size_t)(end - last), &bytes)) ||
 			last + bytes != end)

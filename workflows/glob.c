@@ -26,7 +26,8 @@ int glob_fail(struct glob_error *error, size_t offset, const char *fmt, ...)
 		return -1;
 	error->offset = offset;
 	va_start(ap, fmt);
-	(void)vsnprintf(error->msg, sizeof(error->msg), fmt, ap); /* cut if it is too long */
+	(void)vsnprintf(
+		error->msg, sizeof(error->msg), fmt, ap); /* cut if it is too long */
 	va_end(ap);
 	return -1;
 }
@@ -181,8 +182,8 @@ static bool atom_takes(const struct glob *g, const struct glob_atom *a, uint32_t
 }
 
 /* Moves all places over one character. */
-static void places_step(const struct glob *g, const struct places *from, uint32_t c,
-	struct places *to)
+static void places_step(
+	const struct glob *g, const struct places *from, uint32_t c, struct places *to)
 {
 	size_t words = places_words(g);
 
@@ -251,7 +252,7 @@ bool glob_match(const struct glob *g, const char *name, size_t len)
 		return false;
 	walk_start(&w, g, g->prefix_atoms);
 	return walk_text(&w, name + g->prefix.len, len - g->prefix.len) &&
-		walk_is_at_end(&w);
+	       walk_is_at_end(&w);
 }
 
 bool glob_path_may_match_below(const struct glob *g, const char *dir, size_t len)
@@ -285,7 +286,7 @@ bool glob_path_match_tree(const struct glob *g, const char *name, size_t len, bo
 		from = i;
 	}
 	return walk_text(&w, name + from, len - from) && walk_is_at_end(&w) &&
-		(is_dir || !g->wants_dir);
+	       (is_dir || !g->wants_dir);
 }
 
 /* ---- lists ---- */
@@ -324,8 +325,8 @@ void glob_list_free(struct glob_list *l)
 	free(l);
 }
 
-bool glob_list_selects(const struct glob_list *l, const char *name, size_t name_len,
-	size_t *ret_which)
+bool glob_list_selects(
+	const struct glob_list *l, const char *name, size_t name_len, size_t *ret_which)
 {
 	size_t i = l->len;
 

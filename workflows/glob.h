@@ -32,14 +32,14 @@ struct glob_error {
 };
 
 /* A filter pattern. 0, or -1 with *ERROR (may be NULL). */
-int glob_compile(const char *pattern, size_t len, struct glob **ret,
-	struct glob_error *error);
+int glob_compile(
+	const char *pattern, size_t len, struct glob **ret, struct glob_error *error);
 /*
  * A path pattern, relative to the root of the search ("./" in front is dropped). Refused:
  * '..' anywhere, '.' but in front, an absolute path, nothing.
  */
-int glob_path_compile(const char *pattern, size_t len, struct glob **ret,
-	struct glob_error *error);
+int glob_path_compile(
+	const char *pattern, size_t len, struct glob **ret, struct glob_error *error);
 void glob_free(struct glob *g); /* NULL is fine */
 DEFINE_CLEANUP(struct glob, glob_free);
 
@@ -52,8 +52,8 @@ bool glob_path_may_match_below(const struct glob *g, const char *dir, size_t len
  * Path patterns: NAME or a folder above it matches (a folder stands for all in it).
  * IS_DIR: NAME is a folder, which a pattern that ends in '/' asks for.
  */
-bool glob_path_match_tree(const struct glob *g, const char *name, size_t len,
-	bool is_dir);
+bool glob_path_match_tree(
+	const struct glob *g, const char *name, size_t len, bool is_dir);
 /* Path patterns: the part before the first wildcard, "" for the root; lent by G. */
 const char *glob_path_base(const struct glob *g);
 /* Path patterns: the pattern ends in '/', so it names folders alone. */
@@ -79,8 +79,8 @@ DEFINE_CLEANUP(struct glob_list, glob_list_free);
  * The last pattern that matches decides: true if it is not negated. *RET_WHICH (may be
  * NULL) is its index, or the number of patterns when none matches (then false).
  */
-bool glob_list_selects(const struct glob_list *l, const char *name, size_t name_len,
-	size_t *ret_which);
+bool glob_list_selects(
+	const struct glob_list *l, const char *name, size_t name_len, size_t *ret_which);
 /* There is a pattern without `!`; without one nothing can ever be selected. */
 bool glob_list_has_positive(const struct glob_list *l);
 

@@ -36,7 +36,8 @@ static int reader_literal(struct reader *r, uint32_t *ret)
 
 	if (r->s[r->at] == '\\' && ++r->at >= r->len)
 		return glob_fail(r->error, from,
-			"'\\' at the end has no character to escape; for a backslash write '\\\\'");
+			"'\\' at the end has no character to escape; for a backslash "
+			"write '\\\\'");
 	*ret = reader_char(r);
 	return 0;
 }
@@ -100,9 +101,10 @@ static int filter_quantify(struct reader *r, bool is_after_single)
 
 	if (!is_after_single)
 		return glob_fail(r->error, r->at,
-			"'%c' needs a plain character before it: it means %s of that; for "
-			"the character itself write '\\%c'", c,
-			c == '?' ? "zero or one" : "one or more", c);
+			"'%c' needs a plain character before it: it means %s of that; "
+			"for "
+			"the character itself write '\\%c'",
+			c, c == '?' ? "zero or one" : "one or more", c);
 	r->at++;
 	a = &r->g->atoms[r->g->atoms_len - 1];
 	if (c == '?')
@@ -172,8 +174,8 @@ static int filter_read(struct reader *r)
 	return 0;
 }
 
-int glob_compile(const char *pattern, size_t len, struct glob **ret,
-	struct glob_error *error)
+int glob_compile(
+	const char *pattern, size_t len, struct glob **ret, struct glob_error *error)
 {
 	_cleanup_(glob_freep) struct glob *g = NULL;
 	struct reader r = { .s = pattern, .len = len, .error = error };
@@ -269,7 +271,8 @@ static size_t part_end(const struct reader *r)
 
 static bool part_is(const struct reader *r, size_t end, const char *word)
 {
-	return end - r->at == strlen(word) && memcmp(r->s + r->at, word, end - r->at) == 0;
+	return end - r->at == strlen(word) &&
+	       memcmp(r->s + r->at, word, end - r->at) == 0;
 }
 
 /* The parts that hold no wildcard, as the folder where the search begins. */
@@ -284,8 +287,8 @@ static char *path_base_of(const struct glob *g)
 		end = g->prefix.len;
 	/* `a/` and then any folders: the slash belongs to what may be left out. */
 	else if (g->atoms[g->prefix_atoms].kind == GLOB_SPLIT &&
-		g->prefix_atoms + 1 < g->atoms_len &&
-		g->atoms[g->prefix_atoms + 1].kind == GLOB_CHAR)
+		 g->prefix_atoms + 1 < g->atoms_len &&
+		 g->atoms[g->prefix_atoms + 1].kind == GLOB_CHAR)
 		end = g->prefix.len;
 	return xstrndup(g->prefix.buf, end);
 }
@@ -329,7 +332,8 @@ static int path_read(struct reader *r)
 		}
 		if (part_is(r, end, "..") || (part_is(r, end, ".") && !is_first))
 			return glob_fail(r->error, r->at,
-				"'.' and '..' are not allowed as parts of a path pattern");
+				"'.' and '..' are not allowed as parts of a path "
+				"pattern");
 		if (part_is(r, end, ".")) {
 			r->at = end;
 		} else if (part_is(r, end, "**")) {
@@ -347,8 +351,8 @@ static int path_read(struct reader *r)
 	return 0;
 }
 
-int glob_path_compile(const char *pattern, size_t len, struct glob **ret,
-	struct glob_error *error)
+int glob_path_compile(
+	const char *pattern, size_t len, struct glob **ret, struct glob_error *error)
 {
 	_cleanup_(glob_freep) struct glob *g = NULL;
 	struct reader r = { .s = pattern, .len = len, .error = error };
@@ -385,8 +389,8 @@ struct checker {
 	size_t found;
 };
 
-static void __attribute__((format(printf, 3, 4))) mistake(struct checker *k, size_t offset,
-	const char *fmt, ...)
+static void __attribute__((format(printf, 3, 4)))
+mistake(struct checker *k, size_t offset, const char *fmt, ...)
 {
 	struct glob_error m = { .offset = offset };
 	va_list ap;
@@ -416,11 +420,13 @@ static void check_ref(struct checker *k, size_t from)
 		} else if (c == '\\' && i + 1 < k->len) {
 			i++;
 			if (strchr("[?*", k->s[i]))
-				mistake(k, i, "the name of a branch or tag never holds '%c'",
+				mistake(k, i,
+					"the name of a branch or tag never holds '%c'",
 					k->s[i]);
 			else if (!strchr("+\\!", k->s[i]))
 				mistake(k, i - 1,
-					"the name of a branch or tag never holds a '\\'; only "
+					"the name of a branch or tag never holds a '\\'; "
+					"only "
 					"[ ? + * \\ ! are escaped with it");
 		} else if (strchr(" \t~^:", c)) {
 			mistake(k, i, "the name of a branch or tag never holds '%c'", c);
@@ -443,9 +449,10 @@ static void check_path(struct checker *k, size_t from)
 
 		if (part_is(&r, end, ".") || part_is(&r, end, ".."))
 			mistake(k, r.at,
-				"'%.*s' matches no path: paths are counted from the top of the "
-				"repository, without '.' and '..'", (int)(end - r.at),
-				k->s + r.at);
+				"'%.*s' matches no path: paths are counted from the top "
+				"of the "
+				"repository, without '.' and '..'",
+				(int)(end - r.at), k->s + r.at);
 		r.at = end;
 	}
 }
@@ -457,7 +464,7 @@ static void check_any(struct checker *k)
 		if (k->s[i] == '\\')
 			i++;
 		else if (k->s[i] == '[' && i + 2 < k->len && k->s[i + 1] != '\\' &&
-			k->s[i + 2] == ']')
+			 k->s[i + 2] == ']')
 			mistake(k, i, "'[%c]' is just '%c'", k->s[i + 1], k->s[i + 1]);
 		else if (k->s[i] == '\n' || k->s[i] == '\r')
 			mistake(k, i, "a pattern holds no line break");

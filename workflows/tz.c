@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "workflows/civil.h"
 
-#define TZ_NAME_MAX 64
-#define TZ_TIMES_MAX 8192 /* the zones there are need under 300 */
+#define TZ_NAME_MAX   64
+#define TZ_TIMES_MAX  8192	  /* the zones there are need under 300 */
 #define TZ_OFFSET_MAX (26 * 3600) /* RFC 8536: -25 to 26 hours */
 
 /* When a rule switches: the day by one of three ways to count, and the time on it. */
@@ -281,7 +281,8 @@ static int header_read(const uint8_t *p, size_t len, struct header *ret, struct 
 	ret->type = be32(p + 36);
 	ret->chars = be32(p + 40);
 	if (ret->time > TZ_TIMES_MAX || ret->type == 0 || ret->type > 256 ||
-		ret->chars > 4096 || ret->leap > 4096 || ret->isut > 256 || ret->isstd > 256)
+		ret->chars > 4096 || ret->leap > 4096 || ret->isut > 256 ||
+		ret->isstd > 256)
 		return err_set(err, ERR_INPUT, "impossible counts in TZif data");
 	return 0;
 }
@@ -289,11 +290,11 @@ static int header_read(const uint8_t *p, size_t len, struct header *ret, struct 
 static size_t body_len(const struct header *h, size_t time_size)
 {
 	return h->time * (time_size + 1) + h->type * 6 + h->chars +
-		h->leap * (time_size + 4) + h->isstd + h->isut;
+	       h->leap * (time_size + 4) + h->isstd + h->isut;
 }
 
-static int table_read(struct tz *tz, const uint8_t *p, const struct header *h,
-	struct err *err)
+static int table_read(
+	struct tz *tz, const uint8_t *p, const struct header *h, struct err *err)
 {
 	const uint8_t *kinds = p + (size_t)h->time * 8, *types = kinds + h->time;
 
@@ -334,7 +335,8 @@ int tz_parse(const void *data, size_t len, struct tz **ret, struct err *err)
 	size_t skip;
 
 	if (len > TZ_DATA_MAX)
-		return err_set(err, ERR_LIMIT, "more than %d bytes of TZif data", TZ_DATA_MAX);
+		return err_set(
+			err, ERR_LIMIT, "more than %d bytes of TZif data", TZ_DATA_MAX);
 	if (header_read(p, len, &h, err) < 0)
 		return -1;
 	if (p[4] < '2')
@@ -379,18 +381,19 @@ bool tz_name_is_valid(const char *name)
 		bool is_first = i == 0 || name[i - 1] == '/';
 		char c = name[i];
 
-		if (c == '/' ? is_first : !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-				(c >= '0' && c <= '9') || (c && strchr("_+-", c))))
+		if (c == '/' ? is_first
+			     : !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+				       (c >= '0' && c <= '9') || (c && strchr("_+-", c))))
 			return false;
 	}
 	return true;
 }
 
-int tz_open(const char *name, tz_load_fn *load, void *data, struct tz **ret,
-	struct err *err)
+int tz_open(
+	const char *name, tz_load_fn *load, void *data, struct tz **ret, struct err *err)
 {
-	static const char *const utc[] = { "UTC", "Etc/UTC", "Etc/GMT", "GMT", "UCT", "Zulu",
-		"Etc/UCT", "Etc/Zulu" };
+	static const char *const utc[] = { "UTC", "Etc/UTC", "Etc/GMT", "GMT", "UCT",
+		"Zulu", "Etc/UCT", "Etc/Zulu" };
 	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(utc); i++)
@@ -400,7 +403,8 @@ int tz_open(const char *name, tz_load_fn *load, void *data, struct tz **ret,
 		}
 	if (!tz_name_is_valid(name))
 		return err_set(err, ERR_INPUT,
-			"'%.64s' is not the name of a time zone, such as 'Europe/Berlin'", name);
+			"'%.64s' is not the name of a time zone, such as 'Europe/Berlin'",
+			name);
 	if (load(name, &sb, err, data) < 0)
 		return err_wrap(err, "time zone '%s'", name);
 	if (tz_parse(sb.buf, sb.len, ret, err) < 0)

@@ -25,8 +25,8 @@ typedef int tz_load_fn(const char *name, struct strbuf *out, struct err *err, vo
 /* "Europe/Berlin" as a name: parts of [A-Za-z0-9_+-], none led by '.'. */
 bool tz_name_is_valid(const char *name);
 /* "UTC" and its kin need no LOAD. ERR_INPUT names the zone. */
-int tz_open(const char *name, tz_load_fn *load, void *data, struct tz **ret,
-	struct err *err);
+int tz_open(
+	const char *name, tz_load_fn *load, void *data, struct tz **ret, struct err *err);
 int tz_parse(const void *data, size_t len, struct tz **ret, struct err *err);
 struct tz *tz_utc(void);
 void tz_free(struct tz *tz); /* NULL is fine */

@@ -28,7 +28,7 @@ struct value {
 		struct {
 			struct value_member *members;
 			size_t len, alloc;
-			uint32_t *slots; /* open addressing: member + 1, 0 is free */
+			uint32_t *slots;  /* open addressing: member + 1, 0 is free */
 			size_t slots_len; /* a power of two, or 0: few members, no table */
 		} object;
 	} u;
@@ -38,12 +38,13 @@ struct value {
 extern const struct value value_null, value_true, value_false;
 
 /* value_getn for a key whose fold_hash is known. */
-struct value *value_find(const struct value *v, const char *key, size_t len, uint32_t hash);
+struct value *value_find(
+	const struct value *v, const char *key, size_t len, uint32_t hash);
 /* A string value whose LEN bytes the caller fills in at once, through ->text. */
 struct value *value_new_blank(size_t len);
 /* value_write_json that gives up (-1) once it has written more than MAX bytes. */
-int value_write_json_max(const struct value *v, bool pretty, size_t max,
-	struct strbuf *out);
+int value_write_json_max(
+	const struct value *v, bool pretty, size_t max, struct strbuf *out);
 /* `<`: false for anything that has no order. */
 bool value_less(const struct value *a, const struct value *b);
 

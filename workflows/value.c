@@ -213,8 +213,8 @@ static bool member_is(const struct value *obj, const struct value_member *m,
 	return !obj->keeps_case && fold_equal(m->key, m->key_len, key, len);
 }
 
-static struct value_member *member_find(const struct value *obj, const char *key,
-	size_t len, uint32_t hash)
+static struct value_member *member_find(
+	const struct value *obj, const char *key, size_t len, uint32_t hash)
 {
 	struct value_member *members = obj->u.object.members;
 	size_t mask = obj->u.object.slots_len - 1;
@@ -234,7 +234,8 @@ static struct value_member *member_find(const struct value *obj, const char *key
 	return NULL;
 }
 
-struct value *value_find(const struct value *v, const char *key, size_t len, uint32_t hash)
+struct value *value_find(
+	const struct value *v, const char *key, size_t len, uint32_t hash)
 {
 	struct value_member *m;
 

@@ -38,7 +38,7 @@ struct value *value_new_str(const char *s); /* NULL gives null */
 struct value *value_new_strn(const char *s, size_t len);
 struct value *value_new_array(void);
 struct value *value_new_object(void);
-struct value *value_new_object_cs(void); /* keys with case */
+struct value *value_new_object_cs(void);  /* keys with case */
 struct value *value_ref(struct value *v); /* one more reference; NULL is fine */
 void value_unref(struct value *v);	  /* NULL is fine */
 DEFINE_CLEANUP(struct value, value_unref);
@@ -54,8 +54,8 @@ size_t value_count(const struct value *v); /* of arrays and objects, else 0 */
 struct value *value_at(const struct value *v, size_t i); /* lent; NULL past the end */
 struct value *value_get(const struct value *v, const char *key); /* lent; NULL if none */
 struct value *value_getn(const struct value *v, const char *key, size_t len);
-const char *value_key_at(const struct value *v, size_t i);	 /* of an object, lent */
-struct value *value_member_at(const struct value *v, size_t i);	 /* of an object, lent */
+const char *value_key_at(const struct value *v, size_t i);	/* of an object, lent */
+struct value *value_member_at(const struct value *v, size_t i); /* of an object, lent */
 
 /* Builders; MEMBER is taken. Setting an existing key replaces its value, keeps its place. */
 void value_push(struct value *arr, struct value *member);
@@ -67,15 +67,17 @@ void value_unset(struct value *obj, const char *key);
 /* GitHub's rules. */
 bool value_truthy(const struct value *v);
 bool value_equals(const struct value *a, const struct value *b); /* `==` */
-double value_to_number(const struct value *v);			 /* NaN where it is none */
-void value_to_text(const struct value *v, struct strbuf *out);	 /* "" 'true' "Object" ... */
-char *value_text(const struct value *v);			 /* the same, heap */
-void number_to_text(double n, struct strbuf *out);		 /* C# "G15" */
-double number_from_text(const char *s, size_t len); /* trims; "" is 0; NaN if it is none */
+double value_to_number(const struct value *v); /* NaN where it is none */
+void value_to_text(
+	const struct value *v, struct strbuf *out); /* "" 'true' "Object" ... */
+char *value_text(const struct value *v);	    /* the same, heap */
+void number_to_text(double n, struct strbuf *out);  /* C# "G15" */
+double number_from_text(
+	const char *s, size_t len); /* trims; "" is 0; NaN if it is none */
 
 /* As toJSON prints it (two spaces) when PRETTY, else compact. */
 void value_write_json(const struct value *v, bool pretty, struct strbuf *out);
 struct value *value_from_json(const struct json *j); /* NULL gives null */
-struct json *value_to_json(const struct value *v); /* NaN, infinities as strings */
+struct json *value_to_json(const struct value *v);   /* NaN, infinities as strings */
 
 #endif

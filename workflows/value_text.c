@@ -130,7 +130,8 @@ static void number_to_json(double n, struct strbuf *out)
 		return;
 	}
 	for (int digits = 15; digits <= 17; digits++) {
-		(void)snprintf(buf, sizeof(buf), "%.*g", digits, n); /* 24 bytes at most */
+		(void)snprintf(
+			buf, sizeof(buf), "%.*g", digits, n); /* 24 bytes at most */
 		if (strtod(buf, NULL) == n)
 			break;
 	}
@@ -158,8 +159,8 @@ static void write_string(struct strbuf *out, const char *s, size_t len)
 
 		if (c == 0xC2 || c == 0xE2)
 			code = fold_decode(s + i, len - i, &bytes);
-		if (c >= 0x20 && c != '"' && c != '\\' && code != 0x85 && code != 0x2028 &&
-			code != 0x2029)
+		if (c >= 0x20 && c != '"' && c != '\\' && code != 0x85 &&
+			code != 0x2028 && code != 0x2029)
 			continue;
 		strbuf_add(out, s + from, i - from);
 		if (c == '"' || c == '\\')
@@ -268,8 +269,8 @@ static int write_value(struct writer *w, const struct value *v, unsigned depth)
 	return 0;
 }
 
-int value_write_json_max(const struct value *v, bool pretty, size_t max,
-	struct strbuf *out)
+int value_write_json_max(
+	const struct value *v, bool pretty, size_t max, struct strbuf *out)
 {
 	size_t end = max > SIZE_MAX - out->len ? SIZE_MAX : out->len + max;
 	struct writer w = { out, end, pretty };
@@ -281,7 +282,8 @@ int value_write_json_max(const struct value *v, bool pretty, size_t max,
 
 void value_write_json(const struct value *v, bool pretty, struct strbuf *out)
 {
-	(void)value_write_json_max(v, pretty, SIZE_MAX, out); /* there is no limit to hit */
+	(void)value_write_json_max(
+		v, pretty, SIZE_MAX, out); /* there is no limit to hit */
 }
 
 struct value *value_from_json(const struct json *j)
@@ -306,7 +308,7 @@ struct value *value_from_json(const struct json *j)
 		return v;
 	case JSON_KIND_OBJECT:
 		v = value_new_object();
-		json_foreach(it, j)
+		json_foreach (it, j)
 			value_set(v, it.key, value_from_json(it.value));
 		return v;
 	}

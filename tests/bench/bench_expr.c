@@ -41,19 +41,27 @@ static struct value *make_contexts(void)
 	struct err err = ERR_INIT;
 
 	strbuf_adds(&sb,
-		"{\"github\":{\"event_name\":\"push\",\"ref\":\"refs/heads/main\",\"sha\":"
-		"\"2ce6b095f4cceb616efed52266e3e3c0367ba795\",\"actor\":\"mona\",\"repository\":"
-		"\"acme/archive\",\"repository_owner\":\"acme\",\"workflow\":\"CI\",\"job\":\"build\","
+		"{\"github\":{\"event_name\":\"push\",\"ref\":\"refs/heads/"
+		"main\",\"sha\":"
+		"\"2ce6b095f4cceb616efed52266e3e3c0367ba795\",\"actor\":\"mona\","
+		"\"repository\":"
+		"\"acme/"
+		"archive\",\"repository_owner\":\"acme\",\"workflow\":\"CI\",\"job\":"
+		"\"build\","
 		"\"run_id\":\"17\",\"run_number\":\"4\",\"ref_name\":\"main\",\"event\":{"
-		"\"head_commit\":{\"message\":\"Update the documents and the list of what is new\"},"
+		"\"head_commit\":{\"message\":\"Update the documents and the list of "
+		"what is new\"},"
 		"\"commits\":[");
 	for (int i = 0; i < 20; i++)
 		strbuf_addf(&sb, "%s{\"id\":\"%d\",\"author\":{\"name\":\"user %d\"}}",
 			i > 0 ? "," : "", i, i);
 	strbuf_adds(&sb,
-		"]}},\"env\":{\"DEPLOY\":\"true\"},\"matrix\":{\"os\":\"ubuntu-latest\",\"node\":20},"
-		"\"runner\":{\"os\":\"Linux\"},\"inputs\":{\"target\":\"\"},\"needs\":{\"test\":{"
-		"\"result\":\"success\"}},\"steps\":{\"build\":{\"outputs\":{\"changed\":\"true\","
+		"]}},\"env\":{\"DEPLOY\":\"true\"},\"matrix\":{\"os\":\"ubuntu-latest\","
+		"\"node\":20},"
+		"\"runner\":{\"os\":\"Linux\"},\"inputs\":{\"target\":\"\"},\"needs\":{"
+		"\"test\":{"
+		"\"result\":\"success\"}},\"steps\":{\"build\":{\"outputs\":{\"changed\":"
+		"\"true\","
 		"\"list\":\"[{\\\"name\\\":\\\"a\\\"},{\\\"name\\\":\\\"b\\\"}]\"}}}}");
 	if (json_parse(sb.buf, sb.len, &j, &err) < 0) {
 		(void)fprintf(stderr, "%s\n", err.msg);
@@ -134,7 +142,8 @@ static void measure_curve(const struct expr_env *env)
 			strbuf_truncate(&sb, 21000 / 15 * 15 - 2);
 		us = time_compile(sb.buf, 100);
 		e = compiled(sb.buf, sb.len);
-		(void)printf("%6zu characters: compile %5.1f ns, evaluate %4.1f ns a character\n",
+		(void)printf("%6zu characters: compile %5.1f ns, evaluate %4.1f ns a "
+			     "character\n",
 			sb.len, 10.0 * (double)us / (double)sb.len,
 			1.0 * (double)time_eval(e, env, 1000) / (double)sb.len);
 		expr_free(e);
@@ -157,8 +166,8 @@ static void measure_globs(void)
 		start = clock_boot_us();
 		for (int k = 0; k < 100000; k++)
 			found += glob_match(g, path, sizeof(path) - 1);
-		(void)printf("100,000 paths against %-22s %5.1f ms (%d match)\n", patterns[i],
-			(double)(clock_boot_us() - start) / 1e3, found);
+		(void)printf("100,000 paths against %-22s %5.1f ms (%d match)\n",
+			patterns[i], (double)(clock_boot_us() - start) / 1e3, found);
 		glob_free(g);
 	}
 }

@@ -29,8 +29,9 @@ static bool fields_hold(const struct cron *c, int64_t minute)
 	is_day = c->days >> day & 1;
 	is_weekday = c->weekdays >> civil_weekday(days) & 1;
 	return (c->minutes >> of_day % 60 & 1) && (c->hours >> of_day / 60 & 1) &&
-		(c->months >> month & 1) &&
-		(c->any_day || c->any_weekday ? is_day && is_weekday : is_day || is_weekday);
+	       (c->months >> month & 1) &&
+	       (c->any_day || c->any_weekday ? is_day && is_weekday
+					     : is_day || is_weekday);
 }
 
 /* Against a walk over a few days in UTC. */

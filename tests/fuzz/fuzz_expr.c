@@ -12,7 +12,8 @@
 #include "workflows/expr.h"
 
 static const char contexts_json[] =
-	"{\"github\":{\"ref\":\"refs/heads/main\",\"event\":{\"labels\":[{\"name\":\"a\"},"
+	"{\"github\":{\"ref\":\"refs/heads/"
+	"main\",\"event\":{\"labels\":[{\"name\":\"a\"},"
 	"{\"name\":\"B\"},{}],\"n\":1.5}},\"env\":{\"X\":\"\xC3\xBC\",\"E\":\"\"},"
 	"\"a\":[[1,[2,3]],[\"x\"],{}],\"s\":\"text\",\"t\":true,\"z\":null}";
 
@@ -100,8 +101,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct value *contexts;
-	struct expr_env env = { .status = status, .hash_files = hash_files,
-		.memory_max = 64 * 1024 };
+	struct expr_env env = {
+		.status = status, .hash_files = hash_files, .memory_max = 64 * 1024
+	};
 	const char *text = (const char *)data;
 	struct value *v = NULL;
 	struct err err = ERR_INIT;

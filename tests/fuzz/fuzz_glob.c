@@ -164,8 +164,8 @@ static void check_path(const char *p, size_t p_len, const char *n, size_t n_len)
 	if (glob_path_compile(p, p_len, &g, NULL) < 0)
 		return;
 	must(strstr(glob_path_base(g), "//") == NULL);
-	if (n_len > 0 && n[0] != '/' && n[n_len - 1] != '/' && !memmem(n, n_len, "//", 2) &&
-		glob_path_match_tree(g, n, n_len, false)) {
+	if (n_len > 0 && n[0] != '/' && n[n_len - 1] != '/' &&
+		!memmem(n, n_len, "//", 2) && glob_path_match_tree(g, n, n_len, false)) {
 		/* Then each folder above it is entered, or stands for all in it. */
 		for (size_t i = 0; i < n_len; i++)
 			if (n[i] == '/')

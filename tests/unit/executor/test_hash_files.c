@@ -24,7 +24,8 @@ static char *digest_of(const char *const *contents)
 	return xstrdup(crypto_sha256_hex(all.buf, all.len, hex));
 }
 
-static char *hash(struct test_dir *dir, const char *root_path, const char *const *patterns)
+static char *hash(
+	struct test_dir *dir, const char *root_path, const char *const *patterns)
 {
 	struct hash_files_options opt = { .root_path = root_path };
 	struct strbuf sb = STRBUF_INIT;
@@ -38,7 +39,7 @@ static char *hash(struct test_dir *dir, const char *root_path, const char *const
 }
 
 #define LIST(...) ((const char *const[]){ __VA_ARGS__, NULL })
-#define NOTHING ((const char *const[]){ NULL })
+#define NOTHING	  ((const char *const[]){ NULL })
 
 static void fill(struct test_dir *dir)
 {
@@ -56,20 +57,26 @@ static void files_are_hashed_in_the_order_of_the_walk(void **state)
 	const struct {
 		const char *const *patterns, *const *contents;
 	} cases[] = {
-		{ LIST("a.txt"), LIST("a") }, { LIST("./a.txt"), LIST("a") },
+		{ LIST("a.txt"), LIST("a") },
+		{ LIST("./a.txt"), LIST("a") },
 		{ LIST("*.txt"), LIST("a", "b", "s") },
-		{ LIST("**/*.txt"), LIST("a", "b", "y", "z", "s") }, /* sub, then sub.txt */
+		{ LIST("**/*.txt"),
+			LIST("a", "b", "y", "z", "s") }, /* sub, then sub.txt */
 		{ LIST("**"), LIST("h", "a", "b", "x", "y", "z", "s") },
-		{ LIST("sub"), LIST("y", "z") }, { LIST("sub/"), LIST("y", "z") },
-		{ LIST("other/*", "a.txt"), LIST("x", "a") }, /* in the order of the patterns */
+		{ LIST("sub"), LIST("y", "z") },
+		{ LIST("sub/"), LIST("y", "z") },
+		{ LIST("other/*", "a.txt"),
+			LIST("x", "a") }, /* in the order of the patterns */
 		{ LIST("a.txt", "*.txt"), LIST("a", "b", "s") },
 		{ LIST("sub/**", "!**/y.txt"), LIST("z") },
 		{ LIST("sub/**", "!**/*.txt", "sub/z.txt"), LIST("z") },
 		{ LIST("a.txt\n# comment\n\n  b.txt  "), LIST("a", "b") },
-		{ LIST("nothing/**"), NOTHING }, { LIST("!a.txt"), NOTHING },
-		{ LIST("/etc/passwd"), NOTHING }, { LIST("~/x"), NOTHING },
-		{ LIST("/work/space/a.txt"), LIST("a") }, { LIST("/work/space/sub/**"),
-			LIST("y", "z") },
+		{ LIST("nothing/**"), NOTHING },
+		{ LIST("!a.txt"), NOTHING },
+		{ LIST("/etc/passwd"), NOTHING },
+		{ LIST("~/x"), NOTHING },
+		{ LIST("/work/space/a.txt"), LIST("a") },
+		{ LIST("/work/space/sub/**"), LIST("y", "z") },
 		{ LIST("/work/spaced/a.txt"), NOTHING },
 		{ LIST("--follow-symbolic-links", "a.txt"), LIST("a") },
 	};
@@ -90,7 +97,8 @@ static void links_count_when_they_lead_to_files_within(void **state)
 	struct test_dir *dir = *state;
 	_cleanup_free_ char *plain = NULL, *all = NULL, *follow = NULL;
 	_cleanup_free_ char *no_follow = digest_of(LIST("h", "a", "b", "b", "y", "z"));
-	_cleanup_free_ char *with = digest_of(LIST("h", "a", "b", "b", "y", "z", "y", "z"));
+	_cleanup_free_ char *with =
+		digest_of(LIST("h", "a", "b", "b", "y", "z", "y", "z"));
 
 	test_write(dir, ".hidden", "h");
 	test_write(dir, "a.txt", "a");
@@ -150,7 +158,8 @@ static void bad_patterns_are_named(void **state)
 
 	assert_int_equal(hash_files(dir->fd, LIST("../x"), 1, &sb, &err), -1);
 	assert_err(&err, ERR_INPUT,
-		"hashFiles: '../x': '.' and '..' are not allowed as parts of a path pattern");
+		"hashFiles: '../x': '.' and '..' are not allowed as parts of a path "
+		"pattern");
 	assert_int_equal(hash_files(dir->fd, LIST("--nope", "x"), 2, &sb, &err), -1);
 	assert_err(&err, ERR_INPUT,
 		"hashFiles: unknown option '--nope'; there is '--follow-symbolic-links'");
@@ -170,5 +179,6 @@ static void no_descriptor_is_left_open(void **state)
 
 TEST_MAIN(TEST_DIR(files_are_hashed_in_the_order_of_the_walk),
 	TEST_DIR(links_count_when_they_lead_to_files_within),
-	TEST_DIR(pipes_and_folders_do_not_hang_it), TEST_DIR(too_many_entries_are_refused),
-	TEST_DIR(bad_patterns_are_named), TEST_DIR(no_descriptor_is_left_open))
+	TEST_DIR(pipes_and_folders_do_not_hang_it),
+	TEST_DIR(too_many_entries_are_refused), TEST_DIR(bad_patterns_are_named),
+	TEST_DIR(no_descriptor_is_left_open))

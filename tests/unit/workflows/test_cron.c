@@ -36,17 +36,27 @@ static void the_next_slot_is_found(void **state)
 	static const struct {
 		const char *cron, *next;
 	} cases[] = {
-		{ "* * * * *", "2026-11-21 10:08" }, { "*/15 * * * *", "2026-11-21 10:15" },
-		{ "20/15 * * * *", "2026-11-21 10:20" }, { "7 10 * * *", "2026-11-22 10:07" },
-		{ "8 10 * * *", "2026-11-21 10:08" }, { "0 0 * * *", "2026-11-22 00:00" },
-		{ "30 5 * * 1,3", "2026-11-23 05:30" }, { "30 5 * * MON-FRI", "2026-11-23 05:30" },
-		{ "0 0 1 * *", "2026-12-01 00:00" }, { "0 0 1 JAN *", "2027-01-01 00:00" },
-		{ "0 0 29 2 *", "2028-02-29 00:00" }, { "0 0 31 * *", "2026-12-31 00:00" },
+		{ "* * * * *", "2026-11-21 10:08" },
+		{ "*/15 * * * *", "2026-11-21 10:15" },
+		{ "20/15 * * * *", "2026-11-21 10:20" },
+		{ "7 10 * * *", "2026-11-22 10:07" },
+		{ "8 10 * * *", "2026-11-21 10:08" },
+		{ "0 0 * * *", "2026-11-22 00:00" },
+		{ "30 5 * * 1,3", "2026-11-23 05:30" },
+		{ "30 5 * * MON-FRI", "2026-11-23 05:30" },
+		{ "0 0 1 * *", "2026-12-01 00:00" },
+		{ "0 0 1 JAN *", "2027-01-01 00:00" },
+		{ "0 0 29 2 *", "2028-02-29 00:00" },
+		{ "0 0 31 * *", "2026-12-31 00:00" },
 		{ "0 0 13 * 5", "2026-11-27 00:00" }, /* either the 13th or a Friday */
-		{ "0 0 * * 0", "2026-11-22 00:00" }, { "0 12 * * sat", "2026-11-21 12:00" },
-		{ "5,1-3 10 * * *", "2026-11-22 10:01" }, { "0-10/5 * * * *", "2026-11-21 10:10" },
-		{ "59 23 31 12 *", "2026-12-31 23:59" }, { "  0\t0 * * * ", "2026-11-22 00:00" },
-		{ "0 0 * 3-5/2 *", "2027-03-01 00:00" }, { "00 07 * * *", "2026-11-22 07:00" },
+		{ "0 0 * * 0", "2026-11-22 00:00" },
+		{ "0 12 * * sat", "2026-11-21 12:00" },
+		{ "5,1-3 10 * * *", "2026-11-22 10:01" },
+		{ "0-10/5 * * * *", "2026-11-21 10:10" },
+		{ "59 23 31 12 *", "2026-12-31 23:59" },
+		{ "  0\t0 * * * ", "2026-11-22 00:00" },
+		{ "0 0 * 3-5/2 *", "2027-03-01 00:00" },
+		{ "00 07 * * *", "2026-11-22 07:00" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -54,10 +64,12 @@ static void the_next_slot_is_found(void **state)
 		_cleanup_free_ char *got = NULL;
 		int64_t next = 0;
 
-		assert_int_equal(cron_next(&c, NULL, at(2026, 11, 21, 10, 7) + 30, &next), 1);
+		assert_int_equal(
+			cron_next(&c, NULL, at(2026, 11, 21, 10, 7) + 30, &next), 1);
 		got = stamp(next);
 		if (strcmp(got, cases[i].next) != 0)
-			fail_msg("'%s' gives %s, not %s", cases[i].cron, got, cases[i].next);
+			fail_msg("'%s' gives %s, not %s", cases[i].cron, got,
+				cases[i].next);
 	}
 }
 
@@ -68,11 +80,15 @@ static void mistakes_are_explained_at_their_place(void **state)
 		size_t offset, len;
 		const char *msg;
 	} cases[] = {
-		{ "", 0, 1, "a schedule has 5 fields (minute hour day month weekday), this has 0" },
+		{ "", 0, 1,
+			"a schedule has 5 fields (minute hour day month weekday), this "
+			"has 0" },
 		{ "* * * *", 0, 7,
-			"a schedule has 5 fields (minute hour day month weekday), this has 4" },
+			"a schedule has 5 fields (minute hour day month weekday), this "
+			"has 4" },
 		{ "0 * * * * *", 0, 11,
-			"a schedule has 5 fields (minute hour day month weekday), this has 6; seconds "
+			"a schedule has 5 fields (minute hour day month weekday), this "
+			"has 6; seconds "
 			"are not taken" },
 		{ "@daily", 0, 6, "'@daily' is not taken; write the five fields" },
 		{ "60 * * * *", 0, 2, "the minute goes from 0 to 59, not to 60" },
@@ -89,12 +105,15 @@ static void mistakes_are_explained_at_their_place(void **state)
 		{ "1- * * * *", 1, 1, "the minute '1-' lacks a value" },
 		{ ",1 * * * *", 0, 1, "the minute ',1' lacks a value" },
 		{ "-5 * * * *", 0, 1, "the minute '-5' lacks a value" },
-		{ "0 0 ? * *", 4, 1, "'?' is not taken; write '*' for any day of the month" },
+		{ "0 0 ? * *", 4, 1,
+			"'?' is not taken; write '*' for any day of the month" },
 		{ "0 0 L * *", 4, 1, "'L' is no day of the month" },
 		{ "0 0 * * 1#2", 9, 1,
-			"unexpected '#' in the day of the week; a field has values, '*', and , - / "
+			"unexpected '#' in the day of the week; a field has values, '*', "
+			"and , - / "
 			"between them" },
-		{ "99999999999999999999 * * * *", 0, 20, "'99999999999999999999' is no minute" },
+		{ "99999999999999999999 * * * *", 0, 20,
+			"'99999999999999999999' is no minute" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -105,8 +124,8 @@ static void mistakes_are_explained_at_their_place(void **state)
 			fail_msg("'%s' was accepted", cases[i].cron);
 		if (error.offset != cases[i].offset || error.len != cases[i].len ||
 			strcmp(error.msg, cases[i].msg) != 0)
-			fail_msg("'%s': %zu+%zu %s", cases[i].cron, error.offset, error.len,
-				error.msg);
+			fail_msg("'%s': %zu+%zu %s", cases[i].cron, error.offset,
+				error.len, error.msg);
 	}
 }
 
@@ -133,9 +152,14 @@ static void the_shortest_gap_is_measured(void **state)
 		const char *cron;
 		int minutes;
 	} cases[] = {
-		{ "* * * * *", 1 }, { "*/5 * * * *", 5 }, { "0 0 * * *", 1440 },
-		{ "0,59 * * * *", 1 }, { "0 */6 * * *", 360 }, { "58 23 * * *", 1440 },
-		{ "0,58 0,23 * * *", 2 }, { "*/7 * * * *", 4 },
+		{ "* * * * *", 1 },
+		{ "*/5 * * * *", 5 },
+		{ "0 0 * * *", 1440 },
+		{ "0,59 * * * *", 1 },
+		{ "0 */6 * * *", 360 },
+		{ "58 23 * * *", 1440 },
+		{ "0,58 0,23 * * *", 2 },
+		{ "*/7 * * * *", 4 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -218,16 +242,18 @@ static void schedules_are_put_into_words(void **state)
 	static const struct {
 		const char *cron, *words;
 	} cases[] = {
-		{ "30 5 * * 1", "at 05:30 on Monday" }, { "*/15 * * * *", "every 15 minutes" },
+		{ "30 5 * * 1", "at 05:30 on Monday" },
+		{ "*/15 * * * *", "every 15 minutes" },
 		{ "0 */6 * * *", "at 00:00, 06:00, 12:00 and 18:00" },
 		{ "0 */2 * * *", "at minute 0 every 2 hours" },
-		{ "* * * * *", "every minute" }, { "5,35 * * * *", "at minute 5 and 35 of every hour" },
+		{ "* * * * *", "every minute" },
+		{ "5,35 * * * *", "at minute 5 and 35 of every hour" },
 		{ "0 0 1,15 * *", "at 00:00 on days 1 and 15" },
 		{ "0 0 1 1 *", "at 00:00 on day 1 in January" },
 		{ "0 0 13 * 5", "at 00:00 on day 13 or on Friday" },
-		{ "*/10 9-11 * * MON-FRI",
-			"every 10 minutes of hours 9, 10 and 11 on Monday, Tuesday, Wednesday, "
-			"Thursday and Friday" },
+		{ "*/10 9-11 * * MON-FRI", "every 10 minutes of hours 9, 10 and 11 on "
+					   "Monday, Tuesday, Wednesday, "
+					   "Thursday and Friday" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

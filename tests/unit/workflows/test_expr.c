@@ -10,7 +10,8 @@ static const char contexts_json[] =
 	"{\"name\":\"bug\",\"id\":1},{\"id\":2},{\"name\":\"Help\"}]}},"
 	"\"a\":[\"zero\",\"one\",\"two\"],"
 	"\"nested\":[[\"00\",\"01\"],[\"10\",\"11\"],\"x\"],"
-	"\"o\":{\"one\":{\"v\":1},\"two\":{\"v\":2},\"\":\"empty\",\"1.5\":\"half\",\"*\":\"star\","
+	"\"o\":{\"one\":{\"v\":1},\"two\":{\"v\":2},\"\":\"empty\",\"1.5\":\"half\",\"*"
+	"\":\"star\","
 	"\"null\":\"nil\",\"Object\":\"obj\"},"
 	"\"s\":\"text\",\"n\":12.5,\"nil\":null,\"t\":true,\"big\":1e20}";
 
@@ -64,8 +65,10 @@ static char *run(const char *text, size_t memory)
 	_cleanup_(expr_freep) struct expr *e = NULL;
 	_cleanup_(value_unrefp) struct value *v = NULL;
 	struct strbuf sb = STRBUF_INIT;
-	struct expr_env env = { .contexts = contexts, .status = job_failed,
-		.hash_files = hash_of_names, .memory_max = memory };
+	struct expr_env env = { .contexts = contexts,
+		.status = job_failed,
+		.hash_files = hash_of_names,
+		.memory_max = memory };
 	struct expr_error error;
 	struct err err = ERR_INIT;
 
@@ -98,12 +101,28 @@ static void check(const struct expr_case *cases, size_t len)
 static void literals_are_what_they_say(void **state)
 {
 	static const struct expr_case cases[] = {
-		{ "", "null" }, { "  \t\n ", "null" }, { "null", "null" }, { "true", "true" },
-		{ "false", "false" }, { "42", "42" }, { "-7", "-7" }, { "+3", "3" },
-		{ ".5", "0.5" }, { "0x10", "16" }, { "0o10", "8" }, { "1e3", "1000" },
-		{ "NaN", "\"NaN\"" }, { "-Infinity", "\"-Infinity\"" }, { "''", "\"\"" },
-		{ "'it''s'", "\"it's\"" }, { "'a\\n'", "\"a\\\\n\"" }, { "'}}'", "\"}}\"" },
-		{ "''''", "\"'\"" }, { "\xC2\xA0" "1\xE3\x80\x80", "1" },
+		{ "", "null" },
+		{ "  \t\n ", "null" },
+		{ "null", "null" },
+		{ "true", "true" },
+		{ "false", "false" },
+		{ "42", "42" },
+		{ "-7", "-7" },
+		{ "+3", "3" },
+		{ ".5", "0.5" },
+		{ "0x10", "16" },
+		{ "0o10", "8" },
+		{ "1e3", "1000" },
+		{ "NaN", "\"NaN\"" },
+		{ "-Infinity", "\"-Infinity\"" },
+		{ "''", "\"\"" },
+		{ "'it''s'", "\"it's\"" },
+		{ "'a\\n'", "\"a\\\\n\"" },
+		{ "'}}'", "\"}}\"" },
+		{ "''''", "\"'\"" },
+		{ "\xC2\xA0"
+		  "1\xE3\x80\x80",
+			"1" },
 	};
 
 	CHECK(cases);
@@ -112,19 +131,37 @@ static void literals_are_what_they_say(void **state)
 static void operators_choose_and_compare(void **state)
 {
 	static const struct expr_case cases[] = {
-		{ "1 && 2", "2" }, { "0 && 2", "0" }, { "'' || 'x'", "\"x\"" },
-		{ "false || null", "null" }, { "0 || ''", "\"\"" },
-		{ "t && 'yes' || 'no'", "\"yes\"" }, { "nil && 'yes' || 'no'", "\"no\"" },
-		{ "!s", "false" }, { "!!nil", "false" }, { "!nil == true", "true" },
-		{ "1 < 2 == true", "true" }, { "1 == 1 && 2 == 2", "true" },
-		{ "3 > 2 > 1", "false" }, { "2 <= 2", "true" }, { "NaN <= NaN", "false" },
-		{ "NaN != NaN", "true" }, { "null <= null", "true" }, { "null < null", "false" },
-		{ "'a' < 'B'", "true" }, { "'10' < 9", "false" }, { "false < true", "true" },
-		{ "'abc' == 'ABC'", "true" }, { "true == 'true'", "false" },
-		{ "github == github", "true" }, { "github <= github", "true" },
+		{ "1 && 2", "2" },
+		{ "0 && 2", "0" },
+		{ "'' || 'x'", "\"x\"" },
+		{ "false || null", "null" },
+		{ "0 || ''", "\"\"" },
+		{ "t && 'yes' || 'no'", "\"yes\"" },
+		{ "nil && 'yes' || 'no'", "\"no\"" },
+		{ "!s", "false" },
+		{ "!!nil", "false" },
+		{ "!nil == true", "true" },
+		{ "1 < 2 == true", "true" },
+		{ "1 == 1 && 2 == 2", "true" },
+		{ "3 > 2 > 1", "false" },
+		{ "2 <= 2", "true" },
+		{ "NaN <= NaN", "false" },
+		{ "NaN != NaN", "true" },
+		{ "null <= null", "true" },
+		{ "null < null", "false" },
+		{ "'a' < 'B'", "true" },
+		{ "'10' < 9", "false" },
+		{ "false < true", "true" },
+		{ "'abc' == 'ABC'", "true" },
+		{ "true == 'true'", "false" },
+		{ "github == github", "true" },
+		{ "github <= github", "true" },
 		{ "fromJSON('[]') == fromJSON('[]')", "false" },
-		{ "1 || 2 && 0", "1" }, { "(1 || 2) && 0", "0" }, { "a != o", "true" },
-		{ "a < o", "false" }, { "a >= 1", "false" },
+		{ "1 || 2 && 0", "1" },
+		{ "(1 || 2) && 0", "0" },
+		{ "a != o", "true" },
+		{ "a < o", "false" },
+		{ "a >= 1", "false" },
 	};
 
 	CHECK(cases);
@@ -133,17 +170,20 @@ static void operators_choose_and_compare(void **state)
 static void an_index_never_fails(void **state)
 {
 	static const struct expr_case cases[] = {
-		{ "github.ref", "\"refs/heads/main\"" }, { "GitHub.REF", "\"refs/heads/main\"" },
-		{ "github['ref']", "\"refs/heads/main\"" }, { "github.none.at.all", "null" },
-		{ "missing.x", "null" }, { "s.x", "null" }, { "n[0]", "null" },
-		{ "a[1]", "\"one\"" }, { "a[1.9]", "\"one\"" }, { "a['2']", "\"two\"" },
-		{ "a[-1]", "null" }, { "a[3]", "null" }, { "a[NaN]", "null" },
-		{ "a[1e300]", "null" }, { "a[null]", "\"zero\"" }, { "a[true]", "\"one\"" },
-		{ "a['x']", "null" }, { "a.one", "null" }, { "o[null]", "\"empty\"" },
-		{ "o[1.5]", "\"half\"" }, { "o['*']", "\"star\"" }, { "o.null", "\"nil\"" },
+		{ "github.ref", "\"refs/heads/main\"" },
+		{ "GitHub.REF", "\"refs/heads/main\"" },
+		{ "github['ref']", "\"refs/heads/main\"" },
+		{ "github.none.at.all", "null" }, { "missing.x", "null" },
+		{ "s.x", "null" }, { "n[0]", "null" }, { "a[1]", "\"one\"" },
+		{ "a[1.9]", "\"one\"" }, { "a['2']", "\"two\"" }, { "a[-1]", "null" },
+		{ "a[3]", "null" }, { "a[NaN]", "null" }, { "a[1e300]", "null" },
+		{ "a[null]", "\"zero\"" }, { "a[true]", "\"one\"" }, { "a['x']", "null" },
+		{ "a.one", "null" }, { "o[null]", "\"empty\"" }, { "o[1.5]", "\"half\"" },
+		{ "o['*']", "\"star\"" }, { "o.null", "\"nil\"" },
 		{ "o[github]", "null" }, { "o[format('{0}', o)]", "\"obj\"" },
 		{ "(o).one.v", "1" }, { "a[o.one.v]", "\"one\"" },
-		{ "nil[fromJSON('bad')]", "null" }, /* the key of nothing is not looked at */
+		{ "nil[fromJSON('bad')]",
+			"null" }, /* the key of nothing is not looked at */
 	};
 
 	CHECK(cases);
@@ -154,10 +194,15 @@ static void a_filter_maps_what_follows(void **state)
 	static const struct expr_case cases[] = {
 		{ "github.event.labels.*.name", "[\"bug\",\"Help\"]" },
 		{ "github.event.labels[*]['NAME']", "[\"bug\",\"Help\"]" },
-		{ "a.*", "[\"zero\",\"one\",\"two\"]" }, { "s.*", "[]" }, { "nil.*.x.y", "[]" },
-		{ "nested.*[1]", "[\"01\",\"11\"]" }, { "nested.*.*", "[\"00\",\"01\",\"10\",\"11\"]" },
-		{ "(github.event.labels.*.name)[0]", "[]" }, { "(nested.*)[0]", "[\"00\",\"10\"]" },
-		{ "(nested.* || a)[0]", "[\"00\",\"10\"]" }, { "o.*.v", "[1,2]" },
+		{ "a.*", "[\"zero\",\"one\",\"two\"]" },
+		{ "s.*", "[]" },
+		{ "nil.*.x.y", "[]" },
+		{ "nested.*[1]", "[\"01\",\"11\"]" },
+		{ "nested.*.*", "[\"00\",\"01\",\"10\",\"11\"]" },
+		{ "(github.event.labels.*.name)[0]", "[]" },
+		{ "(nested.*)[0]", "[\"00\",\"10\"]" },
+		{ "(nested.* || a)[0]", "[\"00\",\"10\"]" },
+		{ "o.*.v", "[1,2]" },
 		{ "join(o.*, '-')", "\"Object-Object-empty-half-star-nil-obj\"" },
 		{ "contains(github.event.labels.*.name, 'BUG')", "true" },
 		{ "fromJSON(toJSON(nested.*))[0]", "[\"00\",\"01\"]" },
@@ -170,49 +215,71 @@ static void a_filter_maps_what_follows(void **state)
 static void functions_do_as_github_does(void **state)
 {
 	static const struct expr_case cases[] = {
-		{ "contains('Hello', 'ELL')", "true" }, { "contains(s, nil)", "true" },
-		{ "contains(12.5, 2.5)", "true" }, { "contains(a, 'ONE')", "true" },
-		{ "contains(a, 1)", "false" }, { "contains(o, 'one')", "false" },
-		{ "contains(s, a)", "false" }, { "startsWith('Abc', 'aB')", "true" },
-		{ "startsWith(s, a)", "false" }, { "startsWith(a, 'z')", "false" },
-		{ "endsWith('abC', 'Bc')", "true" }, { "endsWith(12.5, .5)", "false" },
-		{ "endsWith(true, 'E')", "true" }, { "join(a)", "\"zero,one,two\"" },
-		{ "join(a, ', ')", "\"zero, one, two\"" }, { "join(a, a)", "\"zero,one,two\"" },
-		{ "join(a, '')", "\"zeroonetwo\"" }, { "join(s, '-')", "\"text\"" },
-		{ "join(o)", "\"\"" }, { "join(nil)", "\"\"" },
+		{ "contains('Hello', 'ELL')", "true" },
+		{ "contains(s, nil)", "true" },
+		{ "contains(12.5, 2.5)", "true" },
+		{ "contains(a, 'ONE')", "true" },
+		{ "contains(a, 1)", "false" },
+		{ "contains(o, 'one')", "false" },
+		{ "contains(s, a)", "false" },
+		{ "startsWith('Abc', 'aB')", "true" },
+		{ "startsWith(s, a)", "false" },
+		{ "startsWith(a, 'z')", "false" },
+		{ "endsWith('abC', 'Bc')", "true" },
+		{ "endsWith(12.5, .5)", "false" },
+		{ "endsWith(true, 'E')", "true" },
+		{ "join(a)", "\"zero,one,two\"" },
+		{ "join(a, ', ')", "\"zero, one, two\"" },
+		{ "join(a, a)", "\"zero,one,two\"" },
+		{ "join(a, '')", "\"zeroonetwo\"" },
+		{ "join(s, '-')", "\"text\"" },
+		{ "join(o)", "\"\"" },
+		{ "join(nil)", "\"\"" },
 		{ "format('{0} {1} {0}', 1, 'x')", "\"1 x 1\"" },
-		{ "format('{{{0}}}', a)", "\"{Array}\"" }, { "format(12)", "\"12\"" },
-		{ "format('{0}', 1, fromJSON('x'))", "\"1\"" }, /* not used, not evaluated */
+		{ "format('{{{0}}}', a)", "\"{Array}\"" },
+		{ "format(12)", "\"12\"" },
+		{ "format('{0}', 1, fromJSON('x'))",
+			"\"1\"" }, /* not used, not evaluated */
 		{ "format('{01}', 1, 2)", "\"2\"" },
-		{ "toJSON('x')", "\"\\\"x\\\"\"" }, { "toJSON(big)", "\"1E+20\"" },
+		{ "toJSON('x')", "\"\\\"x\\\"\"" },
+		{ "toJSON(big)", "\"1E+20\"" },
 		{ "toJSON(nested.*[0])", "\"[\\n  \\\"00\\\",\\n  \\\"10\\\"\\n]\"" },
-		{ "fromJSON('{\"a\":[1]}').A[0]", "1" }, { "fromJSON('\"x\"')", "\"x\"" },
-		{ "fromJSON(' 1.0 ')", "1" }, { "toJSON(fromJSON('1E2'))", "\"100\"" },
-		{ "case(true, 1, 2)", "1" }, { "case(false, 1, true, 2, 3)", "2" },
-		{ "case(false, fromJSON('x'), 3)", "3" }, { "TOjson(NULL.x || 1)", "\"1\"" },
-		{ "hashFiles('a', s)", "\"<a><text>\"" }, { "failure()", "true" },
-		{ "success()", "false" }, { "success('build')", "true" }, { "ALWAYS()", "true" },
+		{ "fromJSON('{\"a\":[1]}').A[0]", "1" },
+		{ "fromJSON('\"x\"')", "\"x\"" },
+		{ "fromJSON(' 1.0 ')", "1" },
+		{ "toJSON(fromJSON('1E2'))", "\"100\"" },
+		{ "case(true, 1, 2)", "1" },
+		{ "case(false, 1, true, 2, 3)", "2" },
+		{ "case(false, fromJSON('x'), 3)", "3" },
+		{ "TOjson(NULL.x || 1)", "\"1\"" },
+		{ "hashFiles('a', s)", "\"<a><text>\"" },
+		{ "failure()", "true" },
+		{ "success()", "false" },
+		{ "success('build')", "true" },
+		{ "ALWAYS()", "true" },
 	};
 	static const struct expr_case errors[] = {
 		{ "fromJSON('')", "input: fromJSON: empty text is no JSON" },
 		{ "fromJSON(nil)", "input: fromJSON: empty text is no JSON" },
 		{ "fromJSON(a)", "input: fromJSON: an array or object is no JSON" },
-		{ "case(1, 2, 3)", "input: case: condition 1 gives Number, not true or false" },
+		{ "case(1, 2, 3)",
+			"input: case: condition 1 gives Number, not true or false" },
 		{ "case(false, 2, 's', 3, 4)",
 			"input: case: condition 2 gives String, not true or false" },
-		{ "format('{1}', 1)", "input: format: '{1}' has no argument in '{1}'; 1 given" },
-		{ "format('{}')",
-			"input: format: a lone '{' in '{}'; write '{{' for the character, '{0}' for an "
-			"argument" },
-		{ "format('{0:x}', 1)",
-			"input: format: a lone '{' in '{0:x}'; write '{{' for the character, '{0}' for "
-			"an argument" },
-		{ "format('{256}')",
-			"input: format: a lone '{' in '{256}'; write '{{' for the character, '{0}' for "
-			"an argument" },
-		{ "format('a}b')",
-			"input: format: a lone '}' in 'a}b'; write '}}' for the character, '{0}' for an "
-			"argument" },
+		{ "format('{1}', 1)",
+			"input: format: '{1}' has no argument in '{1}'; 1 given" },
+		{ "format('{}')", "input: format: a lone '{' in '{}'; write '{{' for the "
+				  "character, '{0}' for an "
+				  "argument" },
+		{ "format('{0:x}', 1)", "input: format: a lone '{' in '{0:x}'; write "
+					"'{{' for the character, '{0}' for "
+					"an argument" },
+		{ "format('{256}')", "input: format: a lone '{' in '{256}'; write '{{' "
+				     "for the character, '{0}' for "
+				     "an argument" },
+		{ "format('a}b')", "input: format: a lone '}' in 'a}b'; write '}}' for "
+				   "the character, '{0}' for an "
+				   "argument" },
 		{ "hashFiles('bad')", "input: hashFiles: bad pattern" },
 		{ "hashFiles(fromJSON('\"a\\u0000b\"'))",
 			"input: hashFiles: argument 1 holds a NUL" },
@@ -226,7 +293,9 @@ static void functions_do_as_github_does(void **state)
 static void words_for_values_keep_their_case(void **state)
 {
 	static const struct expr_case cases[] = {
-		{ "True", "null" }, { "o.true", "null" }, { "NULL.x", "null" },
+		{ "True", "null" },
+		{ "o.true", "null" },
+		{ "NULL.x", "null" },
 	};
 
 	CHECK(cases);
@@ -244,25 +313,32 @@ static void errors_say_where_and_what(void **state)
 {
 	static const struct error_case cases[] = {
 		{ "foo()", 0, 3,
-			"unknown function 'foo'; the functions here are: case, contains, endsWith, "
+			"unknown function 'foo'; the functions here are: case, contains, "
+			"endsWith, "
 			"format, fromJSON, join, startsWith, toJSON" },
 		{ "startWith('a', 'b')", 0, 9,
 			"unknown function 'startWith'; did you mean 'startsWith'?" },
-		{ "github.x && always()", 12, 6, "function 'always' is not available here" },
+		{ "github.x && always()", 12, 6,
+			"function 'always' is not available here" },
 		{ "hashFiles('x')", 0, 9, "function 'hashFiles' is not available here" },
 		{ "secrets.TOKEN", 0, 7,
-			"context 'secrets' is not available here; available: github, needs, inputs" },
-		{ "1 == gihub.ref", 5, 5, "unknown name 'gihub'; did you mean 'github'?" },
+			"context 'secrets' is not available here; available: github, "
+			"needs, inputs" },
+		{ "1 == gihub.ref", 5, 5,
+			"unknown name 'gihub'; did you mean 'github'?" },
 		{ "github.ref == main", 14, 4,
-			"unknown name 'main'; text takes single quotes, and the contexts here are: "
+			"unknown name 'main'; text takes single quotes, and the contexts "
+			"here are: "
 			"github, needs, inputs" },
 		{ "True", 0, 4, "unknown name 'True'; did you mean 'true'?" },
-		{ "github.ref == \"x\"", 14, 3, "text takes single quotes, not double ones" },
+		{ "github.ref == \"x\"", 14, 3,
+			"text takes single quotes, not double ones" },
 		{ "github.ref = 'x'", 11, 1, "unexpected '='; to compare, write '=='" },
 		{ "1 & 2", 2, 1, "unexpected '&'; the operator is '&&'" },
 		{ "'abc", 0, 4, "text starts with ' and never ends" },
 		{ "1 2", 2, 1, "unexpected '2'; is an operator missing before it?" },
-		{ "github.ref 'x'", 11, 3, "unexpected ''x''; is an operator missing before it?" },
+		{ "github.ref 'x'", 11, 3,
+			"unexpected ''x''; is an operator missing before it?" },
 		{ "1 ==", 3, 1, "the expression ends too early" },
 		{ "!", 0, 1, "the expression ends too early" },
 		{ "(1", 0, 1, "'(' is never closed" },
@@ -288,10 +364,12 @@ static void errors_say_where_and_what(void **state)
 		{ "a@b", 0, 3, "unexpected 'a@b'" },
 		{ "contains('a')", 0, 13, "'contains' takes 2 arguments, 1 given" },
 		{ "format()", 0, 8, "'format' takes at least 1 argument, 0 given" },
-		{ "join('a', 'b', 'c')", 0, 19, "'join' takes at most 2 arguments, 3 given" },
+		{ "join('a', 'b', 'c')", 0, 19,
+			"'join' takes at most 2 arguments, 3 given" },
 		{ "toJSON(1, 2)", 0, 12, "'toJSON' takes 1 argument, 2 given" },
 		{ "case(true, 1, false, 2)", 0, 23,
-			"'case' takes pairs of a condition and a value, and a default last: an odd "
+			"'case' takes pairs of a condition and a value, and a default "
+			"last: an odd "
 			"number of arguments, 4 given" },
 		{ "format(,)", 7, 1, "unexpected ','" },
 		{ "format('x',)", 11, 1, "unexpected ')'" },
@@ -308,7 +386,8 @@ static void errors_say_where_and_what(void **state)
 		if (error.offset != c->offset || error.len != c->len ||
 			strcmp(error.msg, c->msg) != 0)
 			fail_msg("'%s'\n  says %zu+%zu %s\n  wanted %zu+%zu %s", c->text,
-				error.offset, error.len, error.msg, c->offset, c->len, c->msg);
+				error.offset, error.len, error.msg, c->offset, c->len,
+				c->msg);
 		assert_null(e);
 	}
 }
@@ -343,7 +422,9 @@ static void depth_is_limited_where_nodes_nest(void **state)
 		size_t fits;
 		const char *value;
 	} cases[] = {
-		{ "nil", ".x", 49, "null" }, { "nil", "[*]", 49, "[]" }, { "nil", "[0]", 49, "null" },
+		{ "nil", ".x", 49, "null" },
+		{ "nil", "[*]", 49, "[]" },
+		{ "nil", "[0]", 49, "null" },
 		{ "1", " == 1", 49, "true" },
 	};
 
@@ -355,7 +436,8 @@ static void depth_is_limited_where_nodes_nest(void **state)
 		_cleanup_free_ char *good = run(fits, 0), *bad = run(over, 0);
 
 		assert_string_equal(good, cases[i].value);
-		assert_string_equal(bad, "syntax: the expression nests deeper than 50 levels");
+		assert_string_equal(
+			bad, "syntax: the expression nests deeper than 50 levels");
 	}
 }
 
@@ -365,7 +447,8 @@ static void parentheses_and_chains_take_no_depth(void **state)
 	_cleanup_free_ char *groups = repeated(open, ")", 10000, "");
 	_cleanup_free_ char *chain = repeated("0", " || 0", 4000, " || 7");
 	_cleanup_free_ char *unclosed = repeated("", "(", 20999, "1");
-	_cleanup_free_ char *a = run(groups, 0), *b = run(chain, 0), *c = run(unclosed, 0);
+	_cleanup_free_ char *a = run(groups, 0), *b = run(chain, 0),
+			    *c = run(unclosed, 0);
 
 	assert_string_equal(a, "1");
 	assert_string_equal(b, "7");
@@ -379,34 +462,40 @@ static void length_is_limited_in_utf16_units(void **state)
 	_cleanup_free_ char *good = run(fits, 0), *bad = run(over, 0);
 
 	assert_int_equal(strlen(good), 2 + 3 * (LIMIT_EXPR_LEN - 2));
-	assert_string_equal(bad, "syntax: the expression is longer than 21000 characters");
+	assert_string_equal(
+		bad, "syntax: the expression is longer than 21000 characters");
 }
 
 static void memory_is_limited(void **state)
 {
 	static const char *const bombs[] = {
-		"format('{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}', format('{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}', "
-		"format('{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}', format('{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}', "
+		"format('{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}', "
+		"format('{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}', "
+		"format('{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}', "
+		"format('{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}', "
 		"format('{0}{0}{0}{0}{0}{0}{0}{0}{0}{0}', '1234567890')))))",
-		"toJSON(toJSON(toJSON(toJSON(toJSON(toJSON(toJSON(toJSON(toJSON(toJSON(toJSON("
+		"toJSON(toJSON(toJSON(toJSON(toJSON(toJSON(toJSON(toJSON(toJSON(toJSON("
+		"toJSON("
 		"toJSON(toJSON(toJSON(toJSON(toJSON(toJSON(toJSON('\"'))))))))))))))))))",
 		"join(fromJSON(format('[{0}0]', format('{0}{0}{0}{0}{0}{0}{0}{0}', "
 		"format('{0}{0}{0}{0}{0}{0}{0}{0}', format('{0}{0}{0}{0}{0}{0}{0}{0}', "
-		"format('{0}{0}{0}{0}{0}{0}{0}{0}', format('{0}{0}{0}{0}{0}{0}{0}{0}', '0,'))))))))",
+		"format('{0}{0}{0}{0}{0}{0}{0}{0}', format('{0}{0}{0}{0}{0}{0}{0}{0}', "
+		"'0,'))))))))",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bombs); i++) {
 		_cleanup_free_ char *got = run(bombs[i], 0);
 
-		assert_string_equal(got,
-			"limit: the expression needs more than 1024 KiB of memory");
+		assert_string_equal(
+			got, "limit: the expression needs more than 1024 KiB of memory");
 	}
 }
 
 static void memory_is_given_back_between_operands(void **state)
 {
 	/* Each operand takes some 2,000 bytes; together they are far over the limit. */
-	_cleanup_free_ char *part = repeated("contains(format('", "x", 1000, "{0}', 1), 'y') || ");
+	_cleanup_free_ char *part =
+		repeated("contains(format('", "x", 1000, "{0}', 1), 'y') || ");
 	_cleanup_free_ char *text = repeated("", part, 15, "'z'");
 	_cleanup_free_ char *good = run(text, 4000), *bad = run(text, 1500);
 
@@ -419,27 +508,42 @@ static void memory_is_given_back_between_operands(void **state)
 static void printing_gives_the_same_tree_again(void **state)
 {
 	static const struct expr_case cases[] = {
-		{ "", "null" }, { "((1))", "1" }, { "1&&2&&(3&&4)", "1 && 2 && 3 && 4" },
-		{ "(1||2)&&3", "(1 || 2) && 3" }, { "!(a==b)", "!(a == b)" },
-		{ "!a.b", "!a.b" }, { "(!a).b", "(!a).b" }, { "(1).x", "(1).x" },
+		{ "", "null" },
+		{ "((1))", "1" },
+		{ "1&&2&&(3&&4)", "1 && 2 && 3 && 4" },
+		{ "(1||2)&&3", "(1 || 2) && 3" },
+		{ "!(a==b)", "!(a == b)" },
+		{ "!a.b", "!a.b" },
+		{ "(!a).b", "(!a).b" },
+		{ "(1).x", "(1).x" },
 		{ "a['b'].c[ 'd e' ][*][0]", "a.b.c['d e'].*[0]" },
-		{ "'it''s'", "'it''s'" }, { "0x10", "16" }, { "-Infinity", "-Infinity" },
-		{ "1e400", "Infinity" }, { "1<2==true", "(1 < 2) == true" },
-		{ "1==(2==3)", "1 == (2 == 3)" }, { "TOJSON ( github )", "toJSON(github)" },
-		{ "!!a", "!(!a)" }, { "(a||b)[0]", "(a || b)[0]" }, { "-0", "-0" },
-		{ "0.1", "0.1" }, { "a[b.c]", "a[b.c]" },
+		{ "'it''s'", "'it''s'" },
+		{ "0x10", "16" },
+		{ "-Infinity", "-Infinity" },
+		{ "1e400", "Infinity" },
+		{ "1<2==true", "(1 < 2) == true" },
+		{ "1==(2==3)", "1 == (2 == 3)" },
+		{ "TOJSON ( github )", "toJSON(github)" },
+		{ "!!a", "!(!a)" },
+		{ "(a||b)[0]", "(a || b)[0]" },
+		{ "-0", "-0" },
+		{ "0.1", "0.1" },
+		{ "a[b.c]", "a[b.c]" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_(strbuf_done) struct strbuf once = STRBUF_INIT, twice = STRBUF_INIT;
+		_cleanup_(strbuf_done) struct strbuf once = STRBUF_INIT,
+						     twice = STRBUF_INIT;
 		_cleanup_(expr_freep) struct expr *e = NULL, *again = NULL;
 		struct expr_error error;
 
-		assert_int_equal(expr_compile(cases[i].text, strlen(cases[i].text), &any_rules,
-			&e, &error), 0);
+		assert_int_equal(expr_compile(cases[i].text, strlen(cases[i].text),
+					 &any_rules, &e, &error),
+			0);
 		expr_print(e, &once);
 		assert_string_equal(once.buf, cases[i].want);
-		assert_int_equal(expr_compile(once.buf, once.len, &any_rules, &again, &error), 0);
+		assert_int_equal(
+			expr_compile(once.buf, once.len, &any_rules, &again, &error), 0);
 		expr_print(again, &twice);
 		assert_string_equal(once.buf, twice.buf);
 	}
@@ -447,11 +551,11 @@ static void printing_gives_the_same_tree_again(void **state)
 
 static bool note_node(const struct expr_node *n, void *data)
 {
-	static const char *const kinds[] = { "literal", "context", "index", "filter", "call",
-		"operator" };
+	static const char *const kinds[] = { "literal", "context", "index", "filter",
+		"call", "operator" };
 
-	strbuf_addf(data, "%s:%s:%zu+%zu ", kinds[n->kind], n->name ? n->name : "", n->offset,
-		n->len);
+	strbuf_addf(data, "%s:%s:%zu+%zu ", kinds[n->kind], n->name ? n->name : "",
+		n->offset, n->len);
 	return n->kind != EXPR_NODE_CALL;
 }
 
@@ -475,16 +579,20 @@ static void a_compiled_expression_knows_what_it_uses(void **state)
 		const char *text;
 		bool status;
 	} cases[] = {
-		{ "always()", true }, { "'always()'", false }, { "!cancelled() && x", true },
-		{ "github.success", false }, { "contains(needs.*.result, 'failure')", false },
+		{ "always()", true },
+		{ "'always()'", false },
+		{ "!cancelled() && x", true },
+		{ "github.success", false },
+		{ "contains(needs.*.result, 'failure')", false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(expr_freep) struct expr *e = NULL;
 		struct expr_error error;
 
-		assert_int_equal(expr_compile(cases[i].text, strlen(cases[i].text), &any_rules,
-			&e, &error), 0);
+		assert_int_equal(expr_compile(cases[i].text, strlen(cases[i].text),
+					 &any_rules, &e, &error),
+			0);
 		assert_int_equal(expr_calls_status(e), cases[i].status);
 		assert_int_equal(expr_uses_context(e, "NEEDS"), i == 4);
 	}
@@ -517,16 +625,15 @@ static void a_trace_shows_each_operand_and_what_was_not_reached(void **state)
 		strbuf_addc(&sb, '\n');
 	}
 	expr_trace_done(&trace);
-	assert_string_equal(sb.buf,
-		"0 github.ref == 'x' && contains(s, 'y') false\n"
-		"1 github.ref == 'x' false\n"
-		"2 github.ref \"refs/heads/main\"\n"
-		"3 github {}\n"
-		"3 ref \"ref\"\n"
-		"2 'x' \"x\"\n"
-		"1 contains(s, 'y') -\n"
-		"2 s -\n"
-		"2 'y' -\n");
+	assert_string_equal(sb.buf, "0 github.ref == 'x' && contains(s, 'y') false\n"
+				    "1 github.ref == 'x' false\n"
+				    "2 github.ref \"refs/heads/main\"\n"
+				    "3 github {}\n"
+				    "3 ref \"ref\"\n"
+				    "2 'x' \"x\"\n"
+				    "1 contains(s, 'y') -\n"
+				    "2 s -\n"
+				    "2 'y' -\n");
 }
 
 static void a_trace_keeps_the_beginning_of_a_long_text(void **state)

@@ -68,9 +68,13 @@ static void check(const struct template_case *cases, size_t len)
 static void an_expression_alone_keeps_its_type(void **state)
 {
 	static const struct template_case cases[] = {
-		{ "${{ github.n }}", "3" }, { "${{list}}", "[1,2]" }, { "${{ yes }}", "true" },
-		{ "${{ github.none }}", "null" }, { "${{ '}}' }}", "\"}}\"" },
-		{ "${{ 'it''s }} here' }}", "\"it's }} here\"" }, { "${{\n  yes\n}}", "true" },
+		{ "${{ github.n }}", "3" },
+		{ "${{list}}", "[1,2]" },
+		{ "${{ yes }}", "true" },
+		{ "${{ github.none }}", "null" },
+		{ "${{ '}}' }}", "\"}}\"" },
+		{ "${{ 'it''s }} here' }}", "\"it's }} here\"" },
+		{ "${{\n  yes\n}}", "true" },
 	};
 
 	check(cases, ARRAY_SIZE(cases));
@@ -79,11 +83,15 @@ static void an_expression_alone_keeps_its_type(void **state)
 static void text_around_makes_a_string(void **state)
 {
 	static const struct template_case cases[] = {
-		{ "", "\"\"" }, { "plain }} text", "\"plain }} text\"" },
-		{ "a ${{ github.n }} b", "\"a 3 b\"" }, { " ${{ yes }}", "\" true\"" },
+		{ "", "\"\"" },
+		{ "plain }} text", "\"plain }} text\"" },
+		{ "a ${{ github.n }} b", "\"a 3 b\"" },
+		{ " ${{ yes }}", "\" true\"" },
 		{ "${{ github.n }}${{ list }}", "\"3Array\"" },
-		{ "{0} ${{ github.none }}'", "\"{0} '\"" }, { "$${{ 1 }}", "\"$1\"" },
-		{ "${ {1} }", "\"${ {1} }\"" }, { "${{ 1 }}}}", "\"1}}\"" },
+		{ "{0} ${{ github.none }}'", "\"{0} '\"" },
+		{ "$${{ 1 }}", "\"$1\"" },
+		{ "${ {1} }", "\"${ {1} }\"" },
+		{ "${{ 1 }}}}", "\"1}}\"" },
 	};
 
 	check(cases, ARRAY_SIZE(cases));
@@ -94,13 +102,15 @@ static void mistakes_are_located_in_the_whole_text(void **state)
 	static const struct template_case cases[] = {
 		{ "a ${{ b", "input: '${{' without its '}}' (character 3)" },
 		{ "${{ 'b }}", "input: '${{' without its '}}' (character 1)" },
-		{ "a ${{ }}", "input: an expression is missing between '${{' and '}}' (character 6)" },
-		{ "${{}}", "input: an expression is missing between '${{' and '}}' (character 4)" },
+		{ "a ${{ }}", "input: an expression is missing between '${{' and '}}' "
+			      "(character 6)" },
+		{ "${{}}", "input: an expression is missing between '${{' and '}}' "
+			   "(character 4)" },
 		{ "a ${{ b = c }}",
 			"input: unexpected '='; to compare, write '==' (character 9)" },
-		{ "x\ny ${{ 1 2 }}",
-			"input: unexpected '2'; is an operator missing before it? (line 2, character "
-			"9)" },
+		{ "x\ny ${{ 1 2 }}", "input: unexpected '2'; is an operator missing "
+				     "before it? (line 2, character "
+				     "9)" },
 		{ "x ${{ fromJSON('') }}",
 			"input: 'fromJSON('')': fromJSON: empty text is no JSON" },
 	};
@@ -181,15 +191,23 @@ static void conditions_imply_success(void **state)
 		const char *text;
 		bool ok, failed; /* the answer while all succeeded, and after a failure */
 	} cases[] = {
-		{ "", true, false }, { "  ", true, false }, { "true", true, false },
-		{ "false", false, false }, { "always()", true, true },
-		{ "failure()", false, true }, { "!failure()", true, false },
-		{ "${{ always() }}", true, true }, { "${{ yes }}", true, false },
-		{ "github.ref == 'main'", true, false }, { "'always()' != ''", true, false },
-		{ "${{ false }} == true", true, false }, /* text: always true */
+		{ "", true, false },
+		{ "  ", true, false },
+		{ "true", true, false },
+		{ "false", false, false },
+		{ "always()", true, true },
+		{ "failure()", false, true },
+		{ "!failure()", true, false },
+		{ "${{ always() }}", true, true },
+		{ "${{ yes }}", true, false },
+		{ "github.ref == 'main'", true, false },
+		{ "'always()' != ''", true, false },
+		{ "${{ false }} == true", true, false },     /* text: always true */
 		{ "${{ always() && false }} ", true, true }, /* text again */
-		{ "always() && false", false, false }, { "success() || failure()", true, true },
-		{ "github.none", false, false }, { "${{ '' }}${{ '' }}", false, false },
+		{ "always() && false", false, false },
+		{ "success() || failure()", true, true },
+		{ "github.none", false, false },
+		{ "${{ '' }}${{ '' }}", false, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -200,8 +218,9 @@ static void conditions_imply_success(void **state)
 			bool got = false, want = failed ? cases[i].failed : cases[i].ok;
 
 			is_success = !failed;
-			assert_ok(condition_eval(cases[i].text, strlen(cases[i].text), &rules,
-				&env, &got, &err), &err);
+			assert_ok(condition_eval(cases[i].text, strlen(cases[i].text),
+					  &rules, &env, &got, &err),
+				&err);
 			if (got != want)
 				fail_msg("'%s' is %d after %s", cases[i].text, got,
 					failed ? "a failure" : "success");
@@ -244,7 +263,8 @@ TEST_MAIN(TEST_WITH(an_expression_alone_keeps_its_type, setup, teardown),
 	TEST_WITH(mistakes_are_located_in_the_whole_text, setup, teardown),
 	TEST(each_expression_is_shown_with_its_place),
 	TEST(a_compiled_template_lends_its_expressions),
-	TEST_WITH(long_text_around_an_expression_is_refused_as_github_does, setup, teardown),
+	TEST_WITH(long_text_around_an_expression_is_refused_as_github_does, setup,
+		teardown),
 	TEST_WITH(conditions_imply_success, setup, teardown),
 	TEST_WITH(a_condition_that_is_not_reached_is_traced_as_such, setup, teardown),
 	TEST_WITH(a_condition_with_a_mistake_is_an_error, setup, teardown))

@@ -20,7 +20,7 @@ static void letters_of_any_script_fold_to_upper_case(void **state)
 	assert_true(same("ς", "σ"));
 	assert_true(same("σ", "Σ"));
 	assert_true(same("жук", "ЖУК"));
-	assert_true(same("\xE1\xBE\xB3", "\xE1\xBE\xBC")); /* U+1FB3, U+1FBC */
+	assert_true(same("\xE1\xBE\xB3", "\xE1\xBE\xBC"));	   /* U+1FB3, U+1FBC */
 	assert_true(same("\xF0\x90\x90\xA8", "\xF0\x90\x90\x80")); /* Deseret */
 	assert_true(same("ÿ", "Ÿ")); /* the pair lies far apart */
 	assert_false(same("ß", "ss"));
@@ -48,7 +48,8 @@ static void folding_twice_changes_nothing_more(void **state)
 
 static void order_is_that_of_utf16(void **state)
 {
-	const char *low = "\xF0\x9F\x98\x80", *high = "\xEF\xBC\xA1"; /* U+1F600, U+FF21 */
+	const char *low = "\xF0\x9F\x98\x80",
+		   *high = "\xEF\xBC\xA1"; /* U+1F600, U+FF21 */
 
 	assert_true(fold_compare("a", 1, "B", 1) < 0);
 	assert_true(fold_compare("Z", 1, "[", 1) < 0);
@@ -106,8 +107,9 @@ static void characters_are_counted_as_utf16_units(void **state)
 }
 
 TEST_MAIN(TEST(letters_of_any_script_fold_to_upper_case),
-	TEST(nothing_beyond_ascii_folds_into_it), TEST(folding_twice_changes_nothing_more),
-	TEST(order_is_that_of_utf16), TEST(parts_are_found_without_case),
+	TEST(nothing_beyond_ascii_folds_into_it),
+	TEST(folding_twice_changes_nothing_more), TEST(order_is_that_of_utf16),
+	TEST(parts_are_found_without_case),
 	TEST(a_byte_outside_of_utf8_equals_itself_alone),
 	TEST(white_space_of_any_kind_is_trimmed),
 	TEST(characters_are_counted_as_utf16_units))

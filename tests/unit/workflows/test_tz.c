@@ -29,7 +29,8 @@ static void dates_go_there_and_back(void **state)
 		int month, d;
 
 		civil_date(day, &year, &month, &d);
-		if (civil_days(year, month, d) != day || d < 1 || d > civil_month_days(year, month))
+		if (civil_days(year, month, d) != day || d < 1 ||
+			d > civil_month_days(year, month))
 			fail_msg("day %lld", (long long)day);
 	}
 	assert_int_equal(civil_days(1970, 1, 1), 0);
@@ -60,21 +61,23 @@ static void rules_of_the_footer_switch_on_their_days(void **state)
 		{ "<-02>2<-01>,M3.5.0/-1,M10.5.0/0", 3, 29, 0, -7200 },
 		{ "<-02>2<-01>,M3.5.0/-1,M10.5.0/0", 3, 29, 1, -3600 },
 		{ "IST-1GMT0,M10.5.0,M3.5.0/1", 1, 1, 0, 0 },
-		{ "XST0XDT,J60,J300", 3, 1, 1, 0 }, { "XST0XDT,J60,J300", 3, 1, 2, 3600 },
+		{ "XST0XDT,J60,J300", 3, 1, 1, 0 },
+		{ "XST0XDT,J60,J300", 3, 1, 2, 3600 },
 		{ "XST0XDT,59,300", 3, 1, 2, 3600 },
 		{ "XXX3EDT4,0/0,J365/23", 7, 1, 0, -14400 }, /* summer time all year */
-		{ "XXX3EDT4,0/0,J365/23", 1, 1, 3, -14400 }, { "UTC0", 6, 1, 0, 0 },
+		{ "XXX3EDT4,0/0,J365/23", 1, 1, 3, -14400 },
+		{ "UTC0", 6, 1, 0, 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct tz *tz = zone(cases[i].rule);
-		int32_t got = tz_offset(tz,
-			at(2026, cases[i].month, cases[i].day, cases[i].hour, 0));
+		int32_t got = tz_offset(
+			tz, at(2026, cases[i].month, cases[i].day, cases[i].hour, 0));
 
 		tz_free(tz);
 		if (got != cases[i].offset)
-			fail_msg("%s on %d-%d %d: %d", cases[i].rule, cases[i].month, cases[i].day,
-				cases[i].hour, got);
+			fail_msg("%s on %d-%d %d: %d", cases[i].rule, cases[i].month,
+				cases[i].day, cases[i].hour, got);
 	}
 }
 
@@ -82,7 +85,8 @@ static void the_table_comes_before_the_rule(void **state)
 {
 	static const int32_t offsets[] = { 1000, 3600, 7200 };
 	const struct tzif_switch switches[] = {
-		{ at(1900, 1, 1, 0, 0), 1 }, { at(1980, 4, 6, 1, 0), 2 },
+		{ at(1900, 1, 1, 0, 0), 1 },
+		{ at(1980, 4, 6, 1, 0), 2 },
 		{ at(1980, 10, 26, 1, 0), 1 },
 	};
 	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT;
@@ -110,7 +114,8 @@ static void a_local_time_is_first_read_once(void **state)
 	/* 02:30 does not exist on 29 March, and comes twice on 25 October. */
 	assert_int_equal(tz_first_at(tz, at(2026, 3, 29, 2, 30)), at(2026, 3, 29, 1, 0));
 	assert_int_equal(tz_first_at(tz, at(2026, 3, 29, 3, 0)), at(2026, 3, 29, 1, 0));
-	assert_int_equal(tz_first_at(tz, at(2026, 10, 25, 2, 30)), at(2026, 10, 25, 0, 30));
+	assert_int_equal(
+		tz_first_at(tz, at(2026, 10, 25, 2, 30)), at(2026, 10, 25, 0, 30));
 	assert_int_equal(tz_first_at(tz, at(2026, 10, 25, 3, 0)), at(2026, 10, 25, 2, 0));
 }
 
@@ -125,18 +130,21 @@ static void a_day_that_is_left_out_begins_at_the_shift(void **state)
 
 	tzif_make(&sb, offsets, 2, switches, 1, "<+14>-14");
 	assert_ok(tz_parse(sb.buf, sb.len, &tz, &err), &err);
-	assert_int_equal(tz_first_at(tz, at(2011, 12, 30, 12, 0)), at(2011, 12, 30, 10, 0));
-	assert_int_equal(tz_first_at(tz, at(2011, 12, 31, 1, 0)), at(2011, 12, 30, 11, 0));
+	assert_int_equal(
+		tz_first_at(tz, at(2011, 12, 30, 12, 0)), at(2011, 12, 30, 10, 0));
+	assert_int_equal(
+		tz_first_at(tz, at(2011, 12, 31, 1, 0)), at(2011, 12, 30, 11, 0));
 }
 
 static void broken_data_are_refused(void **state)
 {
 	static const int32_t offsets[] = { 3600, 7200 };
 	static const struct tzif_switch switches[] = { { 100, 1 }, { 200, 0 } };
-	static const char *const bad_rules[] = { "X", "CET", "CET-1CEST", "CET-1CEST,M3.5.0",
-		"CET-1CEST,M13.5.0,M10.5.0", "CET-1CEST,M3.6.0,M10.5.0", "CET-30",
-		"CET-1CEST,M3.5.0,M10.5.0x", "<+01-1", "CET-1CEST,J0,J5", "CET-1CEST,M3.0.0,J5",
-		"CET-1CEST,M3.5.7,J5", "CET-1CEST,M3.5.0/168,J5" };
+	static const char *const bad_rules[] = { "X", "CET", "CET-1CEST",
+		"CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0",
+		"CET-1CEST,M3.6.0,M10.5.0", "CET-30", "CET-1CEST,M3.5.0,M10.5.0x",
+		"<+01-1", "CET-1CEST,J0,J5", "CET-1CEST,M3.0.0,J5", "CET-1CEST,M3.5.7,J5",
+		"CET-1CEST,M3.5.0/168,J5" };
 	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT;
 	struct tz *tz = NULL;
 	struct err err = ERR_INIT;
@@ -168,8 +176,8 @@ static int load_berlin(const char *name, struct strbuf *out, struct err *err, vo
 
 static void zones_are_asked_for_by_a_clean_name(void **state)
 {
-	static const char *const bad[] = { "", "/etc/passwd", "../x", "a/../b", "a//b", "a/",
-		"Europe/Ber lin", ".hidden" };
+	static const char *const bad[] = { "", "/etc/passwd", "../x", "a/../b", "a//b",
+		"a/", "Europe/Ber lin", ".hidden" };
 	struct tz *tz = NULL;
 	struct err err = ERR_INIT;
 	int calls = 0;

@@ -28,18 +28,54 @@ static void numbers_are_read_as_github_coerces_text(void **state)
 		const char *text;
 		double number;
 	} cases[] = {
-		{ "", 0 }, { "  ", 0 }, { "\xC2\xA0", 0 }, { "0", 0 }, { "12", 12 },
-		{ " 12 ", 12 }, { "+1", 1 }, { "-1", -1 }, { ".5", .5 }, { "-.5", -.5 },
-		{ "1.", 1 }, { "1e3", 1000 }, { "1E+3", 1000 }, { "1.5e-3", 0.0015 },
-		{ "123456789012345", 123456789012345 }, { "1234567890123456", 1234567890123456 },
-		{ "0x1F", 31 }, { "0xff", 255 }, { "0xFFFFFFFF", -1 }, { "0x0000000001", 1 },
-		{ "0o17", 15 }, { "0o37777777777", -1 }, { "1e400", INFINITY },
-		{ "Infinity", INFINITY }, { "-Infinity", -INFINITY }, { "007", 7 },
-		{ "0x", NAN }, { "0o", NAN }, { "0x1G", NAN }, { "0o8", NAN }, { "-0x1", NAN },
-		{ "0X1F", NAN }, { "0x100000000", NAN }, { "1e", NAN }, { ".", NAN },
-		{ "-", NAN }, { "1,000", NAN }, { "1 2", NAN }, { "abc", NAN }, { "NaN", NAN },
-		{ "infinity", NAN }, { "+Infinity", NAN }, { "1_000", NAN }, { "0b1", NAN },
-		{ "1f", NAN }, { "nan", NAN }, { "1e5.0", NAN }, { "--1", NAN },
+		{ "", 0 },
+		{ "  ", 0 },
+		{ "\xC2\xA0", 0 },
+		{ "0", 0 },
+		{ "12", 12 },
+		{ " 12 ", 12 },
+		{ "+1", 1 },
+		{ "-1", -1 },
+		{ ".5", .5 },
+		{ "-.5", -.5 },
+		{ "1.", 1 },
+		{ "1e3", 1000 },
+		{ "1E+3", 1000 },
+		{ "1.5e-3", 0.0015 },
+		{ "123456789012345", 123456789012345 },
+		{ "1234567890123456", 1234567890123456 },
+		{ "0x1F", 31 },
+		{ "0xff", 255 },
+		{ "0xFFFFFFFF", -1 },
+		{ "0x0000000001", 1 },
+		{ "0o17", 15 },
+		{ "0o37777777777", -1 },
+		{ "1e400", INFINITY },
+		{ "Infinity", INFINITY },
+		{ "-Infinity", -INFINITY },
+		{ "007", 7 },
+		{ "0x", NAN },
+		{ "0o", NAN },
+		{ "0x1G", NAN },
+		{ "0o8", NAN },
+		{ "-0x1", NAN },
+		{ "0X1F", NAN },
+		{ "0x100000000", NAN },
+		{ "1e", NAN },
+		{ ".", NAN },
+		{ "-", NAN },
+		{ "1,000", NAN },
+		{ "1 2", NAN },
+		{ "abc", NAN },
+		{ "NaN", NAN },
+		{ "infinity", NAN },
+		{ "+Infinity", NAN },
+		{ "1_000", NAN },
+		{ "0b1", NAN },
+		{ "1f", NAN },
+		{ "nan", NAN },
+		{ "1e5.0", NAN },
+		{ "--1", NAN },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -56,13 +92,24 @@ static void numbers_print_with_fifteen_digits(void **state)
 		double number;
 		const char *text;
 	} cases[] = {
-		{ 0, "0" }, { -0.0, "0" }, { 1, "1" }, { -2, "-2" }, { 1.5, "1.5" },
-		{ 0.1, "0.1" }, { 1.0 / 3, "0.333333333333333" },
+		{ 0, "0" },
+		{ -0.0, "0" },
+		{ 1, "1" },
+		{ -2, "-2" },
+		{ 1.5, "1.5" },
+		{ 0.1, "0.1" },
+		{ 1.0 / 3, "0.333333333333333" },
 		{ 0.84551240822557006, "0.84551240822557" },
-		{ 123456789012345, "123456789012345" }, { 1e15, "1E+15" },
-		{ 12345678901234567890.0, "1.23456789012346E+19" }, { 1e100, "1E+100" },
-		{ 0.0001, "0.0001" }, { 0.00001, "1E-05" }, { -1.5e-7, "-1.5E-07" },
-		{ NAN, "NaN" }, { INFINITY, "Infinity" }, { -INFINITY, "-Infinity" },
+		{ 123456789012345, "123456789012345" },
+		{ 1e15, "1E+15" },
+		{ 12345678901234567890.0, "1.23456789012346E+19" },
+		{ 1e100, "1E+100" },
+		{ 0.0001, "0.0001" },
+		{ 0.00001, "1E-05" },
+		{ -1.5e-7, "-1.5E-07" },
+		{ NAN, "NaN" },
+		{ INFINITY, "Infinity" },
+		{ -INFINITY, "-Infinity" },
 		{ 999999999999999.9, "1E+15" },
 	};
 
@@ -80,20 +127,36 @@ static void equality_coerces_all_but_collections(void **state)
 		const char *a, *b;
 		bool equal;
 	} cases[] = {
-		{ "null", "null", true }, { "null", "0", true }, { "null", "\"\"", true },
-		{ "null", "false", true }, { "null", "\"null\"", false }, { "0", "\"\"", true },
-		{ "0", "\" 0 \"", true }, { "1", "\"1.0\"", true }, { "1", "\"a\"", false },
-		{ "true", "1", true }, { "true", "\"1\"", true }, { "true", "\"true\"", false },
-		{ "false", "\"\"", true }, { "true", "2", false }, { "\"A\"", "\"a\"", true },
-		{ "\"a\"", "\"b\"", false }, { "\"1\"", "\"1.0\"", false }, { "[]", "[]", false },
-		{ "{}", "{}", false }, { "[]", "0", false }, { "{}", "\"Object\"", false },
+		{ "null", "null", true },
+		{ "null", "0", true },
+		{ "null", "\"\"", true },
+		{ "null", "false", true },
+		{ "null", "\"null\"", false },
+		{ "0", "\"\"", true },
+		{ "0", "\" 0 \"", true },
+		{ "1", "\"1.0\"", true },
+		{ "1", "\"a\"", false },
+		{ "true", "1", true },
+		{ "true", "\"1\"", true },
+		{ "true", "\"true\"", false },
+		{ "false", "\"\"", true },
+		{ "true", "2", false },
+		{ "\"A\"", "\"a\"", true },
+		{ "\"a\"", "\"b\"", false },
+		{ "\"1\"", "\"1.0\"", false },
+		{ "[]", "[]", false },
+		{ "{}", "{}", false },
+		{ "[]", "0", false },
+		{ "{}", "\"Object\"", false },
 		{ "[]", "null", false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_(value_unrefp) struct value *a = from(cases[i].a), *b = from(cases[i].b);
+		_cleanup_(value_unrefp) struct value *a = from(cases[i].a),
+						     *b = from(cases[i].b);
 
-		if (value_equals(a, b) != cases[i].equal || value_equals(b, a) != cases[i].equal)
+		if (value_equals(a, b) != cases[i].equal ||
+			value_equals(b, a) != cases[i].equal)
 			fail_msg("%s == %s", cases[i].a, cases[i].b);
 	}
 }
@@ -109,8 +172,8 @@ static void a_collection_equals_itself(void **state)
 
 static void falsy_are_null_false_zero_nan_and_the_empty_text(void **state)
 {
-	static const char *const truthy[] = { "true", "1", "-1", "\"0\"", "\"false\"", "[]",
-		"{}" };
+	static const char *const truthy[] = { "true", "1", "-1", "\"0\"", "\"false\"",
+		"[]", "{}" };
 	static const char *const falsy[] = { "null", "false", "0", "-0.0", "\"\"" };
 	_cleanup_(value_unrefp) struct value *nan = value_new_number(NAN);
 
@@ -131,7 +194,8 @@ static void falsy_are_null_false_zero_nan_and_the_empty_text(void **state)
 static void text_of_a_collection_is_its_kind(void **state)
 {
 	_cleanup_(value_unrefp) struct value *a = from("[1]"), *o = from("{\"a\":1}");
-	_cleanup_free_ char *at = value_text(a), *ot = value_text(o), *nt = value_text(NULL);
+	_cleanup_free_ char *at = value_text(a), *ot = value_text(o),
+			    *nt = value_text(NULL);
 
 	assert_string_equal(at, "Array");
 	assert_string_equal(ot, "Object");
@@ -206,8 +270,8 @@ static void json_prints_with_two_spaces_and_tight_empties(void **state)
 		from("{\"a\":[1,\"x\"],\"b\":{},\"c\":[],\"d\":null}");
 	_cleanup_free_ char *pretty = json_of(v, true), *compact = json_of(v, false);
 
-	assert_string_equal(pretty,
-		"{\n  \"a\": [\n    1,\n    \"x\"\n  ],\n  \"b\": {},\n  \"c\": [],\n  \"d\": null\n}");
+	assert_string_equal(pretty, "{\n  \"a\": [\n    1,\n    \"x\"\n  ],\n  \"b\": "
+				    "{},\n  \"c\": [],\n  \"d\": null\n}");
 	assert_string_equal(compact, "{\"a\":[1,\"x\"],\"b\":{},\"c\":[],\"d\":null}");
 }
 
@@ -217,8 +281,8 @@ static void json_escapes_what_must_be(void **state)
 		value_new_strn("a\"\\/\b\f\n\r\t\x01\0\xE2\x80\xA8\xC2\x85é", 18);
 	_cleanup_free_ char *s = json_of(v, true);
 
-	assert_string_equal(s,
-		"\"a\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\\u0000\\u2028\\u0085é\"");
+	assert_string_equal(
+		s, "\"a\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\\u0000\\u2028\\u0085é\"");
 }
 
 static void json_for_machines_keeps_all_digits(void **state)
@@ -245,8 +309,8 @@ static void json_values_go_there_and_back(void **state)
 }
 
 TEST_MAIN(TEST(numbers_are_read_as_github_coerces_text),
-	TEST(numbers_print_with_fifteen_digits), TEST(equality_coerces_all_but_collections),
-	TEST(a_collection_equals_itself),
+	TEST(numbers_print_with_fifteen_digits),
+	TEST(equality_coerces_all_but_collections), TEST(a_collection_equals_itself),
 	TEST(falsy_are_null_false_zero_nan_and_the_empty_text),
 	TEST(text_of_a_collection_is_its_kind),
 	TEST(keys_are_found_without_case_and_keep_their_order),

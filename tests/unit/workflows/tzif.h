@@ -18,14 +18,16 @@ static inline void tzif_be(struct strbuf *out, uint64_t v, int bytes)
 		strbuf_addc(out, (char)(v >> (8 * bytes)));
 }
 
-static inline void tzif_header(struct strbuf *out, char version, uint32_t times,
-	uint32_t kinds, uint32_t chars)
+static inline void tzif_header(
+	struct strbuf *out, char version, uint32_t times, uint32_t kinds, uint32_t chars)
 {
 	strbuf_adds(out, "TZif");
 	strbuf_addc(out, version);
 	for (int i = 0; i < 15; i++)
 		strbuf_addc(out, '\0');
-	tzif_be(out, 0, 12); /* no leap seconds, no standard or UT marks */
+	tzif_be(out, 0, 4); /* neither UT marks, */
+	tzif_be(out, 0, 4); /* nor standard ones, */
+	tzif_be(out, 0, 4); /* nor leap seconds */
 	tzif_be(out, times, 4);
 	tzif_be(out, kinds, 4);
 	tzif_be(out, chars, 4);
@@ -36,7 +38,8 @@ static inline void tzif_make(struct strbuf *out, const int32_t *offsets, size_t 
 	const struct tzif_switch *switches, size_t times, const char *footer)
 {
 	tzif_header(out, '2', 0, 1, 1); /* the old block, which nobody reads */
-	tzif_be(out, 0, 6);
+	tzif_be(out, 0, 4);
+	tzif_be(out, 0, 2);
 	strbuf_addc(out, '\0');
 	tzif_header(out, '2', (uint32_t)times, (uint32_t)kinds, 1);
 	for (size_t i = 0; i < times; i++)

@@ -1,10 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Walking a tree, and printing it as text that compiles to the same tree. */
+/* A finished tree: questions about it, walking it, and printing it as text that compiles
+ * to the same tree. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "workflows/expr-internal.h"
+#include "workflows/fold.h"
+
+void expr_free(struct expr *e)
+{
+	if (!e)
+		return;
+	for (size_t i = 0; i < e->nodes_len; i++)
+		value_unref(e->nodes[i].pub.value);
+	free(e->nodes);
+	free(e->slots);
+	free(e->names);
+	free(e);
+}
+
+bool expr_calls_status(const struct expr *e)
+{
+	return e->calls_status;
+}
+
+bool expr_uses_context(const struct expr *e, const char *name)
+{
+	for (size_t i = 0; i < e->nodes_len; i++) {
+		const struct expr_node *n = &e->nodes[i].pub;
+
+		if (n->kind == EXPR_NODE_CONTEXT &&
+			fold_equal(n->name, strlen(n->name), name, strlen(name)))
+			return true;
+	}
+	return false;
+}
+
+const struct expr_node *expr_root(const struct expr *e)
+{
+	return &e->root->pub;
+}
 
 /* Depth is bounded by the parser, so recursion is safe here. */
 static void walk(const struct expr_node *n, bool (*fn)(const struct expr_node *, void *),
@@ -42,7 +78,8 @@ static void print_number(double n, struct strbuf *out)
 		return;
 	}
 	for (int digits = 15; digits <= 17; digits++) {
-		(void)snprintf(buf, sizeof(buf), "%.*g", digits, n); /* 24 bytes at most */
+		(void)snprintf(
+			buf, sizeof(buf), "%.*g", digits, n); /* 24 bytes at most */
 		if (number_from_text(buf, strlen(buf)) == n)
 			break;
 	}
