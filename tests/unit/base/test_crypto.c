@@ -36,6 +36,23 @@ static void sha256_gives_the_published_digests(void **state)
 	sha256_free(NULL);
 }
 
+static void sha1_gives_the_published_digests(void **state)
+{
+	struct sha1 *s = sha1_new();
+	uint8_t out[SHA1_LEN];
+	char hex[2 * SHA1_LEN + 1];
+
+	for (int again = 0; again < 2; again++) {
+		sha1_add(s, "a", 1);
+		sha1_add(s, "bc", 2);
+		sha1_end(s, out);
+		hex_encode(out, SHA1_LEN, hex);
+		assert_string_equal(hex, "a9993e364706816aba3e25717850c26c9cd0d89d");
+	}
+	sha1_free(s);
+	sha1_free(NULL);
+}
+
 static void hmac_gives_the_digests_of_rfc_4231(void **state)
 {
 	uint8_t key[131], out[SHA256_LEN];
@@ -228,7 +245,7 @@ static void crc32_gives_the_known_check_value(void **state)
 	assert_int_equal(crc32_of(crc32_of(0, "1234", 4), "56789", 5), 0xcbf43926);
 }
 
-TEST_MAIN(TEST(sha256_gives_the_published_digests), TEST(hmac_gives_the_digests_of_rfc_4231),
+TEST_MAIN(TEST(sha256_gives_the_published_digests), TEST(sha1_gives_the_published_digests), TEST(hmac_gives_the_digests_of_rfc_4231),
 	TEST(equal_compares_every_byte), TEST(random_values_differ_and_have_their_length),
 	TEST(a_box_opens_with_its_key_and_its_row_alone), TEST(any_flipped_bit_of_a_box_shows),
 	TEST(the_same_value_is_sealed_differently_each_time), TEST(hex_is_exact),
