@@ -12,7 +12,10 @@
 
 enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* PROGRAM names the process ("core", "web"); level also from $SLUICE_LOG (error, warn, info, debug). */
+/*
+ * PROGRAM names the process ("core", "web"); $SLUICE_LOG (error, warn, info, debug) wins
+ * over LEVEL.
+ */
 void log_open(const char *program, enum log_level level);
 void log_set_fd(int fd); /* default 2 */
 /* A request id for all lines from here on; NULL for none. Borrowed. */
