@@ -207,6 +207,11 @@ int sandbox_ids_for(const struct sandbox_caps *caps, uid_t service_uid, gid_t se
 		if ((uint64_t)slot + 1 >= caps->sub_uid_len || (uint64_t)slot + 1 >= caps->sub_gid_len)
 			return err_set(err, ERR_LIMIT, "no id is left for job slot %u of %u", slot,
 				caps->sub_uid_len);
+		/* An account maps itself; only root may name another for the service. */
+		if (caps->idmap == SANDBOX_IDMAP_NEWUIDMAP) {
+			service_uid = geteuid();
+			service_gid = getegid();
+		}
 		ids.service_uid = service_uid ? service_uid : caps->sub_uid;
 		ids.service_gid = service_gid ? service_gid : caps->sub_gid;
 		ids.job_uid = caps->sub_uid + 1 + slot;

@@ -20,7 +20,8 @@
  *
  * All steps of one sandbox share one Landlock domain and one set of filters, which are in
  * force before the first of them exists: a later step may signal or trace what an earlier
- * one left running, neither reaches init.
+ * one left running, neither reaches init. (With SELF a step may kill the process that steps
+ * are forked from, which has its id: its job then ends with that reason.)
  *
  * The caller is single-threaded and has the default disposition of SIGCHLD. It must not
  * reap unknown children (wait4(-1)): init and agents are its direct children.
@@ -163,7 +164,8 @@ struct sandbox_ids {
 /*
  * The ids for job slot SLOT of this host: NEWUIDMAP and ROOT give each slot an id of its
  * own out of the range; SELF gives the caller's. SERVICE_UID is the account executors run
- * as; 0 (root without a service account) takes the first id of the range for it.
+ * as, which root alone may choose (others are it themselves); 0 (root without a service
+ * account) takes the first id of the range for it.
  */
 int sandbox_ids_for(const struct sandbox_caps *caps, uid_t service_uid, gid_t service_gid,
 	unsigned slot, struct sandbox_ids *ret, struct err *err);

@@ -65,9 +65,12 @@ static int hand_over(struct sandbox *sb, const struct sandbox_command *cmd, int 
 		[SPAWN_STATUS] = status,
 	};
 
-	if (caller_call(sb, note_send(sb->spawn, &n, fds, SPAWN_FDS)) < 0)
-		return err_sys(err, "cannot hand a step to the sandbox");
-	return 0;
+	if (caller_call(sb, note_send(sb->spawn, &n, fds, SPAWN_FDS)) == 0)
+		return 0;
+	if (errno == EPIPE || errno == ECONNRESET)
+		return err_set(err, ERR_UNAVAILABLE,
+			"an earlier step has killed the process that starts steps");
+	return err_sys(err, "cannot hand a step to the sandbox");
 }
 
 /* Who sent READY is who the kernel says it was: number and id cannot be made up. */
