@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 
-#define FRAME_MAGIC 0x73634c31u /* "1Lcs" on little-endian machines */
+#define FRAME_MAGIC   0x73634c31u /* "1Lcs" on little-endian machines */
 #define FRAME_VERSION 1
 
 enum frame_flags {
@@ -93,8 +93,8 @@ int chan_pair(int ret[2], struct err *err)
  * An address has room for 107 bytes of path; a longer one is reached through the
  * descriptor of its folder, which *RET_DIR must keep open while the address is used.
  */
-static int make_address(const char *path, struct sockaddr_un *addr, int *ret_dir,
-	struct err *err)
+static int make_address(
+	const char *path, struct sockaddr_un *addr, int *ret_dir, struct err *err)
 {
 	const char *base = path_base(path);
 	_cleanup_free_ char *folder = xstrndup(path, (size_t)(base - path));
@@ -109,8 +109,8 @@ static int make_address(const char *path, struct sockaddr_un *addr, int *ret_dir
 	*ret_dir = open(*folder ? folder : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (*ret_dir < 0)
 		return err_sys(err, "cannot open the folder of '%s'", path);
-	n = snprintf(addr->sun_path, sizeof(addr->sun_path), "/proc/self/fd/%d/%s", *ret_dir,
-		base);
+	n = snprintf(addr->sun_path, sizeof(addr->sun_path), "/proc/self/fd/%d/%s",
+		*ret_dir, base);
 	if (n < 0 || (size_t)n >= sizeof(addr->sun_path))
 		return err_set(err, ERR_LIMIT, "socket name '%s' is too long", base);
 	return 0;
@@ -199,7 +199,8 @@ union fd_control {
 	char buf[CMSG_SPACE(sizeof(int) * (CHAN_FDS_MAX + 1))];
 };
 
-static void attach_fds(struct msghdr *mh, union fd_control *control, const int *fds, size_t n)
+static void attach_fds(
+	struct msghdr *mh, union fd_control *control, const int *fds, size_t n)
 {
 	struct cmsghdr *c;
 
@@ -352,7 +353,8 @@ static int receive_packet(int fd, struct packet *p, struct err *err)
 	if (n == 0)
 		return 0;
 	if (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || !is_clean)
-		return err_set(err, ERR_INPUT, "a message is larger than a packet may be");
+		return err_set(
+			err, ERR_INPUT, "a message is larger than a packet may be");
 	if ((size_t)n < sizeof(p->frame))
 		return err_set(err, ERR_INPUT, "a message is shorter than its header");
 	p->len = (size_t)n - sizeof(p->frame);
@@ -364,8 +366,8 @@ static int check_frame(const struct frame *f, struct err *err)
 	if (f->magic != FRAME_MAGIC)
 		return err_set(err, ERR_INPUT, "a message does not start as ours do");
 	if (f->version != FRAME_VERSION)
-		return err_set(err, ERR_INPUT, "a message of version %u, not %d", f->version,
-			FRAME_VERSION);
+		return err_set(err, ERR_INPUT, "a message of version %u, not %d",
+			f->version, FRAME_VERSION);
 	if (f->flags & ~FRAME_MEMFD)
 		return err_set(err, ERR_INPUT, "a message with unknown flags");
 	if (f->head_len > CHAN_HEAD_MAX || f->body_len > CHAN_BODY_MAX)
@@ -406,8 +408,8 @@ static int read_at(int fd, char *buf, size_t len, off_t at, struct err *err)
 }
 
 /* Fills HEAD and BODY from the file, which is dropped from the packet's descriptors. */
-static int read_memfd(struct packet *p, struct strbuf *head, struct strbuf *body,
-	struct err *err)
+static int read_memfd(
+	struct packet *p, struct strbuf *head, struct strbuf *body, struct err *err)
 {
 	_cleanup_close_ int mem = -1;
 	size_t size = (size_t)p->frame.head_len + p->frame.body_len;
@@ -427,13 +429,14 @@ static int read_memfd(struct packet *p, struct strbuf *head, struct strbuf *body
 	return 0;
 }
 
-static int read_inline(struct packet *p, struct strbuf *head, struct strbuf *body,
-	struct err *err)
+static int read_inline(
+	struct packet *p, struct strbuf *head, struct strbuf *body, struct err *err)
 {
 	if (p->fds_len > CHAN_FDS_MAX)
 		return err_set(err, ERR_INPUT, "a message with too many descriptors");
 	if (p->len != (size_t)p->frame.head_len + p->frame.body_len)
-		return err_set(err, ERR_INPUT, "a message of another length than it says");
+		return err_set(
+			err, ERR_INPUT, "a message of another length than it says");
 	strbuf_add(head, p->bytes, p->frame.head_len);
 	strbuf_add(body, p->bytes + p->frame.head_len, p->frame.body_len);
 	return 0;
@@ -450,8 +453,8 @@ int chan_recv(int fd, struct chan_msg *ret, struct err *err)
 		return r;
 	if (check_frame(&p.frame, err) < 0)
 		return -1;
-	r = p.frame.flags & FRAME_MEMFD ? read_memfd(&p, &head, &m.body, err) :
-					  read_inline(&p, &head, &m.body, err);
+	r = p.frame.flags & FRAME_MEMFD ? read_memfd(&p, &head, &m.body, err)
+					: read_inline(&p, &head, &m.body, err);
 	if (r < 0)
 		return -1;
 	if (json_parse(head.buf, head.len, &m.head, err) < 0)

@@ -164,8 +164,8 @@ int clock_parse(const char *s, int64_t *ret_wall_ms)
 
 #define SECOND 1000LL
 #define MINUTE (60 * SECOND)
-#define HOUR (60 * MINUTE)
-#define DAY (24 * HOUR)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
 
 char *clock_duration(int64_t ms, char *buf)
 {

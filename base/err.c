@@ -122,12 +122,15 @@ static void drop_half_letter(char *msg)
 
 	if (len < ERR_MSG_MAX - 1)
 		return;
-	while (start > 0 && len - start < 4 && ((unsigned char)msg[start - 1] & 0xc0) == 0x80)
+	while (start > 0 && len - start < 4 &&
+		((unsigned char)msg[start - 1] & 0xc0) == 0x80)
 		start--;
 	if (start == 0 || (unsigned char)msg[start - 1] < 0xc0)
 		return;
 	start--;
-	want = (unsigned char)msg[start] >= 0xf0 ? 4 : (unsigned char)msg[start] >= 0xe0 ? 3 : 2;
+	want = (unsigned char)msg[start] >= 0xf0   ? 4
+	       : (unsigned char)msg[start] >= 0xe0 ? 3
+						   : 2;
 	if (len - start < want)
 		msg[start] = '\0';
 }

@@ -123,8 +123,8 @@ static int open_error(const char *path, struct err *err)
 	return -1;
 }
 
-int fd_read_file(int dir, const char *path, size_t max, struct strbuf *sb,
-	struct err *err)
+int fd_read_file(
+	int dir, const char *path, size_t max, struct strbuf *sb, struct err *err)
 {
 	const int how = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
 	_cleanup_close_ int fd = openat(dir, path, how);
@@ -137,15 +137,16 @@ int fd_read_file(int dir, const char *path, size_t max, struct strbuf *sb,
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_INPUT, "'%s' is not a regular file", path);
 	if (st.st_size > 0 && (uintmax_t)st.st_size > max)
-		return err_set(err, ERR_LIMIT, "'%s' is larger than %zu bytes", path, max);
+		return err_set(
+			err, ERR_LIMIT, "'%s' is larger than %zu bytes", path, max);
 	if (fd_read_to_end(fd, max, sb, err) < 0)
 		return err_wrap(err, "'%s'", path);
 	return 0;
 }
 
 /* The temporary name cannot be guessed, so nobody can put something in its place. */
-static int create_temp(int dir, mode_t mode, char *name, size_t size, int *ret_fd,
-	struct err *err)
+static int create_temp(
+	int dir, mode_t mode, char *name, size_t size, int *ret_fd, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
 	uint64_t random = 0;
@@ -252,7 +253,8 @@ int fd_set_cloexec(int fd, bool on)
 int fd_memfd(const char *name, const void *data, size_t len, struct err *err)
 {
 	const unsigned how = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	_cleanup_close_ int fd = (int)syscall(SYS_memfd_create, name, how | MFD_NOEXEC_SEAL);
+	_cleanup_close_ int fd =
+		(int)syscall(SYS_memfd_create, name, how | MFD_NOEXEC_SEAL);
 
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
 		fd = (int)syscall(SYS_memfd_create, name, how);
@@ -260,7 +262,8 @@ int fd_memfd(const char *name, const void *data, size_t len, struct err *err)
 		return err_sys(err, "cannot make a memory file");
 	if (fd_write_all(fd, data, len) < 0)
 		return err_sys(err, "cannot fill a memory file");
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+	if (fcntl(fd, F_ADD_SEALS,
+		    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		return err_sys(err, "cannot seal a memory file");
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return err_sys(err, "cannot rewind a memory file");
@@ -284,8 +287,8 @@ struct dirent64_raw {
 };
 
 /* Closes what one buffer of /proc/self/fd names; returns how many were closed. */
-static int close_listed(const char *buf, long n, int self, int low, const int *keep,
-	size_t keep_len)
+static int close_listed(
+	const char *buf, long n, int self, int low, const int *keep, size_t keep_len)
 {
 	int closed = 0;
 

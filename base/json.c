@@ -10,7 +10,7 @@
 #include "base/mem.h"
 
 /* jansson itself recurses up to 2048 levels; our readers recurse too. */
-#define DEPTH_MAX 64
+#define DEPTH_MAX   64
 #define DIGITS_SAFE 18 /* any integer of so many digits fits 64 bits */
 
 static json_t *in(const struct json *j)
@@ -72,8 +72,9 @@ static int check_depth(const char *data, size_t len, struct err *err)
 		} else if (c == '"') {
 			scan_string(&s);
 		} else if ((c == '[' || c == '{') && ++depth > DEPTH_MAX) {
-			return err_set(err, ERR_INPUT, "json:%zu:%zu: nested deeper than %d",
-				s.line, s.column, DEPTH_MAX);
+			return err_set(err, ERR_INPUT,
+				"json:%zu:%zu: nested deeper than %d", s.line, s.column,
+				DEPTH_MAX);
 		} else if ((c == ']' || c == '}') && depth > 0) {
 			depth--;
 		}
@@ -113,7 +114,8 @@ static size_t widen_number(const char *token, size_t len, struct strbuf *wide)
  * Copies the document with its large integers made reals, until WIDE is STOP long.
  * Returns by how many letters the last line grew.
  */
-static size_t widen_integers(const char *data, size_t len, size_t stop, struct strbuf *wide)
+static size_t widen_integers(
+	const char *data, size_t len, size_t stop, struct strbuf *wide)
 {
 	struct scan s = { data, data + len, 1, 0 };
 	size_t grown = 0;
@@ -223,13 +225,24 @@ struct json *json_new_array(void)
 	return out_of(must(json_array()));
 }
 
+/* Of the letter that starts with this byte, 0 if none does. */
+static size_t utf8_length(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first < 0xc2) /* the middle of one, or an overlong form */
+		return 0;
+	if (first < 0xe0)
+		return 2;
+	if (first < 0xf0)
+		return 3;
+	return first < 0xf5 ? 4 : 0;
+}
+
 /* Length of the well-formed UTF-8 letter at S, 0 if it is none. */
 static size_t utf8_letter(const unsigned char *s, size_t len)
 {
-	size_t n = s[0] < 0x80 ? 1 :
-		s[0] >= 0xc2 && s[0] < 0xe0 ? 2 :
-		s[0] >= 0xe0 && s[0] < 0xf0 ? 3 :
-		s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+	size_t n = utf8_length(s[0]);
 
 	if (n == 0 || n > len)
 		return 0;

@@ -80,14 +80,14 @@ static void log_line(enum log_level level, int sys, const char *fmt, va_list ap)
 }
 
 /* Callers on their way out of an error still need errno. */
-#define LOG_BODY(level, sys)                           \
-	do {                                           \
-		int saved_ = errno;                    \
-		va_list ap_;                           \
-		va_start(ap_, fmt);                    \
-		log_line((level), (sys), fmt, ap_);    \
-		va_end(ap_);                           \
-		errno = saved_;                        \
+#define LOG_BODY(level, sys)                        \
+	do {                                        \
+		int saved_ = errno;                 \
+		va_list ap_;                        \
+		va_start(ap_, fmt);                 \
+		log_line((level), (sys), fmt, ap_); \
+		va_end(ap_);                        \
+		errno = saved_;                     \
 	} while (0)
 
 void log_err(const char *fmt, ...)

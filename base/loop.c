@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define EVENTS_MAX 64
+#define EVENTS_MAX  64
 #define SIGNALS_MAX 16
 
 enum source_kind { SOURCE_FD, SOURCE_TIMER, SOURCE_SIGNAL, SOURCE_TURN };
@@ -65,7 +65,7 @@ struct loop {
 	struct loop_source **heap;
 	size_t heap_len, heap_alloc;
 	uint64_t serial;
-	unsigned turns; /* nesting of loop_once */
+	unsigned turns;	  /* nesting of loop_once */
 	sigset_t mask;	  /* what the signalfd takes */
 	sigset_t blocked; /* what we blocked ourselves */
 	bool is_stopped;
@@ -189,8 +189,8 @@ static void source_unlink(struct loop_source *s)
 
 /* ---- descriptors ---- */
 
-struct loop_source *loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn,
-	void *data)
+struct loop_source *loop_add_fd(
+	struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *data)
 {
 	struct loop_source *s = source_new(l, SOURCE_FD, data);
 	struct epoll_event ev = { .events = events, .data.ptr = s };
@@ -221,7 +221,8 @@ void loop_mod_fd(struct loop_source *s, uint32_t events)
 	if (s->is_dead || s->io.events == events)
 		return;
 	s->io.events = events;
-	(void)epoll_ctl(s->loop->epoll, EPOLL_CTL_MOD, s->io.fd, &ev); /* closed: no events */
+	(void)epoll_ctl(
+		s->loop->epoll, EPOLL_CTL_MOD, s->io.fd, &ev); /* closed: no events */
 }
 
 static void forget_fd(struct loop_source *s)
@@ -232,7 +233,8 @@ static void forget_fd(struct loop_source *s)
 	if (l->by_fd[s->io.fd] != s)
 		return;
 	l->by_fd[s->io.fd] = NULL;
-	(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, s->io.fd, NULL); /* closed: gone already */
+	(void)epoll_ctl(
+		l->epoll, EPOLL_CTL_DEL, s->io.fd, NULL); /* closed: gone already */
 }
 
 /* ---- timers: a binary heap, earliest first ---- */
@@ -266,7 +268,8 @@ static void heap_down(struct loop *l, size_t at, struct loop_source *s)
 
 		if (child >= l->heap_len)
 			break;
-		if (child + 1 < l->heap_len && is_earlier(l->heap[child + 1], l->heap[child]))
+		if (child + 1 < l->heap_len &&
+			is_earlier(l->heap[child + 1], l->heap[child]))
 			child++;
 		if (!is_earlier(l->heap[child], s))
 			break;
@@ -287,8 +290,8 @@ static void heap_remove(struct loop *l, struct loop_source *s)
 	heap_up(l, moved->timer.at, moved);
 }
 
-struct loop_source *loop_add_timer(struct loop *l, int64_t ms, loop_timer_fn *fn,
-	void *data)
+struct loop_source *loop_add_timer(
+	struct loop *l, int64_t ms, loop_timer_fn *fn, void *data)
 {
 	struct loop_source *s = source_new(l, SOURCE_TIMER, data);
 	int64_t wait_us;
@@ -351,7 +354,8 @@ static void update_signalfd(struct loop *l)
 	(void)signalfd(l->signals, &l->mask, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-struct loop_source *loop_add_signal(struct loop *l, int sig, loop_signal_fn *fn, void *data)
+struct loop_source *loop_add_signal(
+	struct loop *l, int sig, loop_signal_fn *fn, void *data)
 {
 	struct loop_source *s = source_new(l, SOURCE_SIGNAL, data);
 	sigset_t one, before;
@@ -393,7 +397,8 @@ static void dispatch_signal(struct loop *l, const struct signalfd_siginfo *si)
 
 	/* A handler may remove any source: dead ones are skipped, not freed before the end. */
 	for (struct loop_source *s = l->first[SOURCE_SIGNAL]; s; s = s->next)
-		if (!s->is_dead && s->serial < newest && s->signal.sig == (int)si->ssi_signo)
+		if (!s->is_dead && s->serial < newest &&
+			s->signal.sig == (int)si->ssi_signo)
 			s->signal.fn(l, si, s->data);
 }
 

@@ -17,8 +17,8 @@
 #include "base/path-internal.h"
 #include "base/strbuf.h"
 
-#define SYMLINKS_MAX 40 /* as the kernel */
-#define RACES_MAX 128	/* openat2 answers EAGAIN when a rename elsewhere met a ".." */
+#define SYMLINKS_MAX 40	 /* as the kernel */
+#define RACES_MAX    128 /* openat2 answers EAGAIN when a rename elsewhere met a ".." */
 
 static bool is_walk_forced; /* tests only */
 
@@ -39,9 +39,9 @@ struct walk {
 	int oflags;
 	mode_t mode;
 	enum path_flags flags;
-	int at;			/* where we are: the folder named by DONE; owned */
-	struct strvec done;	/* real folder names from root to here, no links, no ".." */
-	struct strbuf rest;	/* what is still to be walked */
+	int at;		    /* where we are: the folder named by DONE; owned */
+	struct strvec done; /* real folder names from root to here, no links, no ".." */
+	struct strbuf rest; /* what is still to be walked */
 	unsigned links;
 };
 
@@ -89,7 +89,7 @@ static int walk_up(struct walk *w)
 	w->at = open_folder(w->root, ".");
 	if (w->at < 0)
 		return -1;
-	strvec_foreach(name, &names)
+	strvec_foreach (name, &names)
 		if (walk_into(w, *name) < 0)
 			return -1;
 	return 0;
@@ -127,7 +127,8 @@ static int walk_last(struct walk *w, const char *name, bool is_folder)
 }
 
 /* Takes one component off the rest. Returns false at the end. */
-static bool next_component(struct walk *w, char *name, bool *ret_is_last, bool *ret_is_folder)
+static bool next_component(
+	struct walk *w, char *name, bool *ret_is_last, bool *ret_is_folder)
 {
 	size_t skip = strspn(w->rest.buf, "/");
 	size_t len;
@@ -145,8 +146,8 @@ static bool next_component(struct walk *w, char *name, bool *ret_is_last, bool *
 }
 
 /* One component. 1 and *RET_FD when it was the last, 0 to go on, -1 with errno. */
-static int walk_step(struct walk *w, const char *name, bool is_last, bool is_folder,
-	int *ret_fd)
+static int walk_step(
+	struct walk *w, const char *name, bool is_last, bool is_folder, int *ret_fd)
 {
 	char target[PATH_MAX];
 	bool keep_link = is_last && !is_folder &&
@@ -174,8 +175,8 @@ static int walk_step(struct walk *w, const char *name, bool is_last, bool is_fol
 	return *ret_fd < 0 ? -1 : 1;
 }
 
-static int open_by_walk(int dir, const char *path, int oflags, mode_t mode,
-	enum path_flags flags)
+static int open_by_walk(
+	int dir, const char *path, int oflags, mode_t mode, enum path_flags flags)
 {
 	_cleanup_(walk_done) struct walk w = { .root = dir,
 		.oflags = oflags,
@@ -210,8 +211,8 @@ static int open_by_walk(int dir, const char *path, int oflags, mode_t mode,
 
 /* ---- openat2 ---- */
 
-static int open_beneath(int dir, const char *path, int oflags, mode_t mode,
-	enum path_flags flags)
+static int open_beneath(
+	int dir, const char *path, int oflags, mode_t mode, enum path_flags flags)
 {
 	struct open_how how = {
 		.flags = (uint64_t)(unsigned)(oflags | O_CLOEXEC),
@@ -271,7 +272,7 @@ int path_mkdirs(int dir, const char *path, mode_t mode, struct err *err)
 	if (!path_is_clean(path))
 		return err_set(err, ERR_INPUT, "'%s' is not a clean relative path", path);
 	strvec_split(&names, path, '/');
-	strvec_foreach(name, &names) {
+	strvec_foreach (name, &names) {
 		int here = at < 0 ? dir : at;
 		int fd;
 
@@ -329,11 +330,13 @@ bool path_is_clean(const char *path)
 
 bool path_is_name(const char *name)
 {
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				      "0123456789._-";
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+		"0123456789._-";
 	size_t n = strspn(name, allowed);
 
-	return n > 0 && n <= NAME_MAX && name[n] == '\0' && name[0] != '.' && name[0] != '-';
+	return n > 0 && n <= NAME_MAX && name[n] == '\0' && name[0] != '.' &&
+	       name[0] != '-';
 }
 
 char *path_join(const char *a, const char *b)
@@ -360,7 +363,7 @@ char *path_normalise(const char *path)
 	bool is_absolute = *path == '/';
 
 	strvec_split(&parts, path, '/');
-	strvec_foreach(part, &parts) {
+	strvec_foreach (part, &parts) {
 		bool is_up = str_eq(*part, "..");
 
 		if (**part == '\0' || str_eq(*part, "."))
@@ -372,7 +375,7 @@ char *path_normalise(const char *path)
 			strvec_push(&kept, *part);
 		}
 	}
-	strvec_foreach(part, &kept)
+	strvec_foreach (part, &kept)
 		strbuf_addf(&out, "%s%s", is_absolute || out.len ? "/" : "", *part);
 	if (out.len == 0)
 		strbuf_adds(&out, is_absolute ? "/" : ".");

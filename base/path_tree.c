@@ -57,7 +57,8 @@ static DIR *stream_of(int fd)
 
 static int open_without_openat2(int dir, const char *name)
 {
-	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd =
+		openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct statx parent, self;
 
 	if (fd < 0)
@@ -228,7 +229,8 @@ static int remove_emptied(struct removal *r, struct err *err)
 		dir = dirfd(r->levels[r->len - 2].stream);
 	}
 	if (unlinkat(dir, l->name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
-		if ((errno == ENOTEMPTY || errno == EEXIST) && l->retries++ < RETRIES_MAX) {
+		if ((errno == ENOTEMPTY || errno == EEXIST) &&
+			l->retries++ < RETRIES_MAX) {
 			rewinddir(l->stream); /* something was added behind us */
 			return 0;
 		}
@@ -246,7 +248,8 @@ static int remove_entry(struct removal *r, const struct dirent *e, struct err *e
 	if (e->d_type != DT_DIR && unlinkat(dir, e->d_name, 0) == 0)
 		return 0;
 	if (e->d_type != DT_DIR && errno != EISDIR && errno != EPERM)
-		return errno == ENOENT ? 0 : err_sys(err, "cannot remove '%s'", e->d_name);
+		return errno == ENOENT ? 0
+				       : err_sys(err, "cannot remove '%s'", e->d_name);
 	if (level_push(r, dir, e->d_name) == 0 || errno == ENOENT)
 		return 0;
 	/* It was a file after all, or became one. */
@@ -274,14 +277,15 @@ static int remove_levels(struct removal *r, struct err *err)
 }
 
 /* DIR/NAME as a folder to work in and a last component; NAME may hold slashes. */
-static int open_parent_of(int dir, const char *name, int *ret_fd, const char **ret_base,
-	struct err *err)
+static int open_parent_of(
+	int dir, const char *name, int *ret_fd, const char **ret_base, struct err *err)
 {
 	const char *base = path_base(name);
 	_cleanup_free_ char *parent = xstrndup(name, (size_t)(base - name));
 
 	if (*base == '\0' || is_dots(base))
-		return err_set(err, ERR_BUG, "'%s' is not a name that can be removed", name);
+		return err_set(
+			err, ERR_BUG, "'%s' is not a name that can be removed", name);
 	*ret_fd = openat(dir, *parent ? parent : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (*ret_fd < 0)
 		return err_sys(err, "cannot open the folder of '%s'", name);
@@ -301,7 +305,8 @@ int path_remove_tree(int dir, const char *name, struct err *err)
 	if (level_push(&r, parent, base) < 0) {
 		if (errno == ENOENT)
 			return 0;
-		if ((errno == ENOTDIR || errno == ELOOP) && unlinkat(parent, base, 0) == 0)
+		if ((errno == ENOTDIR || errno == ELOOP) &&
+			unlinkat(parent, base, 0) == 0)
 			return 0;
 		return err_sys(err, "cannot remove '%s'", name);
 	}
@@ -321,7 +326,8 @@ struct copied {
 struct copy {
 	int src, dst;
 	struct stat dst_stat;
-	struct copied *folders; /* in the order found; a queue and, reversed, a to-do list */
+	/* In the order found: a queue, and read backwards a list of what is to be finished. */
+	struct copied *folders;
 	size_t len, alloc;
 };
 
@@ -335,9 +341,8 @@ static void copy_done(struct copy *c)
 static void copy_queue(struct copy *c, char *path, const struct stat *st)
 {
 	GROW(c->folders, c->alloc, c->len + 1);
-	c->folders[c->len++] = (struct copied){
-		path, st->st_mode & 01777, { st->st_atim, st->st_mtim }
-	};
+	c->folders[c->len++] = (struct copied){ path, st->st_mode & 01777,
+		{ st->st_atim, st->st_mtim } };
 }
 
 static int copy_by_hand(int in, int out)
@@ -377,8 +382,10 @@ static int copy_file(int from, int to, const char *name, struct err *err)
 	if (in < 0 || fstat(in, &st) < 0)
 		return err_sys(err, "cannot read '%s'", name);
 	if (!S_ISREG(st.st_mode)) /* swapped since it was listed */
-		return err_set(err, ERR_CONFLICT, "'%s' changed while it was copied", name);
-	out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		return err_set(
+			err, ERR_CONFLICT, "'%s' changed while it was copied", name);
+	out = openat(
+		to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (out < 0)
 		return err_sys(err, "cannot create '%s'", name);
 	if (copy_bytes(in, out) < 0)
@@ -404,8 +411,8 @@ static int copy_symlink(int from, int to, const char *name, struct err *err)
 	return 0;
 }
 
-static int copy_entry(struct copy *c, int from, int to, const char *path, const char *name,
-	struct err *err)
+static int copy_entry(struct copy *c, int from, int to, const char *path,
+	const char *name, struct err *err)
 {
 	struct stat st;
 
@@ -430,7 +437,8 @@ static int copy_folder(struct copy *c, const char *path, struct err *err)
 	_cleanup_(closedirp) DIR *stream = NULL;
 	_cleanup_close_ int to = -1;
 	struct dirent *e;
-	int from = path_open(c->src, path, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
+	int from =
+		path_open(c->src, path, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
 
 	if (from < 0)
 		return -1;
@@ -452,8 +460,8 @@ static int copy_folder(struct copy *c, const char *path, struct err *err)
 /* Modes last and inside out: a folder that may not be written was still to be filled. */
 static int finish_folder(struct copy *c, const struct copied *f, struct err *err)
 {
-	_cleanup_close_ int fd = path_open(c->dst, f->path, O_RDONLY | O_DIRECTORY, 0,
-		PATH_NO_SYMLINKS, err);
+	_cleanup_close_ int fd = path_open(
+		c->dst, f->path, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
 
 	if (fd < 0)
 		return -1;

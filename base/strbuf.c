@@ -205,8 +205,8 @@ static size_t edit_distance(const char *a, size_t a_len, const char *b, size_t b
 			size_t swap = a[i - 1] != b[j - 1];
 
 			cur[j] = min3(prev[j] + 1, cur[j - 1] + 1, prev[j - 1] + swap);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-				before[j - 2] + 1 < cur[j])
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+				a[i - 2] == b[j - 1] && before[j - 2] + 1 < cur[j])
 				cur[j] = before[j - 2] + 1;
 		}
 		before = prev;

@@ -34,22 +34,24 @@
 #include "base/strbuf.h"
 
 #define TEST(fn) cmocka_unit_test(fn)
-#define TEST_DIR(fn) cmocka_unit_test_setup_teardown(fn, test_dir_setup, test_dir_teardown)
-#define TEST_WITH(fn, setup, teardown) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-#define TEST_MAIN(...)                                                    \
-	int main(void)                                                    \
-	{                                                                 \
-		const struct CMUnitTest tests_[] = { __VA_ARGS__ };       \
+#define TEST_DIR(fn) \
+	cmocka_unit_test_setup_teardown(fn, test_dir_setup, test_dir_teardown)
+#define TEST_WITH(fn, setup, teardown) \
+	cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST_MAIN(...)                                                            \
+	int main(void)                                                            \
+	{                                                                         \
+		const struct CMUnitTest tests_[] = { __VA_ARGS__ };               \
 		return cmocka_run_group_tests_name(__FILE__, tests_, NULL, NULL); \
 	}
 
 /* CALL did not return -1 (or NULL cast to 0); else its error is shown. */
-#define assert_ok(call, err)                                                        \
-	do {                                                                        \
-		long ok_ = (long)(call);                                            \
-		if (ok_ < 0)                                                        \
-			fail_msg("%s: %s: %s", #call, err_code_name((err)->code),   \
-				(err)->msg);                                        \
+#define assert_ok(call, err)                                                      \
+	do {                                                                      \
+		long ok_ = (long)(call);                                          \
+		if (ok_ < 0)                                                      \
+			fail_msg("%s: %s: %s", #call, err_code_name((err)->code), \
+				(err)->msg);                                      \
 	} while (0)
 
 /* *ERR has CODE and, unless WORDS is NULL, says exactly WORDS. */
@@ -64,19 +66,19 @@
 	} while (0)
 
 /* *ERR has CODE and PART is somewhere in its words. */
-#define assert_err_has(err, want_code, part)                                       \
-	do {                                                                       \
-		assert_err(err, want_code, NULL);                                  \
-		if (!strstr((err)->msg, (part)))                                   \
-			fail_msg("'%s' is not in '%s'", (part), (err)->msg);       \
+#define assert_err_has(err, want_code, part)                                 \
+	do {                                                                 \
+		assert_err(err, want_code, NULL);                            \
+		if (!strstr((err)->msg, (part)))                             \
+			fail_msg("'%s' is not in '%s'", (part), (err)->msg); \
 	} while (0)
 
 /* PART is somewhere in TEXT. */
-#define assert_has(text, part)                                                     \
-	do {                                                                       \
-		const char *text_ = (text);                                        \
-		if (!strstr(text_, (part)))                                        \
-			fail_msg("'%s' is not in '%s'", (part), text_);            \
+#define assert_has(text, part)                                          \
+	do {                                                            \
+		const char *text_ = (text);                             \
+		if (!strstr(text_, (part)))                             \
+			fail_msg("'%s' is not in '%s'", (part), text_); \
 	} while (0)
 
 /* A private empty folder; removed with all that is in it. */
@@ -97,11 +99,11 @@ void test_write(const struct test_dir *dir, const char *name, const char *text);
 char *test_read(const char *path);
 
 /* Ends the running test as skipped; the reason is printed with it. */
-#define test_skip(reason)                                              \
-	do {                                                           \
-		(void)printf("# skip reason: %s\n", (reason));         \
-		(void)fflush(stdout);                                  \
-		skip();                                                \
+#define test_skip(reason)                                      \
+	do {                                                   \
+		(void)printf("# skip reason: %s\n", (reason)); \
+		(void)fflush(stdout);                          \
+		skip();                                        \
 	} while (0)
 
 /* Whether the address sanitizer is in: it answers for malloc and needs much memory. */

@@ -100,7 +100,9 @@ static void every_size_around_the_limits_arrives(void **state)
 
 		if (sizes[i])
 			body[sizes[i] - 1] = 'z';
-		assert_ok(chan_send(ends[0], head, body, sizes[i], fds, CHAN_FDS_MAX, &err), &err);
+		assert_ok(
+			chan_send(ends[0], head, body, sizes[i], fds, CHAN_FDS_MAX, &err),
+			&err);
 		assert_int_equal(chan_recv(ends[1], &m, &err), 1);
 		assert_int_equal(m.body.len, sizes[i]);
 		assert_memory_equal(m.body.buf, body, sizes[i]);
@@ -132,7 +134,9 @@ static void too_much_is_refused_before_it_is_sent(void **state)
 	_cleanup_(json_freep) struct json *head = head_of("x");
 	struct err err = ERR_INIT;
 
-	assert_int_equal(chan_send(ends[0], head, "", (size_t)CHAN_BODY_MAX + 1, NULL, 0, &err), -1);
+	assert_int_equal(
+		chan_send(ends[0], head, "", (size_t)CHAN_BODY_MAX + 1, NULL, 0, &err),
+		-1);
 	assert_err_has(&err, ERR_LIMIT, "a message 'x' of");
 }
 
@@ -179,8 +183,8 @@ static void a_slow_peer_is_no_failure(void **state)
 /* ---- hostile ---- */
 
 /* Sends raw bytes with descriptors; the receiver must answer ERR_INPUT with PART. */
-static void refused(const void *bytes, size_t len, const int *fds, size_t fds_len,
-	const char *part)
+static void refused(
+	const void *bytes, size_t len, const int *fds, size_t fds_len, const char *part)
 {
 	struct iovec iov = { (void *)(uintptr_t)bytes, len };
 	union {
@@ -268,7 +272,8 @@ static void frames_that_lie_are_refused(void **state)
 static void heads_that_are_no_message_are_refused(void **state)
 {
 	static const char *const heads[] = { "[]", "null", "\"op\"", "{}", "{\"op\":1}",
-		"{\"op\":\"\"}", "{\"op\":null}", "{\"op\":\"a\",\"op\":\"b\"}", "{\"OP\":\"x\"}" };
+		"{\"op\":\"\"}", "{\"op\":null}", "{\"op\":\"a\",\"op\":\"b\"}",
+		"{\"OP\":\"x\"}" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
 		struct wire w = { MAGIC, 1, 0, (uint32_t)strlen(heads[i]), 0 };
@@ -372,7 +377,9 @@ static void a_well_sealed_file_is_taken(void **state)
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(sizeof(int))];
 	} control = { .buf = "" };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+	struct msghdr mh = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
 		.msg_controllen = sizeof(control.buf) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
 	struct chan_msg m = CHAN_MSG_INIT;
@@ -474,12 +481,14 @@ static void listening_removes_no_file(void **state)
 
 #define PAIR(fn) TEST_WITH(fn, setup, teardown)
 
-TEST_MAIN(PAIR(heads_bodies_and_descriptors_arrive), PAIR(every_size_around_the_limits_arrives),
-	PAIR(a_large_head_arrives), PAIR(too_much_is_refused_before_it_is_sent),
+TEST_MAIN(PAIR(heads_bodies_and_descriptors_arrive),
+	PAIR(every_size_around_the_limits_arrives), PAIR(a_large_head_arrives),
+	PAIR(too_much_is_refused_before_it_is_sent),
 	PAIR(ends_and_emptiness_are_told_apart), PAIR(a_slow_peer_is_no_failure),
 	PAIR(frames_that_lie_are_refused), PAIR(heads_that_are_no_message_are_refused),
 	PAIR(short_and_long_packets_are_refused),
 	PAIR(surplus_descriptors_are_closed_and_refused),
 	PAIR(files_that_may_change_are_refused), PAIR(a_well_sealed_file_is_taken),
 	TEST_DIR(named_sockets_work_at_any_length),
-	TEST_DIR(nobody_listening_is_worth_another_try), TEST_DIR(listening_removes_no_file))
+	TEST_DIR(nobody_listening_is_worth_another_try),
+	TEST_DIR(listening_removes_no_file))

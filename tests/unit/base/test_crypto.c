@@ -28,10 +28,12 @@ static void sha256_gives_the_published_digests(void **state)
 		sha256_add(s, "aaaaa", 5);
 	}
 	sha256_end(s, out);
-	assert_hex(out, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+	assert_hex(
+		out, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 	sha256_add(s, "abc", 3); /* and again */
 	sha256_end(s, out);
-	assert_hex(out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_hex(
+		out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	sha256_free(s);
 	sha256_free(NULL);
 }
@@ -59,15 +61,19 @@ static void hmac_gives_the_digests_of_rfc_4231(void **state)
 
 	memset(key, 0x0b, 20);
 	crypto_hmac_sha256(key, 20, "Hi There", 8, out);
-	assert_hex(out, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+	assert_hex(
+		out, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
 	crypto_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, out);
-	assert_hex(out, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	assert_hex(
+		out, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 	memset(key, 0xaa, sizeof(key));
 	crypto_hmac_sha256(key, sizeof(key),
 		"Test Using Larger Than Block-Size Key - Hash Key First", 54, out);
-	assert_hex(out, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+	assert_hex(
+		out, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 	crypto_hmac_sha256(NULL, 0, "", 0, out);
-	assert_hex(out, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+	assert_hex(
+		out, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
 
 static void equal_compares_every_byte(void **state)
@@ -115,18 +121,21 @@ static void a_box_opens_with_its_key_and_its_row_alone(void **state)
 		strbuf_adds(&out, "kept");
 		crypto_seal(master, "row 1", 5, plain, sizes[i], &box);
 		assert_int_equal(box.len, sizes[i] + CRYPTO_SEAL_EXTRA);
-		assert_ok(crypto_open(master, "row 1", 5, box.buf, box.len, &out, &err), &err);
+		assert_ok(crypto_open(master, "row 1", 5, box.buf, box.len, &out, &err),
+			&err);
 		assert_int_equal(out.len, 4 + sizes[i]);
 		assert_memory_equal(out.buf, "kept", 4);
 		assert_memory_equal(out.buf + 4, plain, sizes[i]);
 		strbuf_truncate(&out, 4);
 		assert_int_equal(
-			crypto_open(master, "row 2", 5, box.buf, box.len, &out, &err), -1);
+			crypto_open(master, "row 2", 5, box.buf, box.len, &out, &err),
+			-1);
 		assert_err(&err, ERR_CORRUPT, "a sealed value does not verify");
 		assert_int_equal(
 			crypto_open(other, "row 1", 5, box.buf, box.len, &out, &err), -1);
 		assert_err(&err, ERR_CORRUPT, NULL);
-		assert_int_equal(crypto_open(master, NULL, 0, box.buf, box.len, &out, &err), -1);
+		assert_int_equal(
+			crypto_open(master, NULL, 0, box.buf, box.len, &out, &err), -1);
 		assert_string_equal(out.buf, "kept");
 	}
 }
@@ -140,12 +149,14 @@ static void any_flipped_bit_of_a_box_shows(void **state)
 	crypto_seal(master, "r", 1, "the secret", 10, &box);
 	for (size_t bit = 0; bit < box.len * 8; bit++) {
 		box.buf[bit / 8] ^= (char)(1 << bit % 8);
-		assert_int_equal(crypto_open(master, "r", 1, box.buf, box.len, &out, &err), -1);
+		assert_int_equal(
+			crypto_open(master, "r", 1, box.buf, box.len, &out, &err), -1);
 		box.buf[bit / 8] ^= (char)(1 << bit % 8);
 	}
 	assert_int_equal(out.len, 0);
 	for (size_t len = 0; len < box.len; len++)
-		assert_int_equal(crypto_open(master, "r", 1, box.buf, len, &out, &err), -1);
+		assert_int_equal(
+			crypto_open(master, "r", 1, box.buf, len, &out, &err), -1);
 	assert_int_equal(crypto_open(master, "r", 1, box.buf, box.len, &out, &err), 0);
 }
 
@@ -200,7 +211,8 @@ static void base64_follows_rfc_4648(void **state)
 		base64_encode(rows[i].plain, len, true, &b);
 		assert_string_equal(b.buf, rows[i].url);
 		strbuf_clear(&b);
-		assert_int_equal(base64_decode(rows[i].text, strlen(rows[i].text), &b), 0);
+		assert_int_equal(
+			base64_decode(rows[i].text, strlen(rows[i].text), &b), 0);
 		assert_string_equal(b.buf, rows[i].plain);
 		strbuf_clear(&b);
 		assert_int_equal(base64_decode(rows[i].url, strlen(rows[i].url), &b), 0);
@@ -210,8 +222,9 @@ static void base64_follows_rfc_4648(void **state)
 
 static void base64_has_one_spelling(void **state)
 {
-	static const char *const bad[] = { "A", "AAAAA", "Zg=", "Zg===", "=", "==", "====",
-		"Z===", "Zh==", "Zm9=", "Zm 9", "Zm9v\n", "Zm9*", "Z=g=", "Zg==Zg==" };
+	static const char *const bad[] = { "A", "AAAAA", "Zg=", "Zg===", "=",
+		"==", "====", "Z===", "Zh==", "Zm9=", "Zm 9", "Zm9v\n", "Zm9*",
+		"Z=g=", "Zg==Zg==" };
 	_cleanup_(strbuf_done) struct strbuf b = STRBUF_INIT;
 
 	strbuf_adds(&b, "x");
@@ -245,9 +258,11 @@ static void crc32_gives_the_known_check_value(void **state)
 	assert_int_equal(crc32_of(crc32_of(0, "1234", 4), "56789", 5), 0xcbf43926);
 }
 
-TEST_MAIN(TEST(sha256_gives_the_published_digests), TEST(sha1_gives_the_published_digests), TEST(hmac_gives_the_digests_of_rfc_4231),
+TEST_MAIN(TEST(sha256_gives_the_published_digests),
+	TEST(sha1_gives_the_published_digests), TEST(hmac_gives_the_digests_of_rfc_4231),
 	TEST(equal_compares_every_byte), TEST(random_values_differ_and_have_their_length),
-	TEST(a_box_opens_with_its_key_and_its_row_alone), TEST(any_flipped_bit_of_a_box_shows),
+	TEST(a_box_opens_with_its_key_and_its_row_alone),
+	TEST(any_flipped_bit_of_a_box_shows),
 	TEST(the_same_value_is_sealed_differently_each_time), TEST(hex_is_exact),
 	TEST(base64_follows_rfc_4648), TEST(base64_has_one_spelling),
 	TEST(base64_brings_any_bytes_back), TEST(crc32_gives_the_known_check_value))

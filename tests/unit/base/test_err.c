@@ -89,8 +89,9 @@ static void a_full_message_that_ends_with_a_whole_letter_stays(void **state)
 
 static void every_code_has_its_name(void **state)
 {
-	static const char *const names[] = { "none", "input", "limit", "not_found", "conflict",
-		"denied", "unavailable", "timeout", "corrupt", "unsupported", "sys", "bug" };
+	static const char *const names[] = { "none", "input", "limit", "not_found",
+		"conflict", "denied", "unavailable", "timeout", "corrupt", "unsupported",
+		"sys", "bug" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		assert_string_equal(err_code_name((enum err_code)i), names[i]);

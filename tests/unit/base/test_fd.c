@@ -45,7 +45,8 @@ static void reading_to_the_end_keeps_to_its_limit(void **state)
 	struct test_dir *dir = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		_cleanup_close_ int fd = openat(dir->fd, "f", O_RDWR | O_CREAT | O_TRUNC, 0600);
+		_cleanup_close_ int fd =
+			openat(dir->fd, "f", O_RDWR | O_CREAT | O_TRUNC, 0600);
 		_cleanup_(strbuf_done) struct strbuf b = STRBUF_INIT;
 		struct err err = ERR_INIT;
 
@@ -91,7 +92,8 @@ static void read_file_takes_regular_files_only(void **state)
 	assert_int_equal(mkdirat(dir->fd, "folder", 0700), 0);
 	assert_int_equal(fd_read_file(dir->fd, "folder", 3, &b, &err), -1);
 	assert_err(&err, ERR_INPUT, "'folder' is not a regular file");
-	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/sock", dir->fd);
+	(void)snprintf(
+		addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/sock", dir->fd);
 	assert_int_equal(bind(sock, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(fd_read_file(dir->fd, "sock", 3, &b, &err), -1);
 	assert_err(&err, ERR_INPUT, "'sock' is not a regular file");
@@ -127,10 +129,13 @@ static void a_file_is_replaced_whole_with_its_mode(void **state)
 	assert_ok(r, &err);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0644);
-	assert_ok(fd_replace_file(dir->fd, "f", "second", 6, 0600, FD_REPLACE_NOSYNC, &err), &err);
+	assert_ok(
+		fd_replace_file(dir->fd, "f", "second", 6, 0600, FD_REPLACE_NOSYNC, &err),
+		&err);
 	text = test_read(path);
 	assert_string_equal(text, "second");
-	assert_int_equal(fd_replace_file(dir->fd, "f", "x", 1, 0600, FD_REPLACE_NEW, &err), -1);
+	assert_int_equal(
+		fd_replace_file(dir->fd, "f", "x", 1, 0600, FD_REPLACE_NEW, &err), -1);
 	assert_err(&err, ERR_CONFLICT, "'f' exists already");
 	assert_ok(fd_replace_file(dir->fd, "g", "", 0, 0600, FD_REPLACE_NEW, &err), &err);
 	assert_int_equal(count_names(dir), 2);
@@ -290,6 +295,7 @@ TEST_MAIN(TEST(whole_reads_and_writes_cross_a_pipe),
 	TEST_DIR(read_file_takes_regular_files_only),
 	TEST_DIR(a_file_is_replaced_whole_with_its_mode),
 	TEST_DIR(a_file_that_cannot_be_replaced_leaves_no_litter),
-	TEST_DIR(a_symlink_is_replaced_and_not_followed), TEST(a_memory_file_cannot_be_changed),
-	TEST(flags_are_set_and_cleared), TEST(everything_but_the_kept_is_closed),
+	TEST_DIR(a_symlink_is_replaced_and_not_followed),
+	TEST(a_memory_file_cannot_be_changed), TEST(flags_are_set_and_cleared),
+	TEST(everything_but_the_kept_is_closed),
 	TEST_DIR(a_lock_belongs_to_the_open_file), TEST(a_pidfd_kills_the_very_process))

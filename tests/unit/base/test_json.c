@@ -31,7 +31,8 @@ static void documents_come_back_as_they_were(void **state)
 	assert_json("{\"b\":1,\"a\":[true,false,null,\"x\"]}",
 		"{\"b\":1,\"a\":[true,false,null,\"x\"]}");
 	assert_json(" [ ] ", "[]");
-	assert_json("\"\\u00e9\\n\\u0000\\ud83d\\ude00\"", "\"\xc3\xa9\\n\\u0000\xf0\x9f\x98\x80\"");
+	assert_json("\"\\u00e9\\n\\u0000\\ud83d\\ude00\"",
+		"\"\xc3\xa9\\n\\u0000\xf0\x9f\x98\x80\"");
 	assert_json("-0.5e1", "-5.0");
 	assert_json("null", "null");
 	assert_json("9223372036854775807", "9223372036854775807");
@@ -90,7 +91,8 @@ static void hostile_documents_are_refused_with_their_place(void **state)
 		{ "\xef\xbb\xbf{}", 0, "json:1:" },
 		{ "[99999999999999999999, x]", 0, "json:1:24:" },
 		{ "[99999999999999999999,\n1e999]", 0, "json:2:5:" },
-		{ "[99999999999999999999,\n 88888888888888888888, \"a\",, 2]", 0, "json:2:28:" },
+		{ "[99999999999999999999,\n 88888888888888888888, \"a\",, 2]", 0,
+			"json:2:28:" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -135,7 +137,8 @@ static void depth_is_limited_outside_strings_only(void **state)
 
 static void wrong_kinds_give_the_default(void **state)
 {
-	struct json *j = parse("{\"s\":\"x\",\"n\":5,\"r\":1.5,\"b\":true,\"a\":[1],\"z\":null}");
+	struct json *j =
+		parse("{\"s\":\"x\",\"n\":5,\"r\":1.5,\"b\":true,\"a\":[1],\"z\":null}");
 
 	assert_int_equal(json_get_int(j, "s", -7), -7);
 	assert_int_equal(json_get_int(j, "n", -7), 5);
@@ -188,7 +191,8 @@ static void strings_are_always_utf8(void **state)
 		{ "a\xc3", 2, "a\xef\xbf\xbd" },
 		{ "\xc3\xa9\xe2\x82", 4, "\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd" },
 		{ "\xed\xa0\x80", 3, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
-		{ "\xf4\x90\x80\x80", 4, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\xf4\x90\x80\x80", 4,
+			"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
 		{ "\xc0\xaf", 2, "\xef\xbf\xbd\xef\xbf\xbd" },
 		{ "\xf0\x9f\x98\x80z", 5, "\xf0\x9f\x98\x80z" },
 	};
@@ -239,8 +243,9 @@ static void objects_change_and_keep_their_order(void **state)
 	assert_int_equal(json_as_int(shared, 0), 5);
 	json_free(shared);
 	text = json_text(o);
-	assert_string_equal(text, "{\"z\":6,\"b\":true,\"s\":null,\"r\":null,\"inf\":null,"
-				  "\"null\":null,\"list\":[\"one\",null]}");
+	assert_string_equal(text,
+		"{\"z\":6,\"b\":true,\"s\":null,\"r\":null,\"inf\":null,"
+		"\"null\":null,\"list\":[\"one\",null]}");
 	copy = json_clone(o);
 	json_push_str(json_get(copy, "list"), "two");
 	assert_int_equal(json_count(json_get(o, "list")), 2);
@@ -257,12 +262,12 @@ static void walking_visits_members_in_order(void **state)
 	_cleanup_(strbuf_done) struct strbuf keys = STRBUF_INIT;
 	int visits = 0;
 
-	json_foreach(it, o)
+	json_foreach (it, o)
 		strbuf_addf(&keys, "%s%d", it.key, (int)json_as_int(it.value, 0));
 	assert_string_equal(keys.buf, "c1a2b3");
-	json_foreach(it, NULL)
+	json_foreach (it, NULL)
 		visits++;
-	json_foreach(it, json_get(o, "a"))
+	json_foreach (it, json_get(o, "a"))
 		visits++;
 	assert_int_equal(visits, 0);
 	json_free(o);
@@ -284,7 +289,8 @@ static void sorted_and_pretty_are_as_promised(void **state)
 	json_free(o);
 }
 
-TEST_MAIN(TEST(documents_come_back_as_they_were), TEST(numbers_beyond_64_bits_become_reals),
+TEST_MAIN(TEST(documents_come_back_as_they_were),
+	TEST(numbers_beyond_64_bits_become_reals),
 	TEST(hostile_documents_are_refused_with_their_place),
 	TEST(depth_is_limited_outside_strings_only), TEST(wrong_kinds_give_the_default),
 	TEST(paths_walk_members), TEST(strings_are_always_utf8),

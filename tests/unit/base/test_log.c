@@ -73,7 +73,8 @@ static void warn_adds_errno_and_keeps_it(void **state)
 	log_warn("cannot read '%s'", "x");
 	assert_int_equal(errno, EACCES);
 	j = next_line();
-	assert_string_equal(json_get_str(j, "msg", ""), "cannot read 'x': permission denied");
+	assert_string_equal(
+		json_get_str(j, "msg", ""), "cannot read 'x': permission denied");
 	json_free(j);
 	errno = EACCES;
 	log_warnx("odd");

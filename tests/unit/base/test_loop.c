@@ -76,7 +76,8 @@ static void on_read(struct loop *l, int fd, uint32_t events, void *data)
 static void ready_descriptors_are_called(void **state)
 {
 	for (size_t i = 0; i < 3; i++)
-		f->sources[i] = loop_add_fd(f->loop, f->ends[i][0], EPOLLIN, on_read, &f->calls[i]);
+		f->sources[i] = loop_add_fd(
+			f->loop, f->ends[i][0], EPOLLIN, on_read, &f->calls[i]);
 	turn(0);
 	assert_int_equal(f->calls[0] + f->calls[1] + f->calls[2], 0);
 	make_readable(0);
@@ -98,7 +99,8 @@ static void ready_descriptors_are_called(void **state)
 static void what_cannot_be_watched_is_said(void **state)
 {
 	_cleanup_close_ int file = open("Makefile", O_RDONLY | O_CLOEXEC);
-	struct loop_source *s = loop_add_fd(f->loop, f->ends[0][0], EPOLLIN, on_read, f->calls);
+	struct loop_source *s =
+		loop_add_fd(f->loop, f->ends[0][0], EPOLLIN, on_read, f->calls);
 
 	assert_non_null(s);
 	assert_null(loop_add_fd(f->loop, file, EPOLLIN, on_read, f->calls));
@@ -125,7 +127,8 @@ static void a_handler_may_remove_every_source_of_its_batch(void **state)
 {
 	for (size_t i = 0; i < PIPES; i++) {
 		make_readable(i);
-		f->sources[i] = loop_add_fd(f->loop, f->ends[i][0], EPOLLIN, remove_all, NULL);
+		f->sources[i] =
+			loop_add_fd(f->loop, f->ends[i][0], EPOLLIN, remove_all, NULL);
 	}
 	turn(0);
 	assert_int_equal(f->count, 1);
@@ -141,9 +144,10 @@ static void close_and_reuse(struct loop *l, int fd, uint32_t events, void *data)
 	for (size_t i = 1; i < 3; i++) {
 		if (f->sources[i] == NULL)
 			continue;
-		assert_int_equal(dup3(f->ends[7][0], f->ends[i][0], O_CLOEXEC), f->ends[i][0]);
-		f->sources[PIPES - i] = loop_add_fd(l, f->ends[i][0], EPOLLIN, on_read,
-			&f->calls[i]);
+		assert_int_equal(
+			dup3(f->ends[7][0], f->ends[i][0], O_CLOEXEC), f->ends[i][0]);
+		f->sources[PIPES - i] =
+			loop_add_fd(l, f->ends[i][0], EPOLLIN, on_read, &f->calls[i]);
 		assert_non_null(f->sources[PIPES - i]);
 		loop_remove(f->sources[i]);
 		f->sources[i] = NULL;
@@ -155,9 +159,11 @@ static void close_and_reuse(struct loop *l, int fd, uint32_t events, void *data)
 static void a_reused_number_keeps_its_new_source(void **state)
 {
 	make_readable(0);
-	f->sources[0] = loop_add_fd(f->loop, f->ends[0][0], EPOLLIN, close_and_reuse, NULL);
+	f->sources[0] =
+		loop_add_fd(f->loop, f->ends[0][0], EPOLLIN, close_and_reuse, NULL);
 	for (size_t i = 1; i < 3; i++)
-		f->sources[i] = loop_add_fd(f->loop, f->ends[i][0], EPOLLIN, on_read, &f->calls[5]);
+		f->sources[i] = loop_add_fd(
+			f->loop, f->ends[i][0], EPOLLIN, on_read, &f->calls[5]);
 	turn(0);
 	assert_int_equal(f->count, 1);
 	make_readable(7);
@@ -172,7 +178,8 @@ static void add_another(struct loop *l, int fd, uint32_t events, void *data)
 	on_read(l, fd, events, &f->count);
 	make_readable(1);
 	if (!f->sources[1])
-		f->sources[1] = loop_add_fd(l, f->ends[1][0], EPOLLIN, on_read, &f->calls[1]);
+		f->sources[1] =
+			loop_add_fd(l, f->ends[1][0], EPOLLIN, on_read, &f->calls[1]);
 }
 
 static void a_handler_may_add_sources(void **state)
@@ -272,7 +279,8 @@ static void on_signal(struct loop *l, const struct signalfd_siginfo *si, void *d
 	note((int)si->ssi_signo + 100 * (int)(intptr_t)data);
 }
 
-static void remove_self_and_next(struct loop *l, const struct signalfd_siginfo *si, void *data)
+static void remove_self_and_next(
+	struct loop *l, const struct signalfd_siginfo *si, void *data)
 {
 	f->count++;
 	loop_remove(f->sources[0]);
@@ -392,7 +400,8 @@ static void a_turn_within_a_turn_is_safe(void **state)
 {
 	for (size_t i = 0; i < 2; i++) {
 		make_readable(i);
-		f->sources[i] = loop_add_fd(f->loop, f->ends[i][0], EPOLLIN, nested, NULL);
+		f->sources[i] =
+			loop_add_fd(f->loop, f->ends[i][0], EPOLLIN, nested, NULL);
 	}
 	turn(0);
 	assert_int_equal(f->count, 1);
@@ -420,7 +429,8 @@ static void an_abandoned_loop_of_a_child_leaves_the_parents_whole(void **state)
 	int status;
 	pid_t pid;
 
-	f->sources[0] = loop_add_fd(f->loop, f->ends[0][0], EPOLLIN, on_read, &f->calls[0]);
+	f->sources[0] =
+		loop_add_fd(f->loop, f->ends[0][0], EPOLLIN, on_read, &f->calls[0]);
 	(void)loop_add_signal(f->loop, SIGUSR1, on_signal, NULL);
 	pid = fork();
 	if (pid == 0) {
@@ -456,10 +466,11 @@ TEST_MAIN(LOOP(ready_descriptors_are_called), LOOP(what_cannot_be_watched_is_sai
 	LOOP(a_handler_may_remove_every_source_of_its_batch),
 	LOOP(a_reused_number_keeps_its_new_source), LOOP(a_handler_may_add_sources),
 	LOOP(timers_fire_once_in_order_of_time_then_age),
-	LOOP(a_timer_of_nothing_waits_for_the_next_turn), LOOP(a_removed_timer_never_fires),
-	LOOP(thousands_of_timers_keep_their_order), LOOP(signals_reach_all_their_sources),
-	LOOP(the_mask_is_put_back), LOOP(the_turn_ends_after_all_that_was_ready),
-	LOOP(a_turn_may_remove_itself_and_add_the_next), LOOP(a_turn_within_a_turn_is_safe),
-	LOOP(run_returns_what_stop_says),
+	LOOP(a_timer_of_nothing_waits_for_the_next_turn),
+	LOOP(a_removed_timer_never_fires), LOOP(thousands_of_timers_keep_their_order),
+	LOOP(signals_reach_all_their_sources), LOOP(the_mask_is_put_back),
+	LOOP(the_turn_ends_after_all_that_was_ready),
+	LOOP(a_turn_may_remove_itself_and_add_the_next),
+	LOOP(a_turn_within_a_turn_is_safe), LOOP(run_returns_what_stop_says),
 	LOOP(an_abandoned_loop_of_a_child_leaves_the_parents_whole),
 	LOOP(a_loop_takes_and_gives_back_its_descriptors))

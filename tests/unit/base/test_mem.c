@@ -49,7 +49,8 @@ static void grow_doubles_and_never_shrinks(void **state)
 
 static void arena_hands_out_zeroed_aligned_memory_of_any_size(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 3, 16, 17, 1000, 16 * 1024, 64 * 1024, 300 * 1024 };
+	static const size_t sizes[] = { 0, 1, 3, 16, 17, 1000, 16 * 1024, 64 * 1024,
+		300 * 1024 };
 	_cleanup_(arena_freep) struct arena *a = arena_new();
 	size_t total = 0;
 

@@ -129,15 +129,16 @@ static void numbers_are_whole_plain_and_in_range(void **state)
 		long long v = 42;
 
 		assert_int_equal(str_to_int(NULL, 0, 1, &v), -1);
-		assert_int_equal(str_to_int("-9223372036854775808", INT64_MIN, INT64_MAX, &v), 0);
+		assert_int_equal(
+			str_to_int("-9223372036854775808", INT64_MIN, INT64_MAX, &v), 0);
 		assert_true(v == INT64_MIN);
 	}
 }
 
 static void the_nearest_name_is_a_slip_away_or_none(void **state)
 {
-	static const char *const names[] = { "push", "pull_request", "schedule", "runs-on",
-		"timeout-minutes", NULL };
+	static const char *const names[] = { "push", "pull_request", "schedule",
+		"runs-on", "timeout-minutes", NULL };
 	static const struct {
 		const char *word, *nearest;
 	} rows[] = {
@@ -157,15 +158,16 @@ static void the_nearest_name_is_a_slip_away_or_none(void **state)
 		const char *got = str_nearest(rows[i].word, names);
 
 		if (!str_eq(got, rows[i].nearest))
-			fail_msg("'%s' is nearest to '%s'", rows[i].word, got ? got : "none");
+			fail_msg("'%s' is nearest to '%s'", rows[i].word,
+				got ? got : "none");
 	}
 	memset(huge, 'x', sizeof(huge) - 1);
 	huge[sizeof(huge) - 1] = '\0';
 	assert_null(str_nearest(huge, names));
 }
 
-TEST_MAIN(TEST(an_empty_buffer_is_an_empty_string), TEST(it_ends_with_nul_after_every_change),
-	TEST(it_holds_nul_bytes), TEST(formatted_text_of_any_length_fits),
-	TEST(taking_moves_the_bytes_out), TEST(suffixes_and_prefixes_are_told),
-	TEST(numbers_are_whole_plain_and_in_range),
+TEST_MAIN(TEST(an_empty_buffer_is_an_empty_string),
+	TEST(it_ends_with_nul_after_every_change), TEST(it_holds_nul_bytes),
+	TEST(formatted_text_of_any_length_fits), TEST(taking_moves_the_bytes_out),
+	TEST(suffixes_and_prefixes_are_told), TEST(numbers_are_whole_plain_and_in_range),
 	TEST(the_nearest_name_is_a_slip_away_or_none))

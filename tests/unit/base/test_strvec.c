@@ -30,7 +30,7 @@ static void lists_and_owned_strings_join(void **state)
 
 	strvec_push_all(&v, list);
 	strvec_push_take(&v, xstrdup("c"));
-	strvec_foreach(s, &v)
+	strvec_foreach (s, &v)
 		n += strlen(*s);
 	assert_int_equal(n, 3);
 	assert_true(strvec_has(&v, "c"));
