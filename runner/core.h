@@ -130,7 +130,10 @@ typedef int core_source_fn(const char *repository, const char *ref, const char *
 	struct strbuf *out, void *data, struct err *err);
 /* A plan before it is stored (-j), and the rows of a node before they are (--matrix). */
 typedef void core_edit_fn(struct json *doc, void *data);
+/* The planning is over: REASON NULL, there are runs; else why there are none. */
+typedef void core_planned_fn(const char *reason, const struct json *detail, void *data);
 struct core_run_hooks {
+	core_planned_fn *planned;
 	core_edit_fn *plan;
 	core_edit_fn *expansion;
 	core_spec_fn *spec;

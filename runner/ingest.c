@@ -82,6 +82,8 @@ static void fail(struct work *w, const char *reason, const struct json *detail)
 {
 	struct err err = ERR_INIT;
 
+	if (w->core->run.planned)
+		w->core->run.planned(reason, detail, w->core->run.data);
 	log_info("event=%" PRId64 " failed: %s", w->event, reason);
 	if (core_begin(w->core, &err) < 0 ||
 		events_fail(w->core->store, w->event, reason, detail, &err) < 0) {
@@ -95,6 +97,8 @@ static void ignore(struct work *w, const char *reason)
 {
 	struct err err = ERR_INIT;
 
+	if (w->core->run.planned)
+		w->core->run.planned(reason, NULL, w->core->run.data);
 	log_info("event=%" PRId64 " ignored: %s", w->event, reason);
 	if (core_begin(w->core, &err) < 0 ||
 		events_ignore(w->core->store, w->event, reason, &err) < 0) {
@@ -337,6 +341,13 @@ static const char *why_none(const struct json *plans)
 	return "none of its workflows wants this event";
 }
 
+static void planned(struct work *w)
+{
+	if (w->core->run.planned)
+		w->core->run.planned(NULL, NULL, w->core->run.data);
+	work_free(w);
+}
+
 static void make_runs(struct work *w, const struct json *plans)
 {
 	size_t n = json_count(plans);
@@ -378,7 +389,7 @@ static void make_runs(struct work *w, const struct json *plans)
 	if (rc < 0)
 		fail(w, err.msg, NULL);
 	else if (b.len > 0)
-		work_free(w);
+		planned(w);
 	else if (error)
 		fail(w, json_get_str(error, "message", "cannot be planned"), error);
 	else

@@ -331,7 +331,7 @@ static int fork_child(struct spawner *s, struct child *c, struct err *err)
 static int do_spawn(struct spawner *s, int64_t job, int64_t try, pid_t *ret, struct err *err)
 {
 	struct child *c;
-	unsigned slot;
+	unsigned slot = 0;
 
 	if (child_find(s, job, try))
 		return err_set(err, ERR_CONFLICT, "job %" PRId64 " try %" PRId64 " is there", job,
