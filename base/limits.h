@@ -28,6 +28,10 @@
 #define LIMIT_EXPR_LEN 21000		/* GitHub: ExpressionConstants */
 #define LIMIT_EXPR_DEPTH 50
 #define LIMIT_EXPR_MEMORY (1 * MiB)	/* GitHub: EvaluationContext */
+#define LIMIT_GLOB_PATTERN 4096		/* bytes; the longest path there is */
+#define LIMIT_TZ_DATA (256 * KiB)	/* one time zone; those there are need 4 KiB */
+#define LIMIT_HASH_FILES 1000000	/* files and folders one hashFiles looks at */
+#define LIMIT_HASH_FILES_MS 120000	/* as GitHub */
 #define LIMIT_CALL_DEPTH 10		/* called workflows within called workflows */
 #define LIMIT_COMPOSITE_DEPTH 9
 

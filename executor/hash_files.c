@@ -12,14 +12,15 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/fd.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/strvec.h"
 #include "workflows/glob.h"
 
-#define ENTRIES_MAX   1000000
-#define TIMEOUT_MS    120000
-#define FOLLOW_OPTION "--follow-symbolic-links"
+#define LIMIT_HASH_FILES    1000000
+#define LIMIT_HASH_FILES_MS 120000
+#define FOLLOW_OPTION	    "--follow-symbolic-links"
 
 /* A place still to be looked at. */
 struct pending {
@@ -409,9 +410,9 @@ int hash_files_in(int root, const struct hash_files_options *opt,
 	uint8_t digest[SHA256_LEN];
 	char hex[SHA256_HEX_MAX];
 
-	w.timeout_ms = opt->timeout_ms > 0 ? opt->timeout_ms : TIMEOUT_MS;
+	w.timeout_ms = opt->timeout_ms > 0 ? opt->timeout_ms : LIMIT_HASH_FILES_MS;
 	w.deadline_ms = clock_boot_ms() + w.timeout_ms;
-	w.entries_max = opt->entries_max > 0 ? opt->entries_max : ENTRIES_MAX;
+	w.entries_max = opt->entries_max > 0 ? opt->entries_max : LIMIT_HASH_FILES;
 	w.all = sha256_new();
 	w.one = sha256_new();
 	if (patterns_all(&w, opt, patterns, len) < 0)

@@ -56,13 +56,14 @@ static int set_format(const char *value)
 /* The value of option NAME at argv[*i], as --name=value or --name value; else NULL. */
 static const char *option_value(const char *name, int argc, char **argv, int *i)
 {
+	const char *arg = argv[*i];
 	size_t len = strlen(name);
 
-	if (strncmp(argv[*i], name, len) != 0)
+	if (!arg || strncmp(arg, name, len) != 0)
 		return NULL;
-	if (argv[*i][len] == '=')
-		return argv[*i] + len + 1;
-	if (argv[*i][len] == '\0' && *i + 1 < argc)
+	if (arg[len] == '=')
+		return arg + len + 1;
+	if (arg[len] == '\0' && *i + 1 < argc)
 		return argv[++*i];
 	return NULL;
 }
@@ -149,8 +150,10 @@ static int hash_workspace(const char *const *patterns, size_t len, struct strbuf
 	_cleanup_close_ int fd = -1;
 	struct hash_files_options opt = { 0 };
 
-	if (!root || !*root)
-		root = cwd = getcwd(NULL, 0);
+	if (!root || !*root) {
+		cwd = getcwd(NULL, 0);
+		root = cwd;
+	}
 	if (!root)
 		return err_sys(err, "hashFiles: no working directory");
 	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

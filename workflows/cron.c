@@ -251,8 +251,8 @@ static int read_shape(
 
 int cron_parse(const char *text, size_t len, struct cron *ret, struct cron_error *error)
 {
-	struct reader r[FIELDS_LEN];
-	uint64_t sets[FIELDS_LEN];
+	struct reader r[FIELDS_LEN] = { 0 };
+	uint64_t sets[FIELDS_LEN] = { 0 };
 	struct cron c = { 0 };
 
 	if (read_shape(text, len, r, error) < 0)
@@ -393,7 +393,7 @@ static void list_set(uint64_t set, const char *const *names, int base, struct st
 {
 	int left = count(set);
 
-	for (int i = 0; i < 60; i++) {
+	for (int i = base; i < 60; i++) {
 		if (!(set >> i & 1))
 			continue;
 		left--;

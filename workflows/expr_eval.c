@@ -3,6 +3,7 @@
  * Evaluating a tree. Recursion is bounded by the depth limit of the parser. Memory is
  * counted as GitHub counts it: the bytes of the values made on the way and still needed.
  */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -383,6 +384,7 @@ int expr_eval(const struct expr *e, const struct expr_env *env, struct value **r
 		eval_trace_open(env->trace, e);
 	if (eval_node(&ev, e->root, &out) < 0)
 		return -1;
+	assert(out.v);
 	/* Filtering is of this expression alone: stored, it is an array like any other. */
 	if (out.v->is_filtered)
 		out.v->is_filtered = false;

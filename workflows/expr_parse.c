@@ -157,6 +157,7 @@ static uint32_t operand_pop(struct parser *p)
 static void pending_push(struct parser *p, const struct token *t, uint32_t call)
 {
 	GROW(p->pending, p->pending_alloc, p->pending_len + 1);
+	assert(p->pending); /* GROW makes room for one at least */
 	p->pending[p->pending_len].token = *t;
 	p->pending[p->pending_len++].call = call;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A finished tree: questions about it, walking it, and printing it as text that compiles
  * to the same tree. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,6 +89,7 @@ static void print_number(double n, struct strbuf *out)
 
 static void print_literal(const struct value *v, struct strbuf *out)
 {
+	assert(v); /* every literal has one */
 	if (v->kind == VALUE_STRING)
 		print_string(v->text, v->u.text_len, out);
 	else if (v->kind == VALUE_NUMBER)

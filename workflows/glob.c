@@ -9,12 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "workflows/fold.h"
 #include "workflows/glob-internal.h"
 
 /* A pattern has at most one atom a byte; one place more is the end. */
-#define PLACES_WORDS ((GLOB_PATTERN_MAX + 1) / 64 + 1)
+#define PLACES_WORDS ((LIMIT_GLOB_PATTERN + 1) / 64 + 1)
 
 /* ---- building ---- */
 
@@ -244,12 +245,21 @@ static bool walk_is_at_end(const struct walk *w)
 	return places_has(&w->places[w->now], w->g->atoms_len);
 }
 
+static bool is_anything(const struct glob_atom *a)
+{
+	return a->kind == GLOB_ANY && a->repeats && a->is_optional;
+}
+
 bool glob_match(const struct glob *g, const char *name, size_t len)
 {
 	struct walk w;
 
 	if (len < g->prefix.len || memcmp(name, g->prefix.buf, g->prefix.len) != 0)
 		return false;
+	/* What ends in `**` needs no look at the rest of the name. */
+	if (g->prefix_atoms + 1 == g->atoms_len &&
+		is_anything(&g->atoms[g->prefix_atoms]))
+		return true;
 	walk_start(&w, g, g->prefix_atoms);
 	return walk_text(&w, name + g->prefix.len, len - g->prefix.len) &&
 	       walk_is_at_end(&w);

@@ -22,8 +22,6 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 
-#define GLOB_PATTERN_MAX 4096 /* bytes of one pattern: git's longest path */
-
 struct glob;
 
 struct glob_error {

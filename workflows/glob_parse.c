@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "workflows/fold.h"
 #include "workflows/glob-internal.h"
@@ -46,9 +47,9 @@ static int check_length(const char *pattern, size_t len, struct glob_error *erro
 {
 	if (len == 0)
 		return glob_fail(error, 0, "the pattern is empty");
-	if (len > GLOB_PATTERN_MAX)
-		return glob_fail(error, GLOB_PATTERN_MAX,
-			"the pattern is longer than %d characters", GLOB_PATTERN_MAX);
+	if (len > LIMIT_GLOB_PATTERN)
+		return glob_fail(error, LIMIT_GLOB_PATTERN,
+			"the pattern is longer than %d characters", LIMIT_GLOB_PATTERN);
 	if (memchr(pattern, '\0', len))
 		return glob_fail(error, 0, "the pattern holds a NUL");
 	return 0;
@@ -60,7 +61,7 @@ static int read_ranges(struct reader *r, struct glob_atom *a, size_t open)
 	size_t first_at = r->at;
 
 	while (r->at < r->len && (r->s[r->at] != ']' || r->at == first_at)) {
-		uint32_t first, last;
+		uint32_t first = 0, last;
 		size_t from = r->at;
 
 		if (r->s[r->at] == ']')
@@ -150,7 +151,7 @@ static int filter_read(struct reader *r)
 	while (r->at < r->len) {
 		char c = r->s[r->at];
 		size_t open = r->at;
-		uint32_t literal;
+		uint32_t literal = 0;
 
 		if (c == '?' || c == '+') {
 			if (filter_quantify(r, is_single) < 0)
@@ -231,7 +232,7 @@ static int path_part(struct reader *r, size_t end)
 
 	while (r->at < end) {
 		char c = r->s[r->at];
-		uint32_t literal;
+		uint32_t literal = 0;
 
 		if (c == '*') {
 			bool is_alone = r->at == from;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "workflows/civil.h"
 
@@ -334,9 +335,9 @@ int tz_parse(const void *data, size_t len, struct tz **ret, struct err *err)
 	struct header h;
 	size_t skip;
 
-	if (len > TZ_DATA_MAX)
-		return err_set(
-			err, ERR_LIMIT, "more than %d bytes of TZif data", TZ_DATA_MAX);
+	if (len > LIMIT_TZ_DATA)
+		return err_set(err, ERR_LIMIT, "more than %lld bytes of TZif data",
+			LIMIT_TZ_DATA);
 	if (header_read(p, len, &h, err) < 0)
 		return -1;
 	if (p[4] < '2')

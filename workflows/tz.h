@@ -17,8 +17,6 @@
 
 struct tz;
 
-#define TZ_DATA_MAX (256 * 1024)
-
 /* Appends the TZif bytes of the zone NAME to OUT; -1 with *ERR (ERR_NOT_FOUND). */
 typedef int tz_load_fn(const char *name, struct strbuf *out, struct err *err, void *data);
 

@@ -55,8 +55,10 @@ static double decimal_value(const char *s, size_t len)
 		whole = whole * 10 + (uint64_t)(s[i++] - '0');
 	if (i == len)
 		return (double)whole;
-	if (len >= sizeof(small))
-		copy = heap = xmalloc(len + 1);
+	if (len >= sizeof(small)) {
+		heap = xmalloc(len + 1);
+		copy = heap;
+	}
 	memcpy(copy, s, len);
 	copy[len] = '\0';
 	return strtod(copy, NULL);

@@ -2,6 +2,7 @@
 #include "tests/lib/test.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "workflows/glob.h"
 
 struct glob_case {
@@ -253,13 +254,13 @@ static void paths_cannot_climb(void **state)
 
 static void a_long_pattern_is_refused(void **state)
 {
-	char pattern[GLOB_PATTERN_MAX + 2];
+	char pattern[LIMIT_GLOB_PATTERN + 2];
 	struct glob *g = NULL;
 
 	memset(pattern, 'a', sizeof(pattern));
-	assert_int_equal(glob_compile(pattern, GLOB_PATTERN_MAX + 1, &g, NULL), -1);
-	assert_int_equal(glob_compile(pattern, GLOB_PATTERN_MAX, &g, NULL), 0);
-	assert_true(glob_match(g, pattern, GLOB_PATTERN_MAX));
+	assert_int_equal(glob_compile(pattern, LIMIT_GLOB_PATTERN + 1, &g, NULL), -1);
+	assert_int_equal(glob_compile(pattern, LIMIT_GLOB_PATTERN, &g, NULL), 0);
+	assert_true(glob_match(g, pattern, LIMIT_GLOB_PATTERN));
 	glob_free(g);
 }
 
