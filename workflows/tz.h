@@ -13,9 +13,12 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/limits.h"
 #include "base/strbuf.h"
 
 struct tz;
+
+#define TZ_DATA_MAX LIMIT_TZ_DATA /* what a tz_load_fn may append */
 
 /* Appends the TZif bytes of the zone NAME to OUT; -1 with *ERR (ERR_NOT_FOUND). */
 typedef int tz_load_fn(const char *name, struct strbuf *out, struct err *err, void *data);
