@@ -151,6 +151,9 @@ struct web;
 void web_changed(struct core *c, const struct store_change *ch);
 void web_log(struct core *c, int64_t job, int64_t size);
 void web_done(struct core *c);
+/* Which web asked: answers to an earlier one are dropped. web_fd is -1 then. */
+unsigned long web_generation(const struct core *c);
+int web_fd(const struct core *c, unsigned long generation);
 
 struct ingest;
 struct git_state;
