@@ -114,6 +114,7 @@ struct filter { /* classic BPF, ready for seccomp(2) */
 	struct sock_filter *code;
 	unsigned short len;
 };
+int filter_call_number(const struct call *c); /* here, or negative */
 int filter_compile_calls(unsigned sets, struct filter *ret, struct err *err);
 int filter_compile_args(struct filter *ret, struct err *err);
 void filter_done(struct filter *f);

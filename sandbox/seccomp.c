@@ -88,7 +88,7 @@ static int filter_export(void *ctx, struct filter *ret, struct err *err)
  * The number here, or negative where this architecture has no such call. The numbers of
  * the newest calls are the same everywhere.
  */
-static int call_number(const struct call *c)
+int filter_call_number(const struct call *c)
 {
 	int nr = seccomp_syscall_resolve_name(c->name);
 
@@ -100,7 +100,7 @@ size_t sandbox_calls_allowed(unsigned sets)
 	size_t n = 0;
 
 	for (size_t i = 0; i < sandbox_calls_len; i++)
-		n += (sandbox_calls[i].sets & sets) && call_number(&sandbox_calls[i]) >= 0;
+		n += (sandbox_calls[i].sets & sets) && filter_call_number(&sandbox_calls[i]) >= 0;
 	return n;
 }
 
@@ -129,7 +129,7 @@ int filter_compile_calls(unsigned sets, struct filter *ret, struct err *err)
 		return -1;
 	for (size_t i = 0; i < sandbox_calls_len; i++) {
 		const struct call *c = &sandbox_calls[i];
-		int nr = call_number(c);
+		int nr = filter_call_number(c);
 		int rc;
 
 		if (nr < 0 || (is_short && !(c->sets & sets)))
