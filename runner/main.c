@@ -74,6 +74,7 @@ static const struct cli_verb verb_eval = { "eval", "here", "[--context FILE.json
 	"0, 1 the expression is wrong, 2 usage", 0, -1, NULL, cmd_eval };
 
 const struct cli_verb *const cli_verbs[] = {
+	&verb_lint,
 	&verb_plan,
 	&verb_eval,
 	&verb_runs,

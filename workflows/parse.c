@@ -498,7 +498,8 @@ void workflow_parse_lenient(const char *path, const char *data, size_t len,
 	const struct yaml_node *name;
 
 	*ret = NULL;
-	if (yaml_parse(path, data, len, &doc, d) < 0)
+	yaml_parse_lenient(path, data, len, &doc, d);
+	if (!doc)
 		return;
 	p.arena = doc->arena;
 	p.w = arena_alloc(p.arena, sizeof(*p.w));

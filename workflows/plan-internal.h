@@ -52,6 +52,12 @@ int plan_eval_error(const struct plan_eval *ev, const char *mark, struct err *er
 /* The job's condition with its trace; sets run, reason, trace, implicit of RET. */
 int plan_eval_condition(struct plan_eval *ev, bool *ret_run, struct json *ret, struct err *err);
 
+/* ---- building (plan.c) ------------------------------------------------------------ */
+
+/* What plan_build would refuse of W beyond the file itself: calls. For lint. */
+void plan_check(const struct plan_request *req, const struct workflow *w,
+	struct diagnostics *d);
+
 /* ---- rows (plan_rows.c) ----------------------------------------------------------- */
 
 /* Appends the rows of ev->node to ROWS. CALL is the caller's row or NULL. */

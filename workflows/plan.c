@@ -19,7 +19,8 @@ struct called {
 	char *name; /* as messages name it: path, or owner/repo/path@ref */
 	char *repository, *ref;
 	struct strbuf data;
-	struct workflow *w; /* NULL: an action, or refused */
+	struct workflow *w; /* NULL: an action, or no YAML */
+	bool is_parsed, has_errors;
 };
 
 struct build {
@@ -402,11 +403,19 @@ static struct called *load_call(struct build *b, const struct scope *s,
 			err.msg);
 		return NULL;
 	}
-	if (!c->w && workflow_parse(c->name, c->data.buf, c->data.len, &c->w, b->diags) < 0) {
+	if (!c->is_parsed) {
+		size_t before = b->diags->len + b->diags->dropped;
+
+		/* A faulty one is gone through all the same: its caller may be wrong too. */
+		workflow_parse_lenient(c->name, c->data.buf, c->data.len, &c->w, b->diags);
+		c->is_parsed = true;
+		c->has_errors = b->diags->len + b->diags->dropped > before;
+	}
+	if (c->has_errors)
 		(void)error_at(b, s->w->path, job->uses->mark, "called-workflow",
 			"the called workflow '%.80s' has errors", job->uses->str);
+	if (!c->w)
 		return NULL;
-	}
 	if (workflow_find_trigger(c->w, "workflow_call"))
 		return c;
 	d = error_at(b, s->w->path, job->uses->mark, "called-workflow",
@@ -451,6 +460,23 @@ static void add_call(struct build *b, const struct scope *s, const struct job *j
 	add_jobs(b, &inner);
 }
 
+/* What it calls is a word that names a workflow (a faulty file is told of elsewhere). */
+static bool can_call(struct build *b, const struct scope *s, const struct job *job)
+{
+	struct uses u;
+
+	if (!yaml_is_scalar(job->uses))
+		return false;
+	if (strstr(job->uses->str, "${{")) {
+		if (!b->req->allow_missing)
+			(void)error_at(b, s->w->path, job->uses->mark, "bad-uses",
+				"'uses' of a job cannot be an expression");
+		return false;
+	}
+	u = uses_parse(job->uses->str, s->w->doc->arena);
+	return u.kind != USES_INVALID && u.kind != USES_DOCKER && u.path;
+}
+
 static void add_child(struct build *b, const char *parent, const char *id)
 {
 	for (size_t i = 0; i < json_count(b->jobs); i++) {
@@ -482,7 +508,7 @@ static void add_jobs(struct build *b, const struct scope *s)
 		json_push(b->jobs, node);
 		if (s->parent)
 			add_child(b, s->parent, json_get_str(node, "id", ""));
-		if (job->uses)
+		if (can_call(b, s, job))
 			add_call(b, s, job, node);
 		else
 			note_actions(b, job->steps, job->steps_len);
@@ -664,30 +690,52 @@ static int build(struct build *b, const struct workflow *w, struct json *plan,
 	return 0;
 }
 
+static void build_init(struct build *b, const struct plan_request *req,
+	struct diagnostics *d)
+{
+	*b = (struct build){ .req = req, .diags = d, .jobs = json_new_array(),
+		.files = json_new_array(), .digest = sha256_new() };
+}
+
+static void build_done(struct build *b)
+{
+	for (size_t i = 0; i < b->called_len; i++)
+		called_free(b->called[i]);
+	free(b->called);
+	json_free(b->jobs);
+	json_free(b->files);
+	sha256_free(b->digest);
+}
+
 int plan_build(const struct plan_request *req, struct json **ret_plan,
 	struct diagnostics *d, struct err *err)
 {
 	_cleanup_(json_freep) struct json *plan = json_new_object();
 	_cleanup_(workflow_freep) struct workflow *w = NULL;
-	struct build b = { .req = req, .diags = d };
 	const char *shown = req->shown ? req->shown : req->path;
+	struct build b;
 	int rc;
 
 	if (workflow_parse(shown, req->data, req->len, &w, d) < 0)
 		return diagnostics_to_err(d, err);
-	b.jobs = json_new_array();
-	b.files = json_new_array();
-	b.digest = sha256_new();
+	build_init(&b, req, d);
 	note_file(&b, req->path, NULL, NULL, req->data, req->len);
 	rc = build(&b, w, plan, err);
-	for (size_t i = 0; i < b.called_len; i++)
-		called_free(b.called[i]);
-	free(b.called);
-	json_free(b.jobs);
-	json_free(b.files);
-	sha256_free(b.digest);
+	build_done(&b);
 	if (rc < 0)
 		return -1;
 	*ret_plan = take_ptr(plan);
 	return 0;
+}
+
+void plan_check(const struct plan_request *req, const struct workflow *w,
+	struct diagnostics *d)
+{
+	struct scope top = { .w = w, .prefix = "",
+		.allowed = permissions_all(PERMISSION_WRITE) };
+	struct build b;
+
+	build_init(&b, req, d);
+	add_jobs(&b, &top);
+	build_done(&b);
 }

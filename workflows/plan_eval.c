@@ -360,25 +360,20 @@ static bool is_space(char c)
 
 /*
  * The expression of a condition: all of it, or what the braces hold. False: there is text
- * around the braces, which makes it a string.
+ * around the braces, if only a newline, which makes it a string, as on GitHub.
  */
 static bool condition_expr(const char *text, struct one *ret)
 {
-	size_t start = 0, end = strlen(text);
+	size_t len = strlen(text);
 	struct expr_error error;
 
-	while (start < end && is_space(text[start]))
-		start++;
-	while (end > start && is_space(text[end - 1]))
-		end--;
-	*ret = (struct one){ .inner = text, .len = strlen(text) };
+	*ret = (struct one){ .inner = text, .len = len };
 	if (!strstr(text, "${{"))
 		return true;
 	ret->count = 0;
-	if (template_each(text, strlen(text), take_one, ret, &error) < 0)
+	if (template_each(text, len, take_one, ret, &error) < 0)
 		return true; /* compiling it gives the words */
-	return ret->count == 1 && ret->offset == start + 3 &&
-		ret->offset + ret->len + 2 == end;
+	return ret->count == 1 && ret->offset == 3 && ret->offset + ret->len + 2 == len;
 }
 
 static bool is_blank(const char *s, size_t len)

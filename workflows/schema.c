@@ -713,9 +713,9 @@ int schema_check(const struct yaml_doc *doc, const struct yaml_node *node,
 }
 
 void schema_each_scalar(const struct yaml_node *node, const struct schema_def *def,
-	unsigned scope, void (*fn)(const struct schema_place *p, void *data), void *data)
+	const char *key, void (*fn)(const struct schema_place *p, void *data), void *data)
 {
 	struct walk w = { .fn = fn, .data = data };
 
-	walk_node(&w, node, def, (struct at){ .scope = scope });
+	walk_node(&w, node, def, (struct at){ .key = key, .name = key });
 }

@@ -109,9 +109,12 @@ struct schema_place {
 	const char *key;   /* of the owner: "if", "env" */
 	const char *name;  /* the key right above the scalar, or NULL */
 };
-/* Calls FN for each scalar below NODE (keys too), with SCOPE inherited from above it. */
+/*
+ * Calls FN for each scalar below NODE (templates in keys too). KEY is the one that NODE
+ * belongs to, or NULL.
+ */
 void schema_each_scalar(const struct yaml_node *node, const struct schema_def *def,
-	unsigned scope, void (*fn)(const struct schema_place *p, void *data), void *data);
+	const char *key, void (*fn)(const struct schema_place *p, void *data), void *data);
 
 /* The definition of KEY in DEF or its variants; NULL if there is none. */
 const struct schema_prop *schema_prop(const struct schema_def *def, const char *key);

@@ -520,9 +520,12 @@ static const struct schema_def call_secret_value = { .kinds = SCALAR,
 LIST(inherit, "inherit");
 static const struct schema_def job_secrets = { .kinds = KIND_STRING | KIND_MAP,
 	.values = inherit, .value = &call_secret_value };
+/* GitHub takes no expression here; planning says so, and lint leaves it, as actionlint. */
+static const struct schema_def call_uses = { .kinds = KIND_STRING,
+	.flags = SCHEMA_SCOPE | SCHEMA_NON_EMPTY, .scope = S_RUN };
 static const struct schema_prop call_props[] = {
 	P_JOB,
-	{ "uses", &text, true, "workflow called: ./path or owner/repo/path@ref" },
+	{ "uses", &call_uses, true, "workflow called: ./path or owner/repo/path@ref" },
 	{ "with", &call_with, false, "inputs of the called workflow" },
 	{ "secrets", &job_secrets, false, "secrets passed on: 'inherit' or a mapping" }, END
 };

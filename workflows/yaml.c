@@ -232,6 +232,15 @@ static void push(struct loader *l, struct yaml_node *n)
 	l->stack[l->stack_len++] = n;
 }
 
+/* In place of what cannot be had; an error has been noted. */
+static void push_null(struct loader *l, struct mark mark)
+{
+	struct yaml_node *n = new_node(l, mark);
+
+	n->str = "";
+	push(l, n);
+}
+
 /* The bucket that holds NAME or is free for it. */
 static uint16_t *anchor_bucket(struct loader *l, const char *name)
 {
@@ -319,14 +328,20 @@ static int on_alias(struct loader *l, const yaml_event_t *e)
 	uint16_t at = *anchor_bucket(l, name);
 	struct yaml_anchor *a = at ? &l->anchors[at - 1] : NULL;
 
-	if (!a)
-		return fail(l, mark, "yaml", "alias '*%s' has no anchor '&%s' before it",
-			name, name);
-	for (size_t f = 0; f < l->frames_len; f++)
-		if (l->frames[f].node == a->node)
-			return fail(l, mark, "yaml", "alias '*%s' is inside of its own anchor",
-				name);
+	if (!a) {
+		(void)fail(l, mark, "yaml", "alias '*%s' has no anchor '&%s' before it", name,
+			name);
+		push_null(l, mark);
+		return 0;
+	}
 	a->is_used = true;
+	for (size_t f = 0; f < l->frames_len; f++)
+		if (l->frames[f].node == a->node) {
+			(void)fail(l, mark, "yaml", "alias '*%s' is inside of its own anchor",
+				name);
+			push_null(l, mark);
+			return 0;
+		}
 	push(l, a->node);
 	return 0;
 }
@@ -483,7 +498,6 @@ static int on_event(struct loader *l, const yaml_event_t *e, bool *is_done)
 
 static int load(struct loader *l)
 {
-	size_t errors = l->diags->len + l->diags->dropped;
 	bool is_done = false;
 
 	while (!is_done) {
@@ -502,8 +516,7 @@ static int load(struct loader *l)
 	if (l->stack_len == 0)
 		return fail(l, (struct mark){ 1, 1, 1, 2 }, "yaml", "the file is empty");
 	l->doc->root = l->stack[0];
-	/* Duplicate keys were noted while the rest was read. */
-	return l->diags->len + l->diags->dropped > errors ? -1 : 0;
+	return 0;
 }
 
 static int check_bytes(struct loader *l, const char *data, size_t len)
@@ -520,8 +533,8 @@ static int check_bytes(struct loader *l, const char *data, size_t len)
 	return 0;
 }
 
-int yaml_parse(const char *file, const char *data, size_t len, struct yaml_doc **ret,
-	struct diagnostics *d)
+void yaml_parse_lenient(const char *file, const char *data, size_t len,
+	struct yaml_doc **ret, struct diagnostics *d)
 {
 	struct loader l = { .diags = d };
 	struct arena *arena = arena_new();
@@ -550,11 +563,23 @@ int yaml_parse(const char *file, const char *data, size_t len, struct yaml_doc *
 	}
 	free(l.stack);
 	free(l.anchors);
-	if (rc < 0) {
+	*ret = rc < 0 ? NULL : l.doc;
+	if (rc < 0)
 		arena_free(arena);
+}
+
+int yaml_parse(const char *file, const char *data, size_t len, struct yaml_doc **ret,
+	struct diagnostics *d)
+{
+	size_t before = d->len + d->dropped;
+	struct yaml_doc *doc;
+
+	yaml_parse_lenient(file, data, len, &doc, d);
+	if (!doc || d->len + d->dropped > before) {
+		yaml_doc_free(doc);
 		return -1;
 	}
-	*ret = l.doc;
+	*ret = doc;
 	return 0;
 }
 

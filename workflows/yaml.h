@@ -80,6 +80,12 @@ struct yaml_doc {
  */
 int yaml_parse(const char *file, const char *data, size_t len, struct yaml_doc **ret,
 	struct diagnostics *d);
+/*
+ * The same, but *RET is the tree also when keys are double or aliases lead nowhere (those
+ * are null); it is NULL when the file cannot be read as YAML at all.
+ */
+void yaml_parse_lenient(const char *file, const char *data, size_t len,
+	struct yaml_doc **ret, struct diagnostics *d);
 void yaml_doc_free(struct yaml_doc *doc); /* NULL is fine */
 DEFINE_CLEANUP(struct yaml_doc, yaml_doc_free);
 

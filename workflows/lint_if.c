@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Conditions whose outcome is known before anything runs. */
+#include <string.h>
+#include <strings.h>
+
+#include "workflows/expr.h"
+#include "workflows/lint-internal.h"
+
+static const struct expr_rules any_rules = { NULL,
+	EXPR_FN_STATUS | EXPR_FN_JOB_STATUS | EXPR_FN_HASHFILES };
+
+/* Functions whose result depends on the run. */
+static bool is_variable_call(const char *name)
+{
+	static const char *const names[] = { "success", "failure", "always", "cancelled",
+		"hashFiles" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcasecmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_constant(const struct expr_node *n)
+{
+	if (n->kind == EXPR_NODE_CONTEXT ||
+		(n->kind == EXPR_NODE_CALL && is_variable_call(n->name)))
+		return false;
+	for (size_t i = 0; i < n->children_len; i++)
+		if (!is_constant(n->children[i]))
+			return false;
+	return true;
+}
+
+static void check_constant(struct lint *l, const struct yaml_node *n, const char *text,
+	size_t len)
+{
+	_cleanup_(expr_freep) struct expr *e = NULL;
+	_cleanup_(value_unrefp) struct value *v = NULL, *contexts = NULL;
+	struct expr_env env = { 0 };
+	struct expr_error error;
+	struct err err = ERR_INIT;
+
+	if (strspn(text, " \t\r\n") >= len ||
+		expr_compile(text, len, &any_rules, &e, &error) < 0 ||
+		!is_constant(expr_root(e)))
+		return;
+	contexts = value_new_object();
+	env.contexts = contexts;
+	if (expr_eval(e, &env, &v, &err) < 0)
+		return;
+	diag_hint(lint_add(l, n->mark, "if-constant", "condition is always %s",
+			  value_truthy(v) ? "true" : "false"),
+		value_truthy(v) ? "drop the 'if'" :
+				  "remove what it guards, or silence this on purpose");
+}
+
+struct inner {
+	const char *text;
+	size_t len, offset, count;
+};
+
+static int take(const char *text, size_t len, size_t offset, void *data)
+{
+	struct inner *in = data;
+
+	*in = (struct inner){ text, len, offset, in->count + 1 };
+	return 0;
+}
+
+void lint_condition(struct lint *l, const struct yaml_node *n)
+{
+	struct inner in = { 0 };
+	struct expr_error error;
+
+	if (n->kind == YAML_NULL)
+		return;
+	if (!strstr(n->str, "${{")) {
+		check_constant(l, n, n->str, n->str_len);
+		return;
+	}
+	if (template_each(n->str, n->str_len, take, &in, &error) < 0)
+		return;
+	if (in.count == 1 && in.offset == 3 && in.offset + in.len + 2 == n->str_len) {
+		check_constant(l, n, in.text, in.len);
+		return;
+	}
+	diag_hint(lint_add(l, n->mark, "if-always-true",
+			  "condition is always true: text outside '${{ }}' makes it a string"),
+		n->block ? "write '|-' or leave out '${{ }}': the line end is such text" :
+			   "put all of it inside, or drop '${{ }}'");
+}
