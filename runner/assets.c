@@ -7,11 +7,12 @@
 
 #include "runner/assets.inc"
 
+/* The table ends with a row without a name. */
 static char urls[ARRAY_SIZE(assets)][64];
 
 const struct asset *asset_find(const char *hashed_name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(assets); i++) {
+	for (size_t i = 0; assets[i].name; i++) {
 		const char *url = asset_url(assets[i].name);
 
 		if (strcmp(url + strlen("/static/"), hashed_name) == 0)
@@ -22,7 +23,7 @@ const struct asset *asset_find(const char *hashed_name)
 
 const char *asset_url(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(assets); i++) {
+	for (size_t i = 0; assets[i].name; i++) {
 		const char *dot = strrchr(assets[i].name, '.');
 
 		if (strcmp(assets[i].name, name) != 0)
