@@ -97,6 +97,7 @@ const struct cli_verb *const cli_verbs[] = {
 	&verb_resume,
 	&verb_audit,
 	&verb_check,
+	&verb_doctor,
 	&verb_config,
 	&verb_completion,
 	&verb_version,

@@ -85,18 +85,17 @@ static int landlock_worker(int abi, const struct sandbox_worker *w, struct err *
 	return 0;
 }
 
-static int filter_worker(const struct sandbox_host *host, const struct sandbox_worker *w,
-	struct err *err)
+static int filter_worker(const struct sandbox_worker *w, struct err *err)
 {
-	_cleanup_(filter_done) struct filter calls = { 0 };
+	_cleanup_(filter_done) struct filter calls = { 0 }, args = { 0 };
 	unsigned sets = CALL_WORKER;
 
 	sets |= w->flags & SANDBOX_WORKER_NET ? CALL_WORKER_NET : 0;
 	sets |= w->flags & SANDBOX_WORKER_EXEC ? CALL_WORKER_EXEC : 0;
 	sets |= w->flags & SANDBOX_WORKER_FORK ? CALL_WORKER_FORK : 0;
-	if (filter_compile_calls(sets, &calls, err) < 0)
+	if (filter_compile_args(&args, err) < 0 || filter_compile_calls(sets, &calls, err) < 0)
 		return -1;
-	if (filter_load(&host->args) < 0 || filter_load(&calls) < 0)
+	if (filter_load(&args) < 0 || filter_load(&calls) < 0)
 		return err_sys(err, "cannot load the system call filter");
 	return 0;
 }
@@ -112,8 +111,9 @@ static int drop_all_caps(struct err *err)
 int sandbox_confine_worker(const struct sandbox_host *host, const struct sandbox_worker *w,
 	struct err *err)
 {
-	int abi = host->caps.landlock_abi;
+	int abi = landlock_abi();
 
+	(void)host; /* nothing of it is needed: a worker costs no probe */
 	if (!abi)
 		return err_set(err, ERR_UNSUPPORTED, "a worker cannot be confined: no Landlock");
 	if (w->flags & SANDBOX_WORKER_SEPARATE)
@@ -126,5 +126,5 @@ int sandbox_confine_worker(const struct sandbox_host *host, const struct sandbox
 		return err_sys(err, "cannot confine a worker");
 	if (landlock_worker(abi, w, err) < 0)
 		return -1;
-	return filter_worker(host, w, err);
+	return filter_worker(w, err);
 }
