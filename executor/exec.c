@@ -260,6 +260,12 @@ static int run(struct session *s, const struct step_program *p, struct process_r
 	struct process_options o = { .cwd = p->cwd, .output = s->output };
 	int result;
 
+	/* A cancel may have come before there was a process to tell. */
+	if (step_is_stopped(st)) {
+		ret->cancelled = true;
+		ret->code = -1;
+		return 0;
+	}
 	expand_argv(s, p, &argv);
 	env_for_step(st, p->extra, &env);
 	o.env = (const char *const *)env.v;

@@ -18,6 +18,8 @@
  *   --user UID        as root: the executor runs as UID, maps are written here
  *   --no-bye          the executor is not told that its record was read
  *   --log             prints the log to standard error at the end
+ *   --cancel-on-eof   as `sluice run`: without its core the job is cancelled
+ *   --cgroup          as root: a cgroup for the job, made here
  *   --helper PATH     sluice-helper
  */
 #include <errno.h>
@@ -50,6 +52,7 @@
 struct driver {
 	const char *data, *spec_path, *helper, *cancel_on, *kill_on, *drop_on, *token;
 	struct json *secrets;
+	bool wants_group;
 	bool no_go, says_abort, is_forced, no_bye, wants_log, cancels_on_eof;
 	int64_t epoch; /* -1: the right one */
 	int64_t end_ms;
@@ -57,9 +60,11 @@ struct driver {
 
 	int job_dir, core, spawner_chan;
 	char *sock;
+	char group[32];
 	pid_t pid;
 	struct sandbox_host *host;
 	struct sandbox_ids ids;
+	struct sandbox_cgroup_tree *tree; /* NULL: no cgroups */
 	struct spec *spec;
 	uint64_t at, seq;
 	bool has_exit, did_cancel, did_kill, did_drop, reconnects;
@@ -133,6 +138,7 @@ static void child(struct driver *d, int listener, int chan)
 	o.ids = d->ids;
 	o.bye_wait_ms = 20000;
 	o.cancel_on_eof = d->cancels_on_eof;
+	o.cgroup_name = d->tree ? d->group : NULL;
 	if (d->user) {
 		o.asks_spawner = true;
 		if (setgroups(0, NULL) < 0 || setresgid(d->user, d->user, d->user) < 0 ||
@@ -152,6 +158,9 @@ static void start(struct driver *d)
 	if (sandbox_ids_for(sandbox_host_caps(d->host), d->user ? d->user : geteuid(),
 		    d->user ? d->user : getegid(), 1, &d->ids, &err) < 0)
 		die("ids", &err);
+	(void)snprintf(d->group, sizeof(d->group), "execjob-%d", (int)getpid());
+	if (d->wants_group && sandbox_cgroup_tree_open(&d->tree, &err) < 0)
+		d->tree = NULL;
 	if (chan_listen(d->sock, &listener, &err) < 0 || chan_pair(pair, &err) < 0)
 		die(d->sock, &err);
 	if (d->user && chown(d->sock, d->user, d->user) < 0)
@@ -170,11 +179,37 @@ static void start(struct driver *d)
 		die("connect", &err);
 }
 
+/* The group of the job, for the account the executor runs as. */
+static int make_group(struct driver *d, const struct json *head, struct json *answer,
+	struct sandbox_cgroup *cg, int *fds, size_t *fds_len, struct err *err)
+{
+	struct sandbox_limits limits = SANDBOX_LIMITS_INIT;
+	struct json *present = json_new_array();
+
+	json_set(answer, "present", present);
+	limits.memory = (uint64_t)json_get_int(json_get(head, "limits"), "memory", 0);
+	if (!d->tree)
+		return err_set(err, ERR_UNSUPPORTED, "no cgroups here");
+	if (sandbox_cgroup_make(d->tree, d->group, &limits, d->user, cg, err) < 0)
+		return -1;
+	for (size_t i = 0; i < SANDBOX_CGROUP_FDS; i++) {
+		json_push(present, json_new_bool(cg->fds[i] >= 0));
+		if (cg->fds[i] >= 0)
+			fds[(*fds_len)++] = cg->fds[i];
+	}
+	json_set_int(answer, "kind", cg->kind);
+	json_set_int(answer, "controllers", cg->controllers);
+	return 0;
+}
+
 static void serve_spawner(struct driver *d)
 {
 	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
 	_cleanup_(json_freep) struct json *answer = json_new_object();
+	struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
 	struct err err = ERR_INIT;
+	int fds[SANDBOX_CGROUP_FDS], rc = -1;
+	size_t fds_len = 0;
 	int64_t seq;
 
 	if (chan_recv(d->spawner_chan, &m, NULL) <= 0) {
@@ -186,15 +221,20 @@ static void serve_spawner(struct driver *d)
 	json_set_str(answer, "op", "answer");
 	json_set_int(answer, "seq", seq);
 	json_set_bool(answer, "ok", true);
-	if (!str_eq(chan_msg_op(&m), "maps"))
-		(void)err_set(&err, ERR_UNSUPPORTED, "not here");
+	if (str_eq(chan_msg_op(&m), "maps"))
+		rc = sandbox_write_maps((pid_t)json_get_int(m.head, "pid", 0), &d->ids, &err);
+	else if (str_eq(chan_msg_op(&m), "cgroup"))
+		rc = make_group(d, m.head, answer, &cg, fds, &fds_len, &err);
+	else if (str_eq(chan_msg_op(&m), "uncgroup"))
+		rc = sandbox_cgroup_remove(d->tree, d->group, &err);
 	else
-		(void)sandbox_write_maps((pid_t)json_get_int(m.head, "pid", 0), &d->ids, &err);
-	if (err.code) {
+		(void)err_set(&err, ERR_UNSUPPORTED, "not here");
+	if (rc < 0) {
 		json_free(answer);
 		answer = helper_answer_fault(seq, &err);
 	}
-	(void)chan_send(d->spawner_chan, answer, NULL, 0, NULL, 0, NULL);
+	(void)chan_send(d->spawner_chan, answer, NULL, 0, fds, fds_len, NULL);
+	sandbox_cgroup_done(&cg);
 }
 
 /* ---- core's part ---- */
@@ -355,7 +395,7 @@ static void add_secret(struct driver *d, const char *pair)
 }
 
 enum { OPT_SECRET = 256, OPT_TOKEN, OPT_NO_GO, OPT_EPOCH, OPT_CANCEL, OPT_FORCE, OPT_KILL,
-	OPT_DROP, OPT_ABORT, OPT_END, OPT_USER, OPT_NO_BYE, OPT_LOG, OPT_HELPER, OPT_EOF };
+	OPT_DROP, OPT_ABORT, OPT_END, OPT_USER, OPT_NO_BYE, OPT_LOG, OPT_HELPER, OPT_EOF, OPT_CGROUP };
 
 static const struct option options[] = {
 	{ "secret", required_argument, NULL, OPT_SECRET },
@@ -373,6 +413,7 @@ static const struct option options[] = {
 	{ "log", no_argument, NULL, OPT_LOG },
 	{ "helper", required_argument, NULL, OPT_HELPER },
 	{ "cancel-on-eof", no_argument, NULL, OPT_EOF },
+	{ "cgroup", no_argument, NULL, OPT_CGROUP },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -402,6 +443,7 @@ static void read_option(struct driver *d, int opt)
 	case OPT_NO_BYE: d->no_bye = true; break;
 	case OPT_LOG: d->wants_log = true; break;
 	case OPT_HELPER: d->helper = optarg; break;
+	case OPT_CGROUP: d->wants_group = true; break;
 	case OPT_EOF: d->cancels_on_eof = true; break;
 	default: exit(2);
 	}
@@ -425,6 +467,8 @@ int main(int argc, char **argv)
 	lay_out(&d);
 	start(&d);
 	run(&d);
+	if (d.tree)
+		(void)sandbox_cgroup_remove(d.tree, d.group, NULL); /* a killed executor's */
 	if (d.wants_log)
 		print_log(&d);
 	return 0;
