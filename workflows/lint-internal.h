@@ -29,6 +29,7 @@ struct lint {
 	struct lint_file *files;
 	/* Types of the contexts where the walk is; NULL: not known, anything goes. */
 	const struct lint_type *inputs, *github, *secrets, *needs, *matrix, *steps, *jobs;
+	const struct lint_type **results; /* what `needs.X` is, of each job */
 	const struct job *job;
 	const struct step *step;
 };

@@ -133,8 +133,13 @@ static const struct lint_type *outputs_type(struct lint *l, const struct job *jo
 
 static const struct lint_type *job_result_type(struct lint *l, const struct job *job)
 {
-	struct lint_type *t = type_new_object(l->arena, 2, true);
+	const struct lint_type **kept = &l->results[job - l->w->jobs];
+	struct lint_type *t;
 
+	if (*kept)
+		return *kept;
+	t = type_new_object(l->arena, 2, true);
+	*kept = t;
 	type_add(t, "result", &type_string);
 	type_add(t, "outputs", outputs_type(l, job));
 	return t;
@@ -376,9 +381,9 @@ static void visit_below(struct lint *l, const struct yaml_node *map,
 	const struct schema_def *def, const char *key)
 {
 	const struct schema_prop *p = schema_prop(def, key);
-	const struct yaml_node *n = yaml_get(map, key);
+	const struct yaml_node *n = p ? yaml_get(map, key) : NULL;
 
-	if (p && n)
+	if (n)
 		schema_each_scalar(n, p->def, key, visit_scalar, l);
 }
 
@@ -486,6 +491,7 @@ void lint_expressions(struct lint *l)
 {
 	const struct yaml_node *root = l->w->root;
 
+	l->results = arena_alloc(l->arena, (l->w->jobs_len + 1) * sizeof(*l->results));
 	l->inputs = inputs_type(l);
 	l->github = github_type(l);
 	l->secrets = secrets_type(l);

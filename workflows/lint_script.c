@@ -120,19 +120,30 @@ static bool is_comparison(const char *op)
 	return strcmp(op, "&&") != 0 && strcmp(op, "||") != 0;
 }
 
+static void tell_untrusted(struct lint_expr *x, const struct expr_node *n, const char *path)
+{
+	const struct yaml_node *step = x->l->step ? x->l->step->node : NULL;
+	char *name = arena_strdup(x->l->arena, strrchr(path, '.') + 1);
+	bool is_shell = yaml_get(step, "run") != NULL;
+	struct diag *d;
+
+	for (char *c = name; *c; c++)
+		*c = (char)toupper((unsigned char)*c);
+	d = lint_add(x->l, lint_expr_mark(x, n), "script-injection",
+		"text that a stranger writes becomes part of a %s script",
+		is_shell ? "shell" : "JavaScript");
+	if (is_shell)
+		diag_hint(d, "pass it by env: %s, write \"$%s\"", name, name);
+	else
+		diag_hint(d, "pass it by env: %s, write process.env.%s", name, name);
+}
+
 static void find_untrusted(struct lint_expr *x, const struct expr_node *n)
 {
-	const char *path = untrusted_path(n), *last;
+	const char *path = untrusted_path(n);
 
 	if (path) {
-		last = strrchr(path, '.') + 1;
-		diag_hint(lint_add(x->l, lint_expr_mark(x, n), "script-injection",
-				  "text that a stranger writes becomes part of a %s script",
-				  yaml_get(x->l->step ? x->l->step->node : NULL, "run") ?
-					  "shell" :
-					  "JavaScript"),
-			"pass it by env: %c%s: ${{ ... }}, and use that",
-			toupper((unsigned char)last[0]), last + 1);
+		tell_untrusted(x, n, path);
 		return;
 	}
 	if ((n->kind == EXPR_NODE_CALL && is_safe_call(n->name)) ||

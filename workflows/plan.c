@@ -26,7 +26,7 @@ struct called {
 struct build {
 	const struct plan_request *req;
 	struct diagnostics *diags;
-	struct json *jobs, *files;
+	struct json *jobs, *files; /* NULL: nothing is made, only checked */
 	struct called **called;
 	size_t called_len, called_alloc;
 	struct sha256 *digest;
@@ -64,9 +64,12 @@ static struct diag *error_at(struct build *b, const char *file, struct mark mark
 static void note_file(struct build *b, const char *path, const char *repository,
 	const char *ref, const void *data, size_t len)
 {
-	struct json *f = json_new_object();
+	struct json *f;
 	char hex[SHA256_HEX_MAX];
 
+	if (!b->files)
+		return;
+	f = json_new_object();
 	crypto_sha256_hex(data, len, hex);
 	json_set_str(f, "path", path);
 	json_set_str(f, "repository", repository);
@@ -440,7 +443,8 @@ static void add_call(struct build *b, const struct scope *s, const struct job *j
 		return;
 	}
 	c = load_call(b, s, job, &u);
-	json_set(node, "call", call_to_json(job, &u, c));
+	if (node)
+		json_set(node, "call", call_to_json(job, &u, c));
 	if (!c)
 		return;
 	inner.w = c->w;
@@ -487,30 +491,40 @@ static void add_child(struct build *b, const char *parent, const char *id)
 	}
 }
 
+static struct json *add_node(struct build *b, const struct scope *s, const struct job *job)
+{
+	struct permissions p;
+	struct json *node;
+	bool is_said;
+
+	if (!b->jobs)
+		return NULL;
+	node = job_to_json(s->w, job, s->prefix);
+	p = job_permissions(s, job, &is_said);
+	json_set_str(node, "parent", s->parent);
+	json_set(node, "permissions", is_said ? permissions_to_json(&p) : NULL);
+	json_set(node, "call", NULL);
+	json_push(b->jobs, node);
+	if (s->parent)
+		add_child(b, s->parent, json_get_str(node, "id", ""));
+	return node;
+}
+
 static void add_jobs(struct build *b, const struct scope *s)
 {
 	for (size_t i = 0; i < s->w->jobs_len; i++) {
 		const struct job *job = &s->w->jobs[i];
-		struct permissions p;
 		struct json *node;
-		bool is_said;
 
 		if (++b->nodes > LIMIT_JOBS) {
 			(void)error_at(b, s->w->path, job->key->mark, "limit",
 				"the run has more than %d jobs", LIMIT_JOBS);
 			return;
 		}
-		node = job_to_json(s->w, job, s->prefix);
-		p = job_permissions(s, job, &is_said);
-		json_set_str(node, "parent", s->parent);
-		json_set(node, "permissions", is_said ? permissions_to_json(&p) : NULL);
-		json_set(node, "call", NULL);
-		json_push(b->jobs, node);
-		if (s->parent)
-			add_child(b, s->parent, json_get_str(node, "id", ""));
+		node = add_node(b, s, job);
 		if (can_call(b, s, job))
 			add_call(b, s, job, node);
-		else
+		else if (b->files)
 			note_actions(b, job->steps, job->steps_len);
 	}
 }
@@ -693,8 +707,7 @@ static int build(struct build *b, const struct workflow *w, struct json *plan,
 static void build_init(struct build *b, const struct plan_request *req,
 	struct diagnostics *d)
 {
-	*b = (struct build){ .req = req, .diags = d, .jobs = json_new_array(),
-		.files = json_new_array(), .digest = sha256_new() };
+	*b = (struct build){ .req = req, .diags = d };
 }
 
 static void build_done(struct build *b)
@@ -704,7 +717,8 @@ static void build_done(struct build *b)
 	free(b->called);
 	json_free(b->jobs);
 	json_free(b->files);
-	sha256_free(b->digest);
+	if (b->digest)
+		sha256_free(b->digest);
 }
 
 int plan_build(const struct plan_request *req, struct json **ret_plan,
@@ -719,6 +733,9 @@ int plan_build(const struct plan_request *req, struct json **ret_plan,
 	if (workflow_parse(shown, req->data, req->len, &w, d) < 0)
 		return diagnostics_to_err(d, err);
 	build_init(&b, req, d);
+	b.jobs = json_new_array();
+	b.files = json_new_array();
+	b.digest = sha256_new();
 	note_file(&b, req->path, NULL, NULL, req->data, req->len);
 	rc = build(&b, w, plan, err);
 	build_done(&b);

@@ -188,34 +188,55 @@ static void allowed_names(unsigned scope, struct strbuf *out)
 		strbuf_addf(out, "%s%s", i ? ", " : "", names[i]);
 }
 
-static void context_error(struct expr_check *c, const struct expr_node *n)
+/* NAME of `secrets.NAME`, or NULL. */
+static const char *secret_name(const struct expr_node *n, const struct expr_node *parent)
 {
-	struct strbuf place = STRBUF_INIT, names = STRBUF_INIT;
+	if (strcasecmp(n->name, "secrets") != 0 || !parent ||
+		parent->children[1]->kind != EXPR_NODE_LITERAL ||
+		value_kind_of(parent->children[1]->value) != VALUE_STRING)
+		return NULL;
+	return value_str(parent->children[1]->value);
+}
+
+/* PARENT is the index that N is the object of, or NULL: both are underlined. */
+static void context_not_here(struct expr_check *c, const struct expr_node *n,
+	const struct expr_node *parent)
+{
 	const struct schema_place *p = c->place;
-	const char *list[SCOPE_CONTEXT_COUNT + 1];
+	const struct expr_node *whole = parent ? parent : n;
+	const char *secret = secret_name(n, parent);
+	struct strbuf place = STRBUF_INIT, names = STRBUF_INIT;
 	struct diag *d;
 
 	schema_place_words(p, &place);
-	c->found++;
-	if (scope_of_name(n->name)) {
-		d = error_at(c->w, expr_mark(c, n->offset, n->len), "context-not-here",
-			"context '%s' is not available in %s", n->name, place.buf);
-		if (strcasecmp(n->name, "secrets") == 0 && p->def &&
-			(p->def->flags & SCHEMA_EXPRESSION))
-			diag_hint(d, "put it into the job's env, test env.NAME here");
-		else {
-			allowed_names(p->scope, &names);
-			diag_hint(d, "available here: %s", names.buf);
-		}
-	} else {
-		d = error_at(c->w, expr_mark(c, n->offset, n->len), "unknown-context",
-			"there is no context '%.60s'", n->name);
-		diag_nearest(d, n->name, scope_contexts(SCOPE_CONTEXTS, list));
-		if (d && !d->hint)
-			diag_hint(d, "strings stand in single quotes: '%.60s'", n->name);
-	}
+	d = error_at(c->w, expr_mark(c, whole->offset, whole->len), "context-not-here",
+		"context '%s' is not available in %s", n->name, place.buf);
+	allowed_names(p->scope, &names);
+	if (secret && p->def && (p->def->flags & SCHEMA_EXPRESSION))
+		diag_hint(d, "set env: %s: ${{ secrets.%s }} on the job, test env.%s", secret,
+			secret, secret);
+	else if (names.len)
+		diag_hint(d, "available here: %s", names.buf);
 	strbuf_done(&place);
 	strbuf_done(&names);
+}
+
+static void context_error(struct expr_check *c, const struct expr_node *n,
+	const struct expr_node *parent)
+{
+	const char *list[SCOPE_CONTEXT_COUNT + 1];
+	struct diag *d;
+
+	c->found++;
+	if (scope_of_name(n->name)) {
+		context_not_here(c, n, parent);
+		return;
+	}
+	d = error_at(c->w, expr_mark(c, n->offset, n->len), "unknown-context",
+		"there is no context '%.60s'", n->name);
+	diag_nearest(d, n->name, scope_contexts(SCOPE_CONTEXTS, list));
+	if (d && !d->hint)
+		diag_hint(d, "text stands in single quotes: '%.60s'", n->name);
 }
 
 static void function_error(struct expr_check *c, const struct expr_node *n)
@@ -255,14 +276,16 @@ static void check_call(struct expr_check *c, const struct expr_node *n)
 	}
 }
 
-static void check_tree(struct expr_check *c, const struct expr_node *n)
+static void check_tree(struct expr_check *c, const struct expr_node *n,
+	const struct expr_node *parent)
 {
 	if (n->kind == EXPR_NODE_CONTEXT && !(c->place->scope & scope_of_name(n->name)))
-		context_error(c, n);
+		context_error(c, n, parent);
 	if (n->kind == EXPR_NODE_CALL)
 		check_call(c, n);
 	for (size_t i = 0; i < n->children_len; i++)
-		check_tree(c, n->children[i]);
+		check_tree(c, n->children[i],
+			n->kind == EXPR_NODE_INDEX && i == 0 ? n : NULL);
 }
 
 /* TEXT stands between the braces, or is the whole of an `if`. */
@@ -280,7 +303,7 @@ static void check_expr(struct expr_check *c, const char *text, size_t len, size_
 			"%s", error.msg);
 		return;
 	}
-	check_tree(c, expr_root(e));
+	check_tree(c, expr_root(e), NULL);
 }
 
 static bool is_blank(const char *s, size_t len)

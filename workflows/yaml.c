@@ -285,7 +285,7 @@ static int on_scalar(struct loader *l, const yaml_event_t *e)
 	if (memchr(text, '\0', e->data.scalar.length))
 		return fail(l, mark, "yaml", "a value must not hold a NUL character");
 	n->str = arena_strndup(l->doc->arena, text, e->data.scalar.length);
-	n->str_len = n->bytes = e->data.scalar.length;
+	n->str_len = n->bytes = (uint32_t)e->data.scalar.length;
 	n->quoted = style != YAML_PLAIN_SCALAR_STYLE;
 	n->block = style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE;
 	if (e->data.scalar.tag) {
@@ -391,7 +391,7 @@ static void check_unique(struct loader *l, const struct yaml_node *map)
 static int build_mapping(struct loader *l, struct yaml_node *map, struct yaml_node **kids,
 	size_t n)
 {
-	map->len = n / 2;
+	map->len = (uint32_t)(n / 2);
 	map->pairs = arena_alloc(l->doc->arena, (map->len + 1) * sizeof(*map->pairs));
 	for (size_t i = 0; i < map->len; i++) {
 		struct yaml_node *key = kids[2 * i], *value = kids[2 * i + 1];
@@ -415,20 +415,22 @@ static int on_end(struct loader *l, const yaml_event_t *e)
 {
 	struct frame f = l->frames[--l->frames_len];
 	struct yaml_node **kids = l->stack + f.first, *n = f.node;
-	size_t count = l->stack_len - f.first;
+	size_t count = l->stack_len - f.first, weight = 1, bytes = 0;
 
 	n->mark.end_line = (unsigned)e->end_mark.line + 1;
 	n->mark.end_column = (unsigned)e->end_mark.column + 1;
 	for (size_t i = 0; i < count; i++) {
-		n->weight += kids[i]->weight;
-		n->bytes += kids[i]->bytes;
+		weight += kids[i]->weight;
+		bytes += kids[i]->bytes;
 		if (kids[i]->height >= n->height)
 			n->height = kids[i]->height + 1;
 	}
-	if (n->weight > LIMIT_YAML_NODES || n->bytes > YAML_BYTES_MAX)
+	if (weight > LIMIT_YAML_NODES || bytes > YAML_BYTES_MAX)
 		return fail(l, n->mark, "limit",
 			"aliases expand to more than %d nodes or %d MiB", LIMIT_YAML_NODES,
 			(int)(YAML_BYTES_MAX / MiB));
+	n->weight = (uint32_t)weight;
+	n->bytes = (uint32_t)bytes;
 	if (n->height + l->frames_len > LIMIT_YAML_DEPTH)
 		return fail(l, n->mark, "limit", "aliases nest deeper than %d levels",
 			LIMIT_YAML_DEPTH);
@@ -436,7 +438,7 @@ static int on_end(struct loader *l, const yaml_event_t *e)
 		if (build_mapping(l, n, kids, count) < 0)
 			return -1;
 	} else {
-		n->len = count;
+		n->len = (uint32_t)count;
 		n->items = arena_alloc(l->doc->arena, (count + 1) * sizeof(*n->items));
 		if (count)
 			memcpy(n->items, kids, count * sizeof(*kids));
@@ -533,6 +535,22 @@ static int check_bytes(struct loader *l, const char *data, size_t len)
 	return 0;
 }
 
+static void index_lines(struct yaml_doc *doc)
+{
+	const char *p = doc->source, *end = p + doc->source_len;
+	uint32_t *lines;
+	size_t n = 1;
+
+	for (const char *c = p; (c = memchr(c, '\n', (size_t)(end - c))); c++)
+		n++;
+	lines = arena_alloc(doc->arena, n * sizeof(*lines));
+	n = 1;
+	for (const char *c = p; (c = memchr(c, '\n', (size_t)(end - c))); c++)
+		lines[n++] = (uint32_t)(c + 1 - p);
+	doc->lines = lines;
+	doc->lines_len = n;
+}
+
 void yaml_parse_lenient(const char *file, const char *data, size_t len,
 	struct yaml_doc **ret, struct diagnostics *d)
 {
@@ -546,6 +564,7 @@ void yaml_parse_lenient(const char *file, const char *data, size_t len,
 		.source = data + bom, .source_len = len - bom };
 	rc = check_bytes(&l, data, len);
 	if (rc == 0) {
+		index_lines(l.doc);
 		if (!yaml_parser_initialize(&l.parser))
 			abort(); /* its only failure is out of memory */
 		yaml_parser_set_encoding(&l.parser, YAML_UTF8_ENCODING);
@@ -660,15 +679,11 @@ static size_t utf8_len(unsigned char c)
 /* Bytes of the source before a line and column. */
 static size_t byte_of(const struct yaml_doc *doc, unsigned line, unsigned column)
 {
-	const char *s = doc->source, *end = s + doc->source_len;
+	const char *s, *end = doc->source + doc->source_len;
 
-	for (unsigned i = 1; i < line; i++) {
-		const char *nl = memchr(s, '\n', (size_t)(end - s));
-
-		if (!nl)
-			return doc->source_len;
-		s = nl + 1;
-	}
+	if (line == 0 || line > doc->lines_len)
+		return doc->source_len;
+	s = doc->source + doc->lines[line - 1];
 	for (unsigned i = 1; i < column && s < end && *s != '\n'; i++)
 		s += utf8_len((unsigned char)*s);
 	return s < end ? (size_t)(s - doc->source) : doc->source_len;

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -38,22 +39,22 @@ struct yaml_pair {
 };
 
 struct yaml_node {
-	enum yaml_kind kind;
-	struct mark mark;
+	enum yaml_kind kind : 8;
 	bool quoted;	 /* a scalar in quotes or of block style */
 	bool block;	 /* of block style */
 	bool boolean;	 /* YAML_BOOL */
-	double number;	 /* YAML_NUMBER */
+	struct mark mark;
 	const char *str; /* of a scalar: its text as written (of YAML_NULL too); NUL-ended */
-	size_t str_len;	 /* never with NUL inside */
 	union {
+		double number;		  /* YAML_NUMBER */
 		struct yaml_node **items; /* YAML_SEQUENCE */
 		struct yaml_pair *pairs;  /* YAML_MAPPING, in order */
 	};
-	size_t len;	 /* of items or pairs */
-	size_t weight;	 /* nodes of this tree with aliases expanded */
-	size_t bytes;	 /* scalar bytes of it */
-	unsigned height; /* 1 for a scalar */
+	uint32_t str_len; /* never with NUL inside */
+	uint32_t len;	  /* of items or pairs */
+	uint32_t weight;  /* nodes of this tree with aliases expanded */
+	uint32_t bytes;	  /* scalar bytes of it */
+	uint32_t height;  /* 1 for a scalar */
 };
 
 /* An anchor, for lint. */
@@ -69,6 +70,8 @@ struct yaml_doc {
 	const char *file;    /* copied */
 	const char *source;  /* lent by the caller of yaml_parse */
 	size_t source_len;
+	const uint32_t *lines; /* where each line starts */
+	size_t lines_len;
 	struct yaml_node *root;
 	struct yaml_anchor *anchors;
 	size_t anchors_len;
