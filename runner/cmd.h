@@ -10,13 +10,13 @@ int cmd_eval(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_lint(int argc, char **argv);
 int cmd_run(int argc, char **argv);
-int cmd_serve(int argc, char **argv);
-int cmd_spawner(int argc, char **argv);
+int cmd_web(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_hook(int argc, char **argv);
 
 /* Verbs that are tables. */
 extern const struct cli_verb verb_config;
+extern const struct cli_verb verb_serve, verb_spawner;
 extern const struct cli_verb verb_lint;
 extern const struct cli_verb verb_plan;
 extern const struct cli_verb verb_help;

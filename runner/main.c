@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "runner/cmd.h"
+#include "runner/planner.h"
 
 static int run_version(const struct cli_args *a)
 {
@@ -73,35 +74,57 @@ static const struct cli_verb verb_eval = { "eval", "here", "[--context FILE.json
 	"sluice eval --context ctx.json \"startsWith(github.ref, 'refs/tags/')\"",
 	"0, 1 the expression is wrong, 2 usage", 0, -1, NULL, cmd_eval };
 
+static const struct cli_verb verb_hook = { "hook", "operate",
+	"install PATH --url URL --repo OWNER/NAME [--secret-file FILE]",
+	"Write the push hook of a bare repository on this machine", NULL,
+	"sluice hook install /srv/git/mealplan.git", NULL, 0, -1, NULL, cmd_hook };
+
+/* Started by `sluice serve` alone, so in no list. */
+static const struct cli_verb verb_web = { "web", NULL, "", "The web process of a server", NULL,
+	NULL, NULL, 0, -1, NULL, cmd_web };
+static const struct cli_verb verb_planner = { "planner", NULL, "",
+	"The planner process of a server", NULL, NULL, NULL, 0, -1, NULL, cmd_planner };
+
 const struct cli_verb *const cli_verbs[] = {
-	&verb_lint,
+	/* here */
+	&verb_run,
 	&verb_plan,
+	&verb_lint,
 	&verb_eval,
+	&verb_doctor,
+	/* look */
 	&verb_runs,
 	&verb_status,
 	&verb_logs,
 	&verb_explain,
 	&verb_deployments,
 	&verb_environments,
+	/* decide */
 	&verb_approve,
 	&verb_reject,
 	&verb_cancel,
 	&verb_rerun,
 	&verb_dispatch,
+	/* operate */
+	&verb_serve,
 	&verb_repo,
 	&verb_secret,
 	&verb_var,
 	&verb_token,
 	&verb_key,
+	&verb_hook,
 	&verb_pause,
 	&verb_resume,
 	&verb_audit,
 	&verb_check,
-	&verb_doctor,
 	&verb_config,
 	&verb_completion,
 	&verb_version,
 	&verb_help,
+	/* not listed */
+	&verb_spawner,
+	&verb_web,
+	&verb_planner,
 	NULL,
 };
 

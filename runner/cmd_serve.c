@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sluice serve: core, and parent of web and planner. The order of the start is the
+ * argument: the listener and the spawner need root's rights, then they are given up; the
+ * children are programs anew, so none inherits the database or the key; the key is read
+ * last, by a process that is not dumpable any more.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/chan.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "executor/helper.h"
+#include "runner/account.h"
+#include "runner/cmd.h"
+#include "runner/config.h"
+#include "runner/core.h"
+#include "runner/http.h"
+#include "runner/rpc.h"
+#include "runner/spawner.h"
+#include "runner/worker.h"
+#include "sandbox/sandbox.h"
+
+#define RESTART_FIRST_MS 50
+#define RESTART_LAST_MS 5000
+#define STEADY_MS 10000 /* a child that lived this long starts again at once */
+
+struct child {
+	const char *name;
+	pid_t pid;
+	int64_t began, pause_ms;
+	struct loop_source *timer;
+};
+
+struct serve {
+	const struct cli_args *args;
+	struct config *config;
+	struct account account;
+	struct core_options o;
+	struct loop *loop;
+	struct core *core;
+	char *self, *helper, *url, *db, *weaker;
+	const char *spawner_argv[8], *planner_argv[4];
+	int lock, tcp, local;
+	struct child web;
+	bool is_stopping;
+};
+
+/* ---- children that are programs of their own ---- */
+
+static void start_web(struct serve *s);
+
+static void read_pem(const char *path, struct json *head, const char *member)
+{
+	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT;
+	struct err err = ERR_INIT;
+
+	if (!path)
+		return;
+	if (fd_read_file(AT_FDCWD, path, 256 * KiB, &sb, &err) < 0)
+		log_err("tls: %s", err.msg);
+	else
+		json_set(head, member, json_new_strn(sb.buf, sb.len));
+}
+
+/* Everything web needs to know, with the listeners. */
+static int tell_web(struct serve *s, int chan, struct err *err)
+{
+	_cleanup_(json_freep) struct json *head = json_new_object();
+	struct json *proxies = json_new_array();
+	int fds[2] = { s->tcp, s->local };
+
+	json_set_str(head, "op", "start");
+	json_set_str(head, "data", s->config->data_dir);
+	json_set_str(head, "url", s->url);
+	json_set_str(head, "confinement", s->weaker ? s->weaker : "full");
+	json_set_int(head, "owner", (int64_t)s->account.uid);
+	strvec_foreach(item, &s->config->trusted_proxies) json_push_str(proxies, *item);
+	json_set(head, "trusted_proxies", proxies);
+	read_pem(s->config->tls_certificate, head, "tls_certificate");
+	read_pem(s->config->tls_key, head, "tls_key");
+	return chan_send(chan, head, NULL, 0, fds, 2, err);
+}
+
+static void on_web_timer(struct loop *l, void *data)
+{
+	struct serve *s = data;
+
+	(void)l;
+	s->web.timer = NULL;
+	start_web(s);
+}
+
+static int64_t next_pause(struct child *c)
+{
+	if (clock_boot_ms() - c->began > STEADY_MS)
+		c->pause_ms = 0;
+	c->pause_ms = c->pause_ms ? c->pause_ms * 2 : RESTART_FIRST_MS;
+	if (c->pause_ms > RESTART_LAST_MS)
+		c->pause_ms = RESTART_LAST_MS;
+	return c->pause_ms;
+}
+
+static void on_web_ended(void *data)
+{
+	struct serve *s = data;
+
+	if (s->is_stopping || s->web.timer)
+		return;
+	log_warnx("web has ended; starting another");
+	s->web.timer = loop_add_timer(s->loop, next_pause(&s->web), on_web_timer, s);
+}
+
+static void start_web(struct serve *s)
+{
+	const char *argv[] = { s->self, "web", NULL };
+	int pair[2] = { -1, -1 };
+	struct err err = ERR_INIT;
+	int r = chan_pair(pair, &err);
+
+	s->web.began = clock_boot_ms();
+	if (r == 0)
+		r = worker_spawn(argv, NULL, pair[1], -1, &s->web.pid, &err);
+	if (pair[1] >= 0)
+		(void)close(pair[1]); /* web has its own */
+	if (r == 0)
+		r = tell_web(s, pair[0], &err);
+	if (r < 0) {
+		log_err("cannot start web: %s", err.msg);
+		if (pair[0] >= 0)
+			(void)close(pair[0]);
+		if (!s->web.timer)
+			s->web.timer =
+				loop_add_timer(s->loop, next_pause(&s->web), on_web_timer, s);
+		return;
+	}
+	core_serve_web(s->core, pair[0], on_web_ended, s);
+}
+
+static void on_child(struct loop *l, const struct signalfd_siginfo *si, void *data)
+{
+	struct serve *s = data;
+	int status;
+
+	(void)l;
+	(void)si;
+	/* Pools reap their own by pid; only ours are asked for here. */
+	if (s->web.pid > 0 && waitpid(s->web.pid, &status, WNOHANG) == s->web.pid) {
+		s->web.pid = 0;
+		on_web_ended(s);
+	}
+}
+
+/* ---- signals ---- */
+
+static void notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	_cleanup_close_ int fd = -1;
+	size_t len;
+
+	if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(un.sun_path))
+		return;
+	len = strlen(path);
+	memcpy(un.sun_path, path, len);
+	if (un.sun_path[0] == '@')
+		un.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 ||
+		sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&un,
+			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+		log_warn("cannot tell the service manager '%s'", state);
+}
+
+static void on_stop(struct loop *l, const struct signalfd_siginfo *si, void *data)
+{
+	struct serve *s = data;
+
+	log_info("stopping on signal %u; running jobs go on", si->ssi_signo);
+	notify("STOPPING=1");
+	s->is_stopping = true;
+	loop_stop(l, 0);
+}
+
+static int load_config(struct serve *s, struct config **ret, FILE *report, struct err *err)
+{
+	_cleanup_(strvec_done) struct strvec over = STRVEC_INIT;
+
+	if (cli_get(s->args, "data"))
+		strvec_pushf(&over, "data=%s", cli_get(s->args, "data"));
+	if (cli_get(s->args, "listen"))
+		strvec_pushf(&over, "listen=%s", cli_get(s->args, "listen"));
+	return config_load(cli_get(s->args, "config"), &over, report, ret, err);
+}
+
+static void fill_options(struct serve *s)
+{
+	const struct config *c = s->config;
+	struct core_options *o = &s->o;
+
+	o->data_dir = c->data_dir;
+	o->store = s->db;
+	o->helper = s->helper;
+	o->base_url = s->url;
+	o->spawner_chan = -1;
+	/* Once root's rights are gone a new spawner would lack them: its keeper restarts it. */
+	o->spawner_argv = s->account.is_root || cli_has(s->args, "no-spawner") ? NULL :
+										 s->spawner_argv;
+	o->planner_argv = s->planner_argv;
+	o->planners = 1;
+	o->has_git = true;
+	o->capacity = c->capacity;
+	o->labels = c->labels;
+	o->label_wait_ms = c->label_wait_ms;
+	o->profile = c->profile;
+	o->network = c->network_default;
+	o->network_untrusted = c->network_untrusted;
+	o->network_allow = c->network_allow;
+	o->network_only_allowed = c->network_only_allowed;
+	o->job_memory = c->job_memory;
+	o->job_pids = c->job_pids;
+	o->job_cpu_percent = c->job_cpu_percent;
+	o->job_disk = c->job_disk;
+	o->job_minutes = c->job_minutes;
+	o->actions_dir = c->actions_dir;
+	o->actions_url = c->actions_url;
+	o->keep_artifacts_ms = c->keep_artifacts_ms;
+}
+
+/* The old configuration is kept for good: jobs in flight point into it. */
+static void on_reload(struct loop *l, const struct signalfd_siginfo *si, void *data)
+{
+	struct serve *s = data;
+	struct config *fresh = NULL;
+	struct err err = ERR_INIT;
+
+	(void)l;
+	(void)si;
+	notify("RELOADING=1");
+	if (load_config(s, &fresh, NULL, &err) < 0) {
+		log_err("the new configuration is not taken: %s", err.msg);
+	} else if (strcmp(fresh->data_dir, s->config->data_dir) != 0) {
+		log_err("the new configuration is not taken: 'data' cannot change while serving");
+		config_free(fresh);
+	} else {
+		s->config = fresh;
+		fill_options(s);
+		core_set_options(s->core, &s->o);
+		log_info("configuration read again");
+	}
+	notify("READY=1");
+}
+
+/* ---- the start ---- */
+
+static int listen_all(struct serve *s, struct err *err)
+{
+	_cleanup_free_ char *host = NULL;
+	int port;
+
+	if (config_listen(s->config, &host, &port, err) < 0 ||
+		http_bind_tcp(host, port, &s->tcp, &port, err) < 0)
+		return -1;
+	if (s->config->external_url)
+		s->url = xstrdup(s->config->external_url);
+	else
+		s->url = xasprintf("%s://%s%s%s:%d", s->config->tls_certificate ? "https" : "http",
+			strchr(host, ':') ? "[" : "", host, strchr(host, ':') ? "]" : "", port);
+	return 0;
+}
+
+static int start_spawner(struct serve *s, struct err *err)
+{
+	int r;
+
+	if (cli_has(s->args, "no-spawner"))
+		return 0;
+	r = spawner_is_there(s->config->data_dir, err);
+	if (r < 0)
+		return -1;
+	return r ? 0 : spawner_start(s->config->data_dir, s->spawner_argv, err);
+}
+
+static void name_weaker(struct serve *s)
+{
+	struct sandbox_host *host = NULL;
+	_cleanup_(strvec_done) struct strvec words = STRVEC_INIT;
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	struct err err = ERR_INIT;
+
+	if (sandbox_host_open(&host, &err) < 0) {
+		s->weaker = xasprintf("refused: %s", err.msg);
+		return;
+	}
+	sandbox_caps_weaker(sandbox_host_caps(host), &words);
+	for (size_t i = 0; i < words.len; i++)
+		strbuf_addf(&text, "%s%s", i ? "; " : "weaker: ", words.v[i]);
+	if (text.len)
+		s->weaker = strbuf_take(&text);
+	sandbox_host_free(host);
+}
+
+/* Needs root where root is to be had; ends as the service account. */
+static int start_privileged(struct serve *s, struct err *err)
+{
+	umask(077);
+	if (account_find(s->config->user, &s->account, err) < 0 ||
+		account_prepare(&s->account, s->config->data_dir, err) < 0 ||
+		account_lock(s->config->data_dir, &s->lock, err) < 0 || listen_all(s, err) < 0 ||
+		start_spawner(s, err) < 0)
+		return -1;
+	if (s->account.is_root) {
+		/* Made or checked while we still may write beside the data directory. */
+		uint8_t key[CRYPTO_MASTER_LEN];
+
+		if (account_key(&s->account, s->config->key_file, s->config->data_dir, key, err) <
+			0)
+			return -1;
+		explicit_bzero(key, sizeof(key));
+		if (fchown(s->lock, s->account.uid, s->account.gid) < 0)
+			return err_sys(err, "cannot give the lock to '%s'", s->account.name);
+	}
+	name_weaker(s);
+	return account_become(&s->account, err);
+}
+
+static int start_core(struct serve *s, struct err *err)
+{
+	_cleanup_free_ char *sock = path_join(s->config->data_dir, "run/api.sock");
+	uint8_t key[CRYPTO_MASTER_LEN];
+	int r;
+
+	if (http_bind_unix(sock, &s->local, err) < 0 || loop_new(&s->loop, err) < 0)
+		return -1;
+	/* Before the first child: one that ends at once must not be missed. */
+	loop_add_signal(s->loop, SIGCHLD, on_child, s);
+	loop_add_signal(s->loop, SIGTERM, on_stop, s);
+	loop_add_signal(s->loop, SIGINT, on_stop, s);
+	loop_add_signal(s->loop, SIGHUP, on_reload, s);
+	fill_options(s);
+	if (account_key(&s->account, s->config->key_file, s->config->data_dir, key, err) < 0)
+		return -1;
+	r = core_new(s->loop, &s->o, key, &s->core, err);
+	explicit_bzero(key, sizeof(key));
+	return r < 0 ? -1 : core_start(s->core, err);
+}
+
+static void set_argv(struct serve *s)
+{
+	size_t n = 0;
+
+	s->spawner_argv[n++] = s->self;
+	s->spawner_argv[n++] = "spawner";
+	s->spawner_argv[n++] = "--data";
+	s->spawner_argv[n++] = s->config->data_dir;
+	if (s->config->file) {
+		s->spawner_argv[n++] = "--config";
+		s->spawner_argv[n++] = s->config->file;
+	}
+	s->spawner_argv[n] = NULL;
+	s->planner_argv[0] = s->self;
+	s->planner_argv[1] = "planner";
+	s->planner_argv[2] = NULL;
+}
+
+static int serve(struct serve *s, struct err *err)
+{
+	int r;
+
+	s->self = path_self();
+	s->helper = helper_path(err);
+	if (!s->self || !s->helper)
+		return -1;
+	s->db = path_join(s->config->data_dir, "db/sluice.db");
+	set_argv(s);
+	if (start_privileged(s, err) < 0 || start_core(s, err) < 0)
+		return -1;
+	start_web(s);
+	printf("sluice serve: %s   data %s   pid %d\n", s->url, s->config->data_dir,
+		(int)getpid());
+	fflush(stdout);
+	log_info("serving %s data=%s version=%s", s->url, s->config->data_dir, SLUICE_VERSION);
+	notify("READY=1");
+	r = loop_run(s->loop, err);
+	core_free(s->core);
+	return r;
+}
+
+static int run_serve(const struct cli_args *a)
+{
+	struct serve s = { .args = a, .lock = -1, .tcp = -1, .local = -1 };
+	struct err err = ERR_INIT;
+
+	log_open("core", LOG_INFO);
+	if (load_config(&s, &s.config, stderr, &err) < 0 || serve(&s, &err) < 0) {
+		cli_fail(a, &err);
+		return err.code == ERR_UNAVAILABLE ? CLI_UNREACHABLE : CLI_NO;
+	}
+	return CLI_OK;
+}
+
+static const struct cli_opt serve_opts[] = {
+	{ "config", 0, "FILE", "instead of $SLUICE_CONFIG or /etc/sluice/sluice.yml" },
+	{ "data", 0, "DIR", "the data directory" },
+	{ "listen", 0, "ADDR:PORT", "where to listen; port 0 picks a free one" },
+	{ "no-spawner", 0, NULL, "a unit of its own runs the spawner" },
+	{ NULL, 0, NULL, NULL },
+};
+
+const struct cli_verb verb_serve = { "serve", "operate",
+	"[--config FILE] [--data DIR] [--listen ADDR:PORT]",
+	"Serve: take webhooks, run jobs, show pages", serve_opts,
+	"sluice serve --data ./sluice-data --listen 127.0.0.1:8480",
+	"0 stopped, 1 cannot serve, 2 usage, 3 another one serves this data", 0, 0, run_serve,
+	NULL };
