@@ -140,6 +140,9 @@ static const struct {
 
 	{ "I10", "SELECT printf('artifact %d names a blob nobody knows', a.id) FROM artifacts a WHERE"
 		 " NOT EXISTS (SELECT 1 FROM blobs b WHERE b.digest = a.digest) LIMIT ?" },
+	{ "I10", "SELECT printf('a summary of job %d names a blob nobody knows', u.job_id) FROM"
+		 " summaries u WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.digest = u.digest)"
+		 " LIMIT ?" },
 	{ "I10", "SELECT printf('artifact %d has %d bytes, its blob %d', a.id, a.size, b.size) FROM"
 		 " artifacts a JOIN blobs b ON b.digest = a.digest WHERE a.size <> b.size LIMIT ?" },
 
