@@ -140,6 +140,8 @@ const struct lint_rule lint_rules[] = {
 	EXTRA("job-never-runs", "A job that can never run",
 		"A skipped need skips it, and its need is skipped whenever its own condition "
 		"holds. Drop the need, or let the condition begin with '!cancelled() &&'."),
+	EXTRA("number-text", "A number that is meant as text",
+		"3.10 is the number 3.1. Put versions in quotes."),
 	EXTRA("sudo", "'sudo' in a script",
 		"Steps run confined and without root. Put what is missing into the job's root."),
 	EXTRA("unpinned-action", "An action by a name that can be moved",
@@ -191,9 +193,9 @@ static bool line_ignores(const char *line, size_t len, const char *code, bool *a
 	for (p += strlen(IGNORE); p < end;) {
 		size_t n = 0;
 
-		while (p < end && strchr(" \t,\r", *p))
+		while (p < end && strchr(" \t,\r\n", *p))
 			p++;
-		while (p + n < end && !strchr(" \t,\r", p[n]))
+		while (p + n < end && !strchr(" \t,\r\n", p[n]))
 			n++;
 		if (n == strlen(code) && memcmp(p, code, n) == 0)
 			return true;

@@ -70,6 +70,32 @@ static void receiver_words(const struct lint_expr *x, const struct expr_node *n,
 	strbuf_add(out, text, n->len > 60 ? 60 : n->len);
 }
 
+/* A job that is there but not needed, a step that comes later. */
+static bool hint_order(struct lint_expr *x, const struct expr_node *n, struct diag *d,
+	const char *name)
+{
+	const struct expr_node *context = n->children[0];
+	const struct job *job = x->l->job;
+
+	if (!job || context->kind != EXPR_NODE_CONTEXT)
+		return false;
+	if (strcasecmp(context->name, "needs") == 0 &&
+		workflow_find_job(x->l->w, name) != SIZE_MAX) {
+		if (strcasecmp(job->id, name) == 0)
+			diag_hint(d, "that is this very job");
+		else
+			diag_hint(d, "add '%s' to the 'needs' of job '%s'", name, job->id);
+		return true;
+	}
+	for (size_t i = 0; strcasecmp(context->name, "steps") == 0 && i < job->steps_len; i++)
+		if (strcasecmp(job->steps[i].id, name) == 0) {
+			diag_hint(d, "step '%s' (line %u) has not run by then", name,
+				job->steps[i].node->mark.line);
+			return true;
+		}
+	return false;
+}
+
 static void unknown_property(struct lint_expr *x, const struct expr_node *n,
 	const struct lint_type *t, const char *name)
 {
@@ -92,7 +118,9 @@ static void unknown_property(struct lint_expr *x, const struct expr_node *n,
 	}
 	names[len] = NULL;
 	near = str_nearest(name, names);
-	if (near)
+	if (hint_order(x, n, d, name))
+		near = NULL;
+	else if (near)
 		diag_hint(d, "did you mean '%s.%s'?", words.buf, near);
 	else if (len > 0)
 		diag_hint(d, "there are: %s%s", all.buf, len > 12 ? ", ..." : "");

@@ -294,14 +294,54 @@ static void check_deploy(struct lint *l, const struct job *job)
 		"add: environment: NAME");
 }
 
+/* ---- versions that lost their zero ------------------------------------------------ */
+
+static void check_numbers(struct lint *l, const struct yaml_node *n)
+{
+	struct strbuf text = STRBUF_INIT;
+	size_t len;
+
+	if (!n)
+		return;
+	for (size_t i = 0; i < n->len && n->kind == YAML_SEQUENCE; i++)
+		check_numbers(l, n->items[i]);
+	for (size_t i = 0; i < n->len && n->kind == YAML_MAPPING; i++)
+		check_numbers(l, n->pairs[i].value);
+	if (n->kind != YAML_NUMBER)
+		return;
+	len = n->str_len;
+	if (len >= 4 && n->str[len - 1] == '0' && memchr(n->str, '.', len) &&
+		n->str[len - 2] != '.')
+		number_to_text(n->number, &text);
+	if (text.len > 0)
+		diag_hint(lint_add(l, n->mark, "number-text", "%s is the number %s", n->str,
+				  text.buf),
+			"for the text write '%s' in quotes", n->str);
+	strbuf_done(&text);
+}
+
+static void check_step_numbers(struct lint *l, const struct step *steps, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		check_numbers(l, yaml_get(steps[i].node, "with"));
+		check_numbers(l, yaml_get(steps[i].node, "env"));
+		check_step_numbers(l, steps[i].members, steps[i].members_len);
+	}
+}
+
 void lint_own(struct lint *l)
 {
+	check_numbers(l, yaml_get(l->w->root, "env"));
 	check_never_runs(l);
 	for (size_t i = 0; i < l->w->jobs_len; i++) {
 		const struct job *job = &l->w->jobs[i];
 
 		check_pinned(l, job->uses);
 		check_trust(l, job->steps, job->steps_len);
+		check_numbers(l, yaml_get(yaml_get(job->node, "strategy"), "matrix"));
+		check_numbers(l, yaml_get(job->node, "env"));
+		check_numbers(l, yaml_get(job->node, "with"));
+		check_step_numbers(l, job->steps, job->steps_len);
 		check_deploy(l, job);
 	}
 }

@@ -322,6 +322,8 @@ static int visit_inner(const char *inner, size_t len, size_t offset, void *data)
 
 	v->count++;
 	v->type = &type_any;
+	if (strspn(inner, " \t\r\n") >= len)
+		return 0;
 	if (expr_compile(inner, len, &any_rules, &e, &error) < 0)
 		return 0; /* the schema has told */
 	v->type = lint_expr_type(&x, expr_root(e));

@@ -138,6 +138,19 @@ static void add_subject(const struct at *at, struct strbuf *out)
 	}
 }
 
+static void add_type_hint(struct diag *d, const struct yaml_node *n,
+	const struct schema_def *def)
+{
+	if (n->kind == YAML_STRING && n->quoted && (def->kinds & (KIND_BOOL | KIND_NUMBER)))
+		diag_hint(d, "write it without quotes");
+	else if (n->kind == YAML_STRING && def->kinds == KIND_BOOL)
+		diag_hint(d, "write true or false");
+	else if (n->kind == YAML_NULL && def->kinds == KIND_MAP)
+		diag_hint(d, "fill it, or leave the key out");
+	else if (yaml_is_scalar(n) && n->kind != YAML_NULL && def->kinds == KIND_SEQ)
+		diag_hint(d, "write a list: [%.40s]", n->str);
+}
+
 static void type_error(struct walk *w, const struct yaml_node *n,
 	const struct schema_def *def, const struct at *at)
 {
@@ -158,8 +171,7 @@ static void type_error(struct walk *w, const struct yaml_node *n,
 	else
 		d = error_at(w, n->mark, "wrong-type", "%s must be %s, not %s", subject.buf,
 			kinds.buf, yaml_kind_name(n->kind));
-	if (n->kind == YAML_STRING && n->quoted && (def->kinds & (KIND_BOOL | KIND_NUMBER)))
-		diag_hint(d, "write it without quotes");
+	add_type_hint(d, n, def);
 	strbuf_done(&subject);
 	strbuf_done(&kinds);
 }
@@ -523,6 +535,23 @@ static void known_keys(const struct schema_def *def, const struct schema_def *co
 	names[n] = NULL;
 }
 
+/* The key by which a shape is known: 'run' of a run step. */
+static const char *required_key(const struct schema_def *shape)
+{
+	for (const struct schema_prop *p = shape->props; p->key; p++)
+		if (p->is_required)
+			return p->key;
+	return shape->props[0].key;
+}
+
+static const char *tells_apart(const struct schema_def *def, const char *key)
+{
+	for (size_t i = 0; def->variants[i]; i++)
+		if (find_prop(def->variants[i]->props, key))
+			return required_key(def->variants[i]);
+	return key;
+}
+
 static void unknown_key(struct walk *w, const struct yaml_node *key, const struct at *at,
 	const struct schema_def *def, const struct schema_def *const *shapes,
 	size_t shapes_len)
@@ -536,10 +565,20 @@ static void unknown_key(struct walk *w, const struct yaml_node *key, const struc
 	if (def->props && find_prop(def->props, "push") && find_prop(def->props, "release"))
 		d = error_at(w, key->mark, "unknown-event", "there is no event '%.60s'",
 			key->str);
-	else if (schema_prop(def, key->str))
-		d = error_at(w, key->mark, "unknown-key",
-			"key '%.60s' does not go with the other keys of %s", key->str,
-			where.buf);
+	else if (schema_prop(def, key->str)) {
+		const char *mine = required_key(shapes[0]), *its = tells_apart(def, key->str);
+
+		if (strcmp(its, key->str) == 0)
+			(void)error_at(w, key->mark, "unknown-key",
+				"%s has both '%s' and '%s': it can be one of them only",
+				where.buf, mine, its);
+		else
+			(void)error_at(w, key->mark, "unknown-key",
+				"'%.60s' goes with '%s', but %s has '%s'", key->str, its,
+				where.buf, mine);
+		strbuf_done(&where);
+		return;
+	}
 	else
 		d = error_at(w, key->mark, "unknown-key", "unknown key '%.60s' in %s",
 			key->str, where.buf);
@@ -701,6 +740,8 @@ static void walk_node(struct walk *w, const struct yaml_node *n,
 		at.owner_name = def->flags & SCHEMA_NAMED ? at.name : NULL;
 		at.key = NULL;
 	}
+	if (n->is_lost)
+		return;
 	if (yaml_is_scalar(n)) {
 		walk_scalar(w, n, def, &at);
 		return;

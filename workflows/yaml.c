@@ -57,6 +57,8 @@ static int fail(struct loader *l, struct mark mark, const char *code, const char
 	return -1;
 }
 
+static size_t byte_of(const struct yaml_doc *doc, unsigned line, unsigned column);
+
 /* ---- the core schema -------------------------------------------------------------- */
 
 static bool all_digits(const char *s, const char *set)
@@ -238,6 +240,7 @@ static void push_null(struct loader *l, struct mark mark)
 	struct yaml_node *n = new_node(l, mark);
 
 	n->str = "";
+	n->is_lost = true;
 	push(l, n);
 }
 
@@ -447,6 +450,39 @@ static int on_end(struct loader *l, const yaml_event_t *e)
 	return 0;
 }
 
+/* libyaml's words name the token; what was meant is mostly one of these. */
+static const struct {
+	const char *problem;
+	const char *hint;
+} yaml_hints[] = {
+	{ "mapping values are not allowed",
+		"is the indentation right? a value with ': ' in it needs quotes" },
+	{ "did not find expected key", "is the indentation that of the keys above?" },
+	{ "did not find expected '-'", "is the indentation that of the items above?" },
+	{ "could not find expected ':'", "a key needs ': ' behind it" },
+	{ "block sequence entries are not allowed", "a list starts on a line of its own" },
+	{ "unexpected end of stream", "a quote is not closed" },
+};
+
+static void add_yaml_hint(struct loader *l, struct mark mark, const char *what)
+{
+	struct diag *d = &l->diags->items[l->diags->len - 1];
+	size_t at = byte_of(l->doc, mark.line, mark.column);
+
+	if (at < l->doc->source_len && l->doc->source[at] == '\t') {
+		diag_hint(d, "indent with blanks, not with tabs");
+		return;
+	}
+	if (at < l->doc->source_len && strchr("@`%", l->doc->source[at])) {
+		diag_hint(d, "a value cannot start with '%c': put it in quotes",
+			l->doc->source[at]);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(yaml_hints); i++)
+		if (strstr(what, yaml_hints[i].problem))
+			diag_hint(d, "%s", yaml_hints[i].hint);
+}
+
 static int parser_error(struct loader *l)
 {
 	const yaml_parser_t *p = &l->parser;
@@ -461,10 +497,13 @@ static int parser_error(struct loader *l)
 	}
 	mark.end_line = mark.line;
 	mark.end_column = mark.column + 1;
-	if (p->context)
-		return fail(l, mark, "yaml", "not YAML: %s, %s (since line %zu)", p->context,
+	if (p->context && p->context_mark.line != m->line)
+		(void)fail(l, mark, "yaml", "not YAML: %s, %s (since line %zu)", p->context,
 			what, p->context_mark.line + 1);
-	return fail(l, mark, "yaml", "not YAML: %s", what);
+	else
+		(void)fail(l, mark, "yaml", "not YAML: %s", what);
+	add_yaml_hint(l, mark, what);
+	return -1;
 }
 
 static int on_event(struct loader *l, const yaml_event_t *e, bool *is_done)

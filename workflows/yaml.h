@@ -42,7 +42,8 @@ struct yaml_node {
 	enum yaml_kind kind : 8;
 	bool quoted;	 /* a scalar in quotes or of block style */
 	bool block;	 /* of block style */
-	bool boolean;	 /* YAML_BOOL */
+	bool boolean : 1; /* YAML_BOOL */
+	bool is_lost : 1; /* stands for an alias that leads nowhere: told already */
 	struct mark mark;
 	const char *str; /* of a scalar: its text as written (of YAML_NULL too); NUL-ended */
 	union {
