@@ -119,7 +119,7 @@ void core_verb(struct core *c, const char *name, const struct core_principal *wh
 
 /* ---- arguments ---- */
 
-bool verb_str(struct verb_call *v, const char *name, const char **ret)
+bool verb_arg_str(struct verb_call *v, const char *name, const char **ret)
 {
 	const char *s = json_get_str(v->args, name, NULL);
 	struct err err = ERR_INIT;
@@ -133,7 +133,7 @@ bool verb_str(struct verb_call *v, const char *name, const char **ret)
 	return false;
 }
 
-bool verb_run(struct verb_call *v, int64_t *ret)
+bool verb_arg_run(struct verb_call *v, int64_t *ret)
 {
 	const struct json *j = json_get(v->args, "run");
 	struct err err = ERR_INIT;
@@ -152,12 +152,12 @@ bool verb_run(struct verb_call *v, int64_t *ret)
 	return false;
 }
 
-bool verb_repo(struct verb_call *v, struct repo *ret)
+bool verb_arg_repo(struct verb_call *v, struct repo *ret)
 {
 	const char *name;
 	struct err err = ERR_INIT;
 
-	if (!verb_str(v, "repo", &name))
+	if (!verb_arg_str(v, "repo", &name))
 		return false;
 	if (repos_find(v->core->store, name, ret, &err) == 0)
 		return true;
@@ -165,7 +165,7 @@ bool verb_repo(struct verb_call *v, struct repo *ret)
 	return false;
 }
 
-bool verb_scope_repo(struct verb_call *v, int64_t *ret)
+bool verb_arg_scope(struct verb_call *v, int64_t *ret)
 {
 	struct repo r;
 
@@ -173,7 +173,7 @@ bool verb_scope_repo(struct verb_call *v, int64_t *ret)
 	if (!json_get_str(v->args, "repo", "")[0])
 		return true;
 	memset(&r, 0, sizeof(r));
-	if (!verb_repo(v, &r))
+	if (!verb_arg_repo(v, &r))
 		return false;
 	*ret = r.id;
 	repo_done(&r);

@@ -38,12 +38,12 @@ extern const struct verb verbs_admin[]; /* verbs_admin.c: what an administrator 
 /* ---- reading arguments; each fails the call itself and gives false ---- */
 
 /* A non-empty string. */
-bool verb_str(struct verb_call *v, const char *name, const char **ret);
+bool verb_arg_str(struct verb_call *v, const char *name, const char **ret);
 /* RUN as a person writes it, or a number. */
-bool verb_run(struct verb_call *v, int64_t *ret);
+bool verb_arg_run(struct verb_call *v, int64_t *ret);
 /* "repo": OWNER/NAME. */
-bool verb_repo(struct verb_call *v, struct repo *ret);
+bool verb_arg_repo(struct verb_call *v, struct repo *ret);
 /* "repo" to its id, 0 when absent (the instance). */
-bool verb_scope_repo(struct verb_call *v, int64_t *ret);
+bool verb_arg_scope(struct verb_call *v, int64_t *ret);
 
 #endif

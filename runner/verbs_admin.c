@@ -82,7 +82,7 @@ static void repo_add(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t id, hook;
 
-	if (!verb_str(v, "repo", &name) || !verb_str(v, "url", &url))
+	if (!verb_arg_str(v, "repo", &name) || !verb_arg_str(v, "url", &url))
 		return;
 	if (!known_forge(forge) || !url_is_fetchable(url)) {
 		if (known_forge(forge))
@@ -126,7 +126,7 @@ static void repo_show(struct verb_call *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	if (verb_str(v, "repo", &name))
+	if (verb_arg_str(v, "repo", &name))
 		answer(v, query_repo(v->core->store, name, &j, &err), j, &err);
 }
 
@@ -156,7 +156,7 @@ static void repo_check(struct verb_call *v)
 	struct json *refs, *head = NULL;
 	struct err err = ERR_INIT;
 
-	if (!verb_repo(v, &r))
+	if (!verb_arg_repo(v, &r))
 		return;
 	refs = json_new_array();
 	json_push_str(refs, "refs/heads/");
@@ -172,7 +172,7 @@ static void repo_remove(struct verb_call *v)
 	_cleanup_(repo_done) struct repo r = { 0 };
 	struct err err = ERR_INIT;
 
-	if (verb_repo(v, &r))
+	if (verb_arg_repo(v, &r))
 		done(v, repos_remove(v->core->store, r.id, &v->actor, &err), &err);
 }
 
@@ -184,7 +184,7 @@ static void repo_rotate(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t hook;
 
-	if (!verb_repo(v, &r))
+	if (!verb_arg_repo(v, &r))
 		return;
 	if (hooks_find(v->core->store, r.id, &hook, &err) < 0 ||
 		hooks_rotate(v->core->store, hook, OLD_SECRET_MS, &v->actor, &secret, &err) < 0) {
@@ -222,7 +222,7 @@ static void repo_set(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int rc;
 
-	if (!verb_str(v, "key", &key) || !verb_repo(v, &r))
+	if (!verb_arg_str(v, "key", &key) || !verb_arg_repo(v, &r))
 		return;
 	if (str_eq(key, "default_branch"))
 		rc = repos_set_default_branch(v->core->store, r.id, value, &err);
@@ -241,7 +241,7 @@ static void env_apply(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t id;
 
-	if (!verb_repo(v, &r))
+	if (!verb_arg_repo(v, &r))
 		return;
 	if (json_count(list) == 0) {
 		err_set(&err, ERR_INPUT, "no environment was given");
@@ -265,7 +265,7 @@ static void env_remove(struct verb_call *v)
 	const char *name;
 	struct err err = ERR_INIT;
 
-	if (verb_str(v, "name", &name) && verb_repo(v, &r))
+	if (verb_arg_str(v, "name", &name) && verb_arg_repo(v, &r))
 		done(v, environments_delete(v->core->store, r.id, name, &v->actor, &err), &err);
 }
 
@@ -278,7 +278,7 @@ static void secret_set(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t repo;
 
-	if (!verb_str(v, "name", &name) || !verb_scope_repo(v, &repo))
+	if (!verb_arg_str(v, "name", &name) || !verb_arg_scope(v, &repo))
 		return;
 	done(v,
 		secrets_set(v->core->store, repo, json_get_str(v->args, "environment", ""), name,
@@ -292,7 +292,7 @@ static void secret_list(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t repo;
 
-	if (verb_scope_repo(v, &repo))
+	if (verb_arg_scope(v, &repo))
 		answer(v, query_secrets(v->core->store, repo, &j, &err), j, &err);
 }
 
@@ -302,7 +302,7 @@ static void secret_remove(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t repo;
 
-	if (verb_str(v, "name", &name) && verb_scope_repo(v, &repo))
+	if (verb_arg_str(v, "name", &name) && verb_arg_scope(v, &repo))
 		done(v,
 			secrets_delete(v->core->store, repo,
 				json_get_str(v->args, "environment", ""), name, &v->actor, &err),
@@ -315,7 +315,7 @@ static void var_set(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t repo;
 
-	if (verb_str(v, "name", &name) && verb_scope_repo(v, &repo))
+	if (verb_arg_str(v, "name", &name) && verb_arg_scope(v, &repo))
 		done(v,
 			vars_set(v->core->store, repo, json_get_str(v->args, "environment", ""),
 				name, json_get_str(v->args, "value", ""), &v->actor, &err),
@@ -328,7 +328,7 @@ static void var_list(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t repo;
 
-	if (verb_scope_repo(v, &repo))
+	if (verb_arg_scope(v, &repo))
 		answer(v, query_vars(v->core->store, repo, &j, &err), j, &err);
 }
 
@@ -338,7 +338,7 @@ static void var_remove(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t repo;
 
-	if (verb_str(v, "name", &name) && verb_scope_repo(v, &repo))
+	if (verb_arg_str(v, "name", &name) && verb_arg_scope(v, &repo))
 		done(v,
 			vars_delete(v->core->store, repo,
 				json_get_str(v->args, "environment", ""), name, &v->actor, &err),
@@ -384,7 +384,7 @@ static void token_create(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t expires;
 
-	if (!verb_str(v, "name", &name) || !expiry(v, &expires))
+	if (!verb_arg_str(v, "name", &name) || !expiry(v, &expires))
 		return;
 	scopes = scopes_parse(json_get_str(v->args, "scope", "read"), &err);
 	if (scopes == 0 ||
@@ -412,7 +412,7 @@ static void token_revoke(struct verb_call *v)
 	const char *name;
 	struct err err = ERR_INIT;
 
-	if (verb_str(v, "name", &name))
+	if (verb_arg_str(v, "name", &name))
 		done(v, tokens_revoke(v->core->store, name, &v->actor, &err), &err);
 }
 
@@ -450,7 +450,7 @@ static void key_add(struct verb_call *v)
 	struct json *ret;
 	struct err err = ERR_INIT;
 
-	if (!verb_str(v, "name", &name))
+	if (!verb_arg_str(v, "name", &name))
 		return;
 	if (keys_create(v->core->store, name, &v->actor, &secret, &err) < 0) {
 		verb_fail(v, &err, NULL);
@@ -475,7 +475,7 @@ static void key_revoke(struct verb_call *v)
 	const char *name;
 	struct err err = ERR_INIT;
 
-	if (verb_str(v, "name", &name))
+	if (verb_arg_str(v, "name", &name))
 		done(v, keys_revoke(v->core->store, name, &v->actor, &err), &err);
 }
 

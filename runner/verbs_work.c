@@ -63,7 +63,7 @@ static void run_show(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t run;
 
-	if (verb_run(v, &run))
+	if (verb_arg_run(v, &run))
 		answer(v,
 			query_run(v->core->store, run, int_arg(v->args, "attempt"), &j, &err), j,
 			&err);
@@ -76,7 +76,7 @@ static void run_cancel(struct verb_call *v)
 	char reason[160];
 	int64_t run;
 
-	if (!verb_run(v, &run))
+	if (!verb_arg_run(v, &run))
 		return;
 	snprintf(reason, sizeof(reason), "cancelled by %.100s", v->who->name);
 	if (runs_cancel(v->core->store, run, reason, force, &v->actor, &err) < 0) {
@@ -97,7 +97,7 @@ static void run_rerun(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t run, attempt = 0;
 
-	if (!verb_run(v, &run))
+	if (!verb_arg_run(v, &run))
 		return;
 	if (runs_rerun(v->core->store, run, what, job, &v->actor, &attempt, &err) < 0) {
 		verb_fail(v, &err, err.code == ERR_CONFLICT ? "wait for it to end, or cancel it" :
@@ -250,11 +250,11 @@ static void run_dispatch(struct verb_call *v)
 	struct json *refs, *head = NULL;
 	struct err err = ERR_INIT;
 
-	if (!verb_str(v, "workflow", &workflow))
+	if (!verb_arg_str(v, "workflow", &workflow))
 		return;
 	d = xcalloc(1, sizeof(*d));
 	d->v = v;
-	if (!verb_repo(v, &d->repo)) {
+	if (!verb_arg_repo(v, &d->repo)) {
 		free(d);
 		return;
 	}
@@ -332,7 +332,7 @@ static void gate_decide(struct verb_call *v)
 	struct json *ret;
 	struct err err = ERR_INIT;
 
-	if (!verb_str(v, "decision", &decision))
+	if (!verb_arg_str(v, "decision", &decision))
 		return;
 	if (strcmp(decision, "approve") != 0 && strcmp(decision, "reject") != 0) {
 		err_set(&err, ERR_INPUT, "'decision' is '%.32s'; it is approve or reject", decision);
@@ -469,7 +469,7 @@ static void audit_list(struct verb_call *v)
 	struct err err = ERR_INIT;
 	int64_t run = 0;
 
-	if (json_get(v->args, "run") && !verb_run(v, &run))
+	if (json_get(v->args, "run") && !verb_arg_run(v, &run))
 		return;
 	answer(v,
 		query_audit(v->core->store, run, json_get_str(v->args, "verb", NULL),
