@@ -25,7 +25,7 @@ say       = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
 # ---- third-party libraries: who may link what (see ARCHITECTURE.md, "Libraries") ----
 PC            := pkg-config
 SLUICE_PKGS   := jansson yaml-0.1 libcrypto sqlite3 libseccomp libmicrohttpd
-HELPER_PKGS   := jansson libcrypto libgit2 libcurl libarchive libpcre2-8 libzstd
+HELPER_PKGS   := jansson libcrypto libseccomp libgit2 libcurl libarchive libpcre2-8 libzstd
 SLUICE_LIBS    = $(shell $(PC) --libs $(SLUICE_PKGS))
 HELPER_LIBS    = $(shell $(PC) --libs $(HELPER_PKGS))
 TEST_LIBS      = $(shell $(PC) --libs $(sort $(SLUICE_PKGS) $(HELPER_PKGS)) cmocka)
