@@ -16,7 +16,7 @@ int cmd_hook(int argc, char **argv);
 
 /* Verbs that are tables. */
 extern const struct cli_verb verb_config;
-extern const struct cli_verb verb_serve, verb_spawner;
+extern const struct cli_verb verb_serve, verb_spawner, verb_checkpointer;
 extern const struct cli_verb verb_lint;
 extern const struct cli_verb verb_plan;
 extern const struct cli_verb verb_help;
@@ -27,6 +27,6 @@ extern const struct cli_verb verb_logs, verb_explain;
 extern const struct cli_verb verb_cancel, verb_rerun, verb_dispatch;
 extern const struct cli_verb verb_approve, verb_reject, verb_pause, verb_resume;
 extern const struct cli_verb verb_repo, verb_secret, verb_var, verb_token, verb_key;
-extern const struct cli_verb verb_environments, verb_check, verb_doctor;
+extern const struct cli_verb verb_environments, verb_check, verb_doctor, verb_run;
 
 #endif

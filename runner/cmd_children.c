@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "executor/helper.h"
 #include "runner/account.h"
+#include "runner/checkpoint.h"
 #include "runner/cmd.h"
 #include "runner/config.h"
 #include "runner/spawner.h"
@@ -102,3 +103,13 @@ static const struct cli_opt spawner_opts[] = {
 const struct cli_verb verb_spawner = { "spawner", NULL, "[--config FILE] [--data DIR]",
 	"The part of a server that owns the jobs' sandboxes (sluice-spawner.service)",
 	spawner_opts, "sluice spawner --data /var/lib/sluice", NULL, 0, 0, run_spawner, NULL };
+
+static int main_checkpointer(int argc, char **argv)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return argc == 2 ? checkpointer_main(argv[1]) : CLI_USAGE;
+}
+
+const struct cli_verb verb_checkpointer = { "checkpointer", NULL, "DATABASE",
+	"The part of a server that keeps checkpoints off the commit path", NULL,
+	"sluice checkpointer db/sluice.db", NULL, 0, 1, NULL, main_checkpointer };

@@ -645,9 +645,7 @@ static void fill_core_options(struct app *a)
 	o->helper = a->helper;
 	o->planners = 1;
 	o->is_run = true;
-	o->capacity = cfg->capacity > 0 ? cfg->capacity : sysconf(_SC_NPROCESSORS_ONLN);
-	if (o->capacity < 1)
-		o->capacity = 1;
+	o->capacity = cfg->capacity;
 	(void)strvec_push(&o->labels, "*");
 	o->profile = cfg->profile;
 	o->network = a->o.network ? a->o.network : cfg->network_default;
@@ -940,12 +938,12 @@ static int run_run(const struct cli_args *args)
 	return status;
 }
 
-static const struct cli_verb run_verb = { "run", "here", "[FLAGS] [DIR]",
+const struct cli_verb verb_run = { "run", "here", "[FLAGS] [DIR]",
 	"Run workflows of a tree on this machine, confined", run_opts,
 	"sluice run -W .github/workflows/ci.yml -j test", "0 success, 1 failure, 2 usage", 0, 1,
 	run_run, NULL };
 
 int cmd_run(int argc, char **argv)
 {
-	return cli_run(&run_verb, argc, argv);
+	return cli_run(&verb_run, argc, argv);
 }

@@ -29,6 +29,7 @@
 #include "base/path.h"
 #include "executor/helper.h"
 #include "runner/account.h"
+#include "runner/checkpoint.h"
 #include "runner/cmd.h"
 #include "runner/config.h"
 #include "runner/core.h"
@@ -57,7 +58,8 @@ struct serve {
 	struct loop *loop;
 	struct core *core;
 	char *self, *helper, *url, *db, *weaker;
-	const char *spawner_argv[8], *planner_argv[4];
+	const char *spawner_argv[8], *planner_argv[4], *ckpt_argv[4];
+	struct checkpoint *ckpt;
 	int lock, tcp, local;
 	struct child web;
 	bool is_stopping;
@@ -211,6 +213,11 @@ static int load_config(struct serve *s, struct config **ret, FILE *report, struc
 	return config_load(cli_get(s->args, "config"), &over, report, ret, err);
 }
 
+static void on_committed(void *data)
+{
+	checkpoint_due(((struct serve *)data)->ckpt);
+}
+
 static void fill_options(struct serve *s)
 {
 	const struct config *c = s->config;
@@ -243,6 +250,8 @@ static void fill_options(struct serve *s)
 	o->actions_dir = c->actions_dir;
 	o->actions_url = c->actions_url;
 	o->keep_artifacts_ms = c->keep_artifacts_ms;
+	o->committed = on_committed;
+	o->committed_data = s;
 }
 
 /* The old configuration is kept for good: jobs in flight point into it. */
@@ -356,7 +365,8 @@ static int start_core(struct serve *s, struct err *err)
 	loop_add_signal(s->loop, SIGINT, on_stop, s);
 	loop_add_signal(s->loop, SIGHUP, on_reload, s);
 	fill_options(s);
-	if (account_key(&s->account, s->config->key_file, s->config->data_dir, key, err) < 0)
+	if (checkpoint_new(s->loop, s->ckpt_argv, &s->ckpt, err) < 0 ||
+		account_key(&s->account, s->config->key_file, s->config->data_dir, key, err) < 0)
 		return -1;
 	r = core_new(s->loop, &s->o, key, &s->core, err);
 	explicit_bzero(key, sizeof(key));
@@ -376,6 +386,10 @@ static void set_argv(struct serve *s)
 		s->spawner_argv[n++] = s->config->file;
 	}
 	s->spawner_argv[n] = NULL;
+	s->ckpt_argv[0] = s->self;
+	s->ckpt_argv[1] = "checkpointer";
+	s->ckpt_argv[2] = s->db;
+	s->ckpt_argv[3] = NULL;
 	s->planner_argv[0] = s->self;
 	s->planner_argv[1] = "planner";
 	s->planner_argv[2] = NULL;
@@ -394,13 +408,17 @@ static int serve(struct serve *s, struct err *err)
 	if (start_privileged(s, err) < 0 || start_core(s, err) < 0)
 		return -1;
 	start_web(s);
+	checkpoint_check(s->ckpt);
 	printf("sluice serve: %s   data %s   pid %d\n", s->url, s->config->data_dir,
 		(int)getpid());
 	fflush(stdout);
 	log_info("serving %s data=%s version=%s", s->url, s->config->data_dir, SLUICE_VERSION);
 	notify("READY=1");
 	r = loop_run(s->loop, err);
+	if (s->is_stopping)
+		core_say_leave(s->core);
 	core_free(s->core);
+	checkpoint_free(s->ckpt);
 	return r;
 }
 

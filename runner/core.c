@@ -111,6 +111,8 @@ static void commit(struct core *c)
 	store_end(&c->tx);
 	FP("core.commit.after");
 	if (rc == 0) {
+		if (c->o->committed)
+			c->o->committed(c->o->committed_data);
 		run_after(c, NULL);
 		return;
 	}
@@ -353,6 +355,21 @@ void core_cancel_all(struct core *c, const char *reason, bool force)
 		attend_cancel(c, v->job, reason, true);
 	core_wake(c);
 	core_retry_in(c, 0);
+}
+
+static void on_left(const struct json *answer, const struct err *why, void *data)
+{
+	(void)answer; /* we are ending: whatever it says */
+	(void)why;
+	(void)data;
+}
+
+void core_say_leave(struct core *c)
+{
+	struct json *head = json_new_object();
+
+	json_set_str(head, "op", "leave");
+	spawn_call(c->spawn, head, on_left, NULL);
 }
 
 static struct json *pids_of(const struct worker_pool *p)

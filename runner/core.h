@@ -68,6 +68,9 @@ struct core_options {
 	const char *actions_url; /* where they are cloned from, or NULL */
 	int64_t keep_artifacts_ms;
 	struct core_watch watch;
+	/* After each commit that wrote (the checkpointer's cue); may be NULL. */
+	void (*committed)(void *data);
+	void *committed_data;
 };
 
 /* Folders of the data directory, 0700. For `serve` and `run` alike. */
@@ -167,6 +170,9 @@ void core_serve_web(struct core *c, int fd, void (*ended)(void *data), void *dat
 /* Cancels what runs (`sluice run`, Ctrl-C) and how many executors still live. */
 void core_cancel_all(struct core *c, const char *reason, bool force);
 size_t core_live_count(const struct core *c);
+
+/* A stopping server's word to a detached spawner: end when the last job has. */
+void core_say_leave(struct core *c);
 
 /* Process ids for doctor, status and the crash tests: {"core","planner","git","spawner",...} */
 struct json *core_pids(const struct core *c);

@@ -125,6 +125,7 @@ const struct cli_verb *const cli_verbs[] = {
 	&verb_spawner,
 	&verb_web,
 	&verb_planner,
+	&verb_checkpointer,
 	NULL,
 };
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -761,6 +762,14 @@ static int claim_one(struct core *c, struct err *err)
 	return rc;
 }
 
+/* 0: as many as there are processors. */
+static int64_t capacity_of(const struct core *c)
+{
+	long n = c->o->capacity > 0 ? (long)c->o->capacity : sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? n : 1;
+}
+
 static void claim_ready(struct core *c)
 {
 	struct err err = ERR_INIT;
@@ -773,7 +782,7 @@ static void claim_ready(struct core *c)
 		core_trouble(c, "cannot count jobs", &err);
 		return;
 	}
-	for (; active < c->o->capacity && rc > 0; active++)
+	for (; active < capacity_of(c) && rc > 0; active++)
 		rc = claim_one(c, &err);
 	if (rc < 0)
 		core_trouble(c, "cannot claim", &err);

@@ -411,7 +411,7 @@ static int serve_op(struct spawner *s, const struct chan_msg *m, struct json **r
 		return 0;
 	}
 	if (str_eq(op, "leave")) {
-		s->is_leaving = true;
+		s->is_leaving = !s->o->lingers; /* a unit is stopped by its manager */
 		return 0;
 	}
 	if (job <= 0 || try <= 0)

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,7 +67,9 @@ static _Noreturn void keep(const char *const *argv)
 
 		if (pid == 0) {
 			(void)prctl(PR_SET_PDEATHSIG, 0);
-			execv(argv[0], (char *const *)argv);
+			/* This very program, also after its file was replaced. */
+			execv(strcmp(argv[0], "sluice") == 0 ? "/proc/self/exe" : argv[0],
+				(char *const *)argv);
 			_exit(127);
 		}
 		while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -72,7 +72,8 @@ size_t worker_queued(const struct worker_pool *p); /* requests waiting or at wor
 size_t worker_pids(const struct worker_pool *p, pid_t *pids, size_t max);
 
 /*
- * Forks a child that is the program ARGV (NULL-ended, argv[0] is the path) with CHAN at
+ * Forks a child that is the program ARGV (NULL-ended; argv[0] is the path, or "sluice" for
+ * this very program, also after its file was replaced) with CHAN at
  * WORKER_CHAN_FD, KEEP (may be -1) at the descriptor after it, stdin and stdout on
  * /dev/null, stderr shared, nothing else open and ENV as in worker_options.
  */
