@@ -20,7 +20,7 @@
  * Mirrors are repos/NAME.git, bare. NAME is path_is_name.
  *   fetch   {repo, url, refs: ["refs/heads/main", "refs/pull/3/merge", "refs/heads/"
  *            (ending in '/': all below) ...], sha?, depth?, local?: true when `repo add` registered a path or file://,
- *            kind?: "token"|"ssh"|"none", user?, host_key? (known_hosts lines), proxy?,
+ *            insecure?: true for http:// beyond loopback, user?, host_key? (known_hosts lines), proxy?,
  *            ca?: path of a CA bundle, timeout_ms?}; body = token or private key
  *            -> {refs: {REF: sha, ...}, reachable (sha is reachable from one of refs),
  *                method: "git"|"libgit2", bytes, ms}
@@ -46,10 +46,12 @@
  * directory, the workspace directory (empty or with nothing but what `clean` may remove)
  *   checkout {sha, ref? ("refs/heads/main"), path?: beneath the workspace, trusted,
  *            depth (0 = all), tags?: bool, url? (shown as origin; holds no credential),
+ *            link?: with trusted, packs become hard links of the mirror's: only where the
+ *            job's id is not the owner of the mirror, or it could change the mirror
  *            submodules?: false only, lfs?: false only, clean?: bool, persist?: ignored,
  *            uid?, gid?: ids of this namespace that will own the files,
  *            sparse?: [...]: refused with ERR_UNSUPPORTED}
- *            -> {sha, ref, files, bytes, ms, linked: packs are hard links, shallow}
+ *            -> {sha, ref, files, bytes, ms, linked, shallow}
  *
  * ---- mode `tree` (one-shot, `sluice run`) ---- fds: the user's tree, the workspace
  *   tree    {uid?, gid?, path?, base?: "head"} -> {sha (null: no commit), ref, branch, files,
