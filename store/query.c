@@ -445,7 +445,7 @@ int query_delivery(struct store *s, int64_t id, struct json **ret, struct err *e
 	event = query_one(s, "event", &why,
 		"SELECT id, state, kind, name, action, ref, head_sha, base_sha, merge_sha, title,"
 		" actor, trust, reason, detail AS detail_json, tries, created_at,"
-		" json_remove(document, '$.payload') AS document_json FROM events"
+		" json_remove(document, '$.github.event') AS document_json FROM events"
 		" WHERE delivery_id = ?",
 		I(id));
 	if (!event && why.code != ERR_NOT_FOUND)
