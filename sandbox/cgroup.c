@@ -469,6 +469,16 @@ static int make_dirs(const struct sandbox_cgroup_tree *tree, const char *name,
 	return 0;
 }
 
+int cgroup_limit(const struct sandbox_cgroup *cg, const struct sandbox_limits *limits,
+	struct err *err)
+{
+	if (limit_memory(cg, limits->memory, err) < 0)
+		return -1;
+	if (limit_pids(cg, limits->pids, err) < 0)
+		return -1;
+	return limit_cpu(cg, limits->cpu_percent, err);
+}
+
 static int cgroup_fill(const struct sandbox_cgroup_tree *tree, const char *name,
 	const struct sandbox_limits *limits, uid_t owner, struct sandbox_cgroup *cg,
 	struct err *err)
@@ -477,8 +487,7 @@ static int cgroup_fill(const struct sandbox_cgroup_tree *tree, const char *name,
 		return -1;
 	cg->kind = tree->kind;
 	cg->controllers = tree->kind == SANDBOX_CGROUP_V2 ? present(cg) : tree->controllers;
-	if (limit_memory(cg, limits->memory, err) < 0 || limit_pids(cg, limits->pids, err) < 0 ||
-		limit_cpu(cg, limits->cpu_percent, err) < 0)
+	if (cgroup_limit(cg, limits, err) < 0)
 		return -1;
 	return give_files(cg, owner, err);
 }

@@ -129,8 +129,7 @@ int sandbox_write_maps(pid_t pid, const struct sandbox_ids *ids, struct err *err
 
 /* ---- reading back -------------------------------------------------------------------- */
 
-/* Strict: lines of three numbers and nothing else. */
-static int parse_map(const char *text, uint32_t (*ret)[3], size_t max, size_t *ret_len)
+int idmap_parse(const char *text, uint32_t (*ret)[3], size_t max, size_t *ret_len)
 {
 	size_t n = 0;
 
@@ -163,7 +162,7 @@ int idmap_verify(pid_t pid, const char *file, const uint32_t (*want)[3], size_t 
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
 	if (fd_read_file(AT_FDCWD, path, 4096, &text, err) < 0)
 		return -1;
-	if (parse_map(text.buf, got, ARRAY_SIZE(got), &len) < 0)
+	if (idmap_parse(text.buf, got, ARRAY_SIZE(got), &len) < 0)
 		return err_set(err, ERR_DENIED, "'%s' cannot be understood", path);
 	for (size_t i = 0; i < len; i++)
 		if (got[i][1] == 0)

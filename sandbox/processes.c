@@ -37,7 +37,7 @@ static pid_t parse_inside(const char *status)
 	const char *line = strstr(status, "\nNSpid:");
 	long v = 0;
 
-	while (line && (line = strpbrk(line, "\t\n")) && *line == '\t')
+	for (line = line ? line + 1 : NULL; line && (line = strpbrk(line, "\t\n")) && *line == '\t';)
 		v = strtol(++line, NULL, 10);
 	return (pid_t)v;
 }

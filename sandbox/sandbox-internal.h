@@ -225,6 +225,8 @@ long ns_fork_sibling(void); /* (child) a fork whose parent is ours: init reaps i
 
 int idmap_check(const struct sandbox_ids *ids, struct err *err);
 /* The maps of PID are exactly the wanted ones, and no id of the host's 0 is in them. */
+/* Strict: lines of three 32-bit numbers and nothing else; 0 or -1. */
+int idmap_parse(const char *text, uint32_t (*ret)[3], size_t max, size_t *ret_len);
 int idmap_verify(pid_t pid, const char *file, const uint32_t (*want)[3], size_t want_len,
 	struct err *err);
 int idmap_verify_outer(pid_t pid, const struct sandbox_ids *ids, struct err *err);
@@ -237,6 +239,8 @@ int rlimits_apply(const struct sandbox_limits *limits); /* (child) */
 int rlimits_set(int resource, uint64_t wanted);	        /* (child) */
 
 int cgroup_enter_fds(const struct sandbox_cgroup *cg, int ret[SANDBOX_CGROUP_FDS],
+	struct err *err);
+int cgroup_limit(const struct sandbox_cgroup *cg, const struct sandbox_limits *limits,
 	struct err *err);
 int cgroup_kill(const struct sandbox_cgroup *cg); /* 0, or -1: not possible */
 int cgroup_wait_empty(const struct sandbox_cgroup *cg, int64_t deadline, struct err *err);
@@ -255,6 +259,9 @@ struct status_want {
 	bool no_groups;
 };
 int verify_status(pid_t pid, const struct status_want *want, const char *who,
+	struct err *err);
+/* The same on the text of a status file. */
+int verify_text(const char *status, const struct status_want *want, const char *who,
 	struct err *err);
 int verify_own_filters(unsigned *ret, struct err *err);
 

@@ -84,10 +84,10 @@ static int make_cgroup(struct sandbox *sb, const struct sandbox_options *opts,
 	else if (opts->cgroup_name && sb->tree)
 		rc = sandbox_cgroup_make(sb->tree, opts->cgroup_name, &opts->limits, (uid_t)-1,
 			&sb->cgroup, err);
+	if (rc == 0 && sb->cgroup.kind != SANDBOX_CGROUP_NONE)
+		sb->cgroup_name = xstrdup(opts->cgroup_name); /* ours to remove from here on */
 	if (caller_call(sb, rc) < 0)
 		return rc < 0 ? -1 : err_sys(err, "cannot make the job's cgroup");
-	if (sb->cgroup.kind != SANDBOX_CGROUP_NONE)
-		sb->cgroup_name = xstrdup(opts->cgroup_name);
 	if (opts->trust == SANDBOX_UNTRUSTED && (sb->cgroup.controllers & needed) != needed)
 		return err_set(err, ERR_DENIED,
 			"untrusted work needs a cgroup with memory and process limits");

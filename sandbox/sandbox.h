@@ -225,7 +225,7 @@ int sandbox_cgroup_is_populated(const struct sandbox_cgroup_tree *tree, const ch
 enum sandbox_mount_flags {
 	SANDBOX_MOUNT_RW = 1 << 0,
 	SANDBOX_MOUNT_NOEXEC = 1 << 1,
-	/* The directory itself becomes the job id's (0755): for fresh, empty folders. */
+	/* The directory itself becomes the job id's, its mode stays: for fresh folders. */
 	SANDBOX_MOUNT_OWN = 1 << 2,
 	SANDBOX_MOUNT_FILE = 1 << 3, /* FD is a regular file, INSIDE a file name */
 };

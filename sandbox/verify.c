@@ -108,17 +108,11 @@ static int check_groups(const struct checker *c)
 	return *got ? refuse(c, "Groups", got) : 0;
 }
 
-int verify_status(pid_t pid, const struct status_want *want, const char *who,
+int verify_text(const char *status, const struct status_want *want, const char *who,
 	struct err *err)
 {
-	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
-	struct checker c = { .who = who, .err = err };
-	char path[64];
+	struct checker c = { .status = status, .who = who, .err = err };
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	if (status_read(path, &text, err) < 0)
-		return -1;
-	c.status = text.buf;
 	if (check_ids(&c, "Uid", want->uid) < 0 || check_ids(&c, "Gid", want->gid) < 0)
 		return -1;
 	if (want->no_groups && check_groups(&c) < 0)
@@ -131,6 +125,18 @@ int verify_status(pid_t pid, const struct status_want *want, const char *who,
 		check_number(&c, "Threads", 1, 1) < 0)
 		return -1;
 	return check_number(&c, "Seccomp_filters", want->filters_min, UINT32_MAX);
+}
+
+int verify_status(pid_t pid, const struct status_want *want, const char *who,
+	struct err *err)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if (status_read(path, &text, err) < 0)
+		return -1;
+	return verify_text(text.buf, want, who, err);
 }
 
 int verify_own_filters(unsigned *ret, struct err *err)
