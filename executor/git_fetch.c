@@ -20,6 +20,7 @@
 #include "base/crypto.h"
 #include "base/fd.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/strvec.h"
@@ -196,7 +197,7 @@ static const struct {
 	{ "Could not resolve host", ERR_UNAVAILABLE, "the host's name is not known" },
 	{ "Host key verification failed", ERR_DENIED,
 		"the host's key is not the registered one (--host-key)" },
-	{ "Permission denied", ERR_DENIED, "the key is not accepted" },
+	{ "Permission denied (", ERR_DENIED, "the key is not accepted" },
 	{ "could not read Username", ERR_DENIED, "a token is needed (--token-stdin)" },
 	{ "Authentication failed", ERR_DENIED, "the token is not accepted" },
 	{ "unable to update url base from redirection", ERR_DENIED,
@@ -218,6 +219,7 @@ static int program_fault(const struct git_source *s, const struct strbuf *out,
 	const char *line = strstr(out->buf, "fatal: ");
 	size_t n;
 
+	log_debug("git: %s", out->buf);
 	for (size_t i = 0; i < ARRAY_SIZE(known_faults); i++) {
 		if (strstr(out->buf, known_faults[i].part))
 			return err_set(err, known_faults[i].code, "cannot fetch from %.100s: %s",

@@ -201,7 +201,7 @@ static const char *const net_paths[] = { "/usr", "/lib", "/lib64", "/etc/ssl", "
 	"/etc/ca-certificates", "/etc/crypto-policies", "/etc/resolv.conf", "/etc/hosts",
 	"/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services",
 	"/etc/passwd", "/etc/group", "/etc/ld.so.cache", "/etc/alternatives", "/proc",
-	"/run/systemd/resolve", "/dev/null", "/dev/urandom", "/dev/random", NULL };
+	"/run/systemd/resolve", "/dev/urandom", "/dev/random", NULL };
 
 #define PATHS_MAX 32
 
@@ -209,7 +209,7 @@ struct confine {
 	const struct sandbox_host *host;
 	enum helper_flags flags;
 	uint64_t memory;
-	int rw[8], ro[8 + PATHS_MAX];
+	int rw[8 + 1], ro[8 + PATHS_MAX]; /* one more for /dev/null */
 	size_t rw_len, ro_len, opened; /* ro[opened..] are ours to close */
 };
 
@@ -227,8 +227,14 @@ static int confine(struct confine *c, struct err *err)
 {
 	struct sandbox_worker w = { .rw = c->rw, .rw_len = c->rw_len, .memory = c->memory,
 		.nofile = 1024 };
+	_cleanup_close_ int null = -1;
 	int rc;
 
+	if (c->flags & HELPER_EXEC)
+		null = open("/dev/null", O_PATH | O_CLOEXEC);
+	if (null >= 0)
+		c->rw[c->rw_len++] = null;
+	w.rw_len = c->rw_len;
 	c->opened = c->ro_len;
 	if (c->flags & HELPER_NET)
 		open_paths(c, net_paths);
@@ -248,7 +254,7 @@ static int confine(struct confine *c, struct err *err)
 static void confine_fds(struct confine *c, const struct helper_mode *mode,
 	const struct helper_request *r)
 {
-	for (size_t i = 0; i < r->fds_len && c->rw_len < ARRAY_SIZE(c->rw); i++) {
+	for (size_t i = 0; i < r->fds_len && c->rw_len < 8; i++) {
 		struct stat st;
 
 		if (fstat(r->fds[i], &st) < 0 || (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)))
