@@ -187,35 +187,45 @@ static const char *prepared_dir(const struct jobrun *job, const char *uses, cons
 	return NULL;
 }
 
-/* From the folder of work trees: the helper writes OWNER/REPO/SHA below actions/. */
+/*
+ * From the folder of work trees, else over the network: the helper writes OWNER/REPO/SHA
+ * below actions/ and tells which commit the ref is.
+ */
 static int import_action(struct jobrun *job, struct used_action *a, const struct uses *u,
 	struct err *err)
 {
+	const struct spec *s = job->spec;
 	_cleanup_(json_freep) struct json *head = json_new_object();
 	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
-	_cleanup_free_ char *tree = NULL;
 	_cleanup_close_ int fd = -1;
 	int fds[2] = { actions_root(job), job->dirs[DIR_STAGE] };
 
-	if (!job->spec->actions_dir || actions_root(job) < 0)
-		return err_set(err, ERR_NOT_FOUND,
-			"Unable to resolve action `%s`, it was not fetched for this run", a->uses);
-	tree = path_join(job->spec->actions_dir, a->repository);
-	fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
+	if (s->actions_dir) {
+		_cleanup_free_ char *tree = path_join(s->actions_dir, a->repository);
+
+		fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (fd < 0 && !s->actions_url)
 		return err_set(err, ERR_NOT_FOUND,
 			"Unable to resolve action `%s`, repository not found", a->uses);
+	if (actions_root(job) < 0)
+		return err_set(err, ERR_UNSUPPORTED, "there is no place to keep actions in");
 	json_set_str(head, "op", "action");
 	json_set_str(head, "owner", u->owner);
 	json_set_str(head, "repo", u->repo);
 	json_set_str(head, "ref", u->ref);
 	if (u->path && *u->path)
 		json_set_str(head, "path", u->path);
-	json_set_bool(head, "local", true);
+	if (fd >= 0)
+		json_set_bool(head, "local", true);
+	else
+		json_set_str(head, "url", s->actions_url);
 	if (assist(job, "actions", fds, 2, head, fd, 0, &m, err) < 0)
 		return err_wrap(err, "Unable to resolve action `%s`", a->uses);
 	a->sha = xstrdup(json_get_str(m.head, "sha", ""));
 	a->cache_dir = xstrdup(json_get_str(m.head, "dir", ""));
+	if (!path_is_name(a->sha) || !path_is_clean(a->cache_dir))
+		return err_set(err, ERR_BUG, "the helper's answer names no commit");
 	return 0;
 }
 
@@ -275,7 +285,7 @@ static int remote_action(struct jobrun *job, const char *uses, const struct uses
 	if (*a->path && !path_is_clean(a->path))
 		return err_set(err, ERR_INPUT, "'%s' is not a path beneath", uses);
 	dir = prepared_dir(job, uses, &sha);
-	if (dir && path_is_clean(dir)) {
+	if (dir && path_is_clean(dir) && path_is_name(sha)) {
 		a->cache_dir = xstrdup(dir);
 		a->sha = xstrdup(sha);
 	} else if (import_action(job, a, u, err) < 0) {

@@ -26,6 +26,7 @@
 #include "executor/artifact.h"
 #include "executor/hash_files.h"
 #include "executor/helper.h"
+#include "executor/walk.h"
 
 #define AGENT_FILES_MAX 16
 
@@ -275,64 +276,6 @@ static int serve_clear(struct server *s, struct chan_msg *m, struct json *answer
 
 /* ---- giving a tree to the job and moving it ---- */
 
-static bool is_dot(const char *name)
-{
-	return str_eq(name, ".") || str_eq(name, "..");
-}
-
-static char *below(const char *dir, const char *name)
-{
-	return *dir ? path_join(dir, name) : xstrdup(name);
-}
-
-typedef int entry_fn(int dir, const char *rel, const char *name, const struct stat *st,
-	void *data, struct err *err);
-
-/* Every entry below ROOT, folders before what is in them; any depth, no recursion. */
-static int walk(int root, entry_fn *fn, void *data, struct err *err)
-{
-	_cleanup_(strvec_done) struct strvec stack = STRVEC_INIT;
-
-	(void)strvec_push(&stack, "");
-	while (stack.len) {
-		_cleanup_free_ char *dir = stack.v[--stack.len];
-		struct dirent *e;
-		int result = 0, fd;
-		DIR *d;
-
-		stack.v[stack.len] = NULL;
-		fd = path_open(root, *dir ? dir : ".", O_RDONLY | O_DIRECTORY, 0,
-			PATH_NO_SYMLINKS, err);
-		if (fd < 0)
-			return -1;
-		d = fdopendir(fd);
-		if (!d) {
-			(void)close(fd); /* nothing was opened on it */
-			return err_sys(err, "cannot list '%s'", dir);
-		}
-		while (result >= 0 && (e = readdir(d)) != NULL) {
-			_cleanup_free_ char *rel = NULL;
-			struct stat st;
-
-			if (is_dot(e->d_name))
-				continue;
-			if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-				result = err_sys(err, "cannot look at '%s'", e->d_name);
-				break;
-			}
-			rel = below(dir, e->d_name);
-			result = fn(fd, rel, e->d_name, &st, data, err);
-			/* 0: and what is in it; 1: this entry is done */
-			if (result == 0 && S_ISDIR(st.st_mode))
-				(void)strvec_push(&stack, rel);
-		}
-		(void)closedir(d); /* read only */
-		if (result < 0)
-			return -1;
-	}
-	return 0;
-}
-
 static int give_entry(int dir, const char *rel, const char *name, const struct stat *st,
 	void *data, struct err *err)
 {
@@ -349,7 +292,7 @@ static int give_entry(int dir, const char *rel, const char *name, const struct s
 
 static int give_tree(struct server *s, int fd, struct err *err)
 {
-	return walk(fd, give_entry, s, err) < 0 ? -1 : give(s, fd, err);
+	return walk_tree(fd, give_entry, s, err) < 0 ? -1 : give(s, fd, err);
 }
 
 /* Moves one entry of the stage to its place, or enters a folder that is there already. */
@@ -396,7 +339,7 @@ static int serve_adopt(struct server *s, struct chan_msg *m, struct json *answer
 		if (clear_dir(again, err) < 0)
 			return -1;
 	}
-	if (give_tree(s, from, err) < 0 || walk(from, move_entry, &to, err) < 0)
+	if (give_tree(s, from, err) < 0 || walk_tree(from, move_entry, &to, err) < 0)
 		return -1;
 	return path_remove_tree(s->dirs[DIR_STAGE], name, err);
 }

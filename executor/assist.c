@@ -13,6 +13,7 @@
 #include "base/crypto.h"
 #include "base/limits.h"
 #include "base/path.h"
+#include "executor/walk.h"
 
 struct wait {
 	struct chan_msg *to;
@@ -130,4 +131,30 @@ int assist_stage(struct jobrun *job, char name[64], int *ret_fd, struct err *err
 	*ret_fd = path_open(job->dirs[DIR_STAGE], name, O_RDONLY | O_DIRECTORY, 0,
 		PATH_NO_SYMLINKS, err);
 	return *ret_fd < 0 ? -1 : 0;
+}
+
+static int hand_over(int dir, const char *rel, const char *name, const struct stat *st,
+	void *data, struct err *err)
+{
+	const struct sandbox_ids *ids = data;
+
+	/* Hard-linked packs stay root's: they are the mirror's as well. */
+	if (S_ISREG(st->st_mode) && st->st_nlink > 1)
+		return 0;
+	if (fchownat(dir, name, ids->service_uid, ids->service_gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(err, "cannot hand over '%s'", rel);
+	return 0;
+}
+
+int assist_hand_over(struct jobrun *job, int tree, struct err *err)
+{
+	const struct sandbox_ids *ids = &job->opt->ids;
+
+	if (geteuid() != 0 || ids->service_uid == 0)
+		return 0;
+	if (walk_tree(tree, hand_over, (void *)ids, err) < 0)
+		return -1;
+	if (fchown(tree, ids->service_uid, ids->service_gid) < 0)
+		return err_sys(err, "cannot hand over a folder");
+	return 0;
 }

@@ -30,6 +30,12 @@ int assist_call(struct jobrun *job, struct helper *h, struct json *head, const v
 /* A folder beneath DIR_STAGE for a helper's output; NAME (64 bytes) gets its name. */
 int assist_stage(struct jobrun *job, char name[64], int *ret_fd, struct err *err);
 
+/*
+ * Started by root, without an account of the service: what a helper wrote belongs to root,
+ * whom the job's namespace does not know. Gives it to the id that stands for us inside.
+ */
+int assist_hand_over(struct jobrun *job, int tree, struct err *err);
+
 /* The job is being cancelled: a conversation that waits ends with ERR_UNAVAILABLE. */
 void assist_interrupt(struct jobrun *job);
 

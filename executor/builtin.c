@@ -226,6 +226,8 @@ static int do_checkout(struct steprun *st, struct err *err)
 	result = job->spec->source == SPEC_SOURCE_TREE ? from_tree(st, stage, &facts, err) :
 							 from_mirror(st, stage, &facts, err);
 	if (result == 0)
+		result = assist_hand_over(job, stage, err);
+	if (result == 0)
 		result = agent_adopt(job, name, dir, rel,
 			strcasecmp(step_input(st, "clean"), "false") == 0, err);
 	if (result < 0) {

@@ -72,6 +72,16 @@ int confine_dirs(struct jobrun *job, struct err *err)
 			return -1;
 	}
 	job->dirs[DIR_STORE] = job->opt->store_dir;
+	if (geteuid() == 0 && job->opt->ids.service_uid != 0) {
+		const struct sandbox_ids *ids = &job->opt->ids;
+
+		/* The agent is not root inside: the two folders it shares with us. */
+		if (fchown(job->dirs[DIR_STAGE], ids->service_uid, ids->service_gid) < 0 ||
+			(job->dirs[DIR_STORE] >= 0 &&
+				fchown(job->dirs[DIR_STORE], ids->service_uid,
+					ids->service_gid) < 0))
+			return err_sys(err, "cannot hand over the job's folders");
+	}
 	if (json_get_bool(job->spec->source_doc, "in_place", false)) {
 		const char *tree = json_get_str(job->spec->source_doc, "path", "");
 
@@ -427,8 +437,9 @@ void confine_kill(struct jobrun *job)
 	struct sandbox_process left[1];
 	struct err err = ERR_INIT;
 
-	if (!job->sandbox)
+	if (!job->sandbox || job->is_killed)
 		return;
+	job->is_killed = true;
 	job->orphans = sandbox_processes(job->sandbox, left, ARRAY_SIZE(left), NULL);
 	if (job->orphans < 0)
 		job->orphans = 0;

@@ -698,8 +698,11 @@ static enum exit_status run_job(struct jobrun *job)
 		set_up_failed(job, &err);
 	else
 		wait_for_go(job);
-	if (job->is_aborted)
+	if (job->is_aborted) {
+		confine_kill(job);
+		confine_clean(job);
 		return EXIT_NOT_RELEASED;
+	}
 	if (job->has_go && !job->is_broken && !job->is_failed) {
 		frame_go(job);
 		if (job->is_released)

@@ -111,6 +111,7 @@ struct jobrun {
 
 	struct sandbox_host *own_host;
 	struct sandbox *sandbox;
+	bool is_killed; /* everything inside is dead */
 	struct loop_source *sandbox_source;
 	int spawner_seq;
 	int dirs[DIRS];

@@ -80,6 +80,16 @@ static void on_pipe(struct loop *l, int fd, uint32_t events, void *data)
 
 static void on_rung(struct loop *l, void *data);
 
+/*
+ * The last signal of a cancelled job reaches everything: who left the group of its step to
+ * escape must not hold up the end. A timeout ends its step alone: a database that an
+ * earlier step started is still needed by those with always().
+ */
+static int ladder_target(const struct process *p)
+{
+	return p->ladder == LADDER_KILL && p->job->is_cancelled ? SANDBOX_ALL : p->id;
+}
+
 /* SIGINT, SIGTERM, SIGKILL, each to the whole process group, as a terminal would. */
 static void climb(struct process *p)
 {
@@ -97,9 +107,7 @@ static void climb(struct process *p)
 	if (p->has_exited || p->ladder == LADDER_KILL)
 		return;
 	p->ladder++;
-	/* A step that leaves its group to escape the last signal must not outlive it. */
-	(void)sandbox_signal(p->job->sandbox,
-		p->ladder == LADDER_KILL ? SANDBOX_ALL : p->id, rungs[p->ladder].sig, NULL);
+	(void)sandbox_signal(p->job->sandbox, ladder_target(p), rungs[p->ladder].sig, NULL);
 	if (rungs[p->ladder].wait_ms)
 		p->next_rung = loop_add_timer(p->job->loop, rungs[p->ladder].wait_ms,
 			on_rung, p);

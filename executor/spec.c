@@ -288,6 +288,7 @@ static int read_facts(struct spec *s, struct err *err)
 		read_object(s->doc, "network", &network, err) < 0 ||
 		read_object(s->doc, "root", &root, err) < 0 ||
 		read_text(s->doc, "actions_dir", &s->actions_dir, err) < 0 ||
+		read_text(s->doc, "actions_url", &s->actions_url, err) < 0 ||
 		read_text(s->doc, "profile", &s->profile, err) < 0)
 		return -1;
 	if (!s->inputs && read_object(s->doc, "inputs", &s->inputs, err) < 0)

@@ -35,7 +35,8 @@
  *             "clone_url": text shown in .git/config, no credential
  *  "actions": [{"uses": "o/r/p@v1", "sha": "...", "dir": "o/r/SHA"}]  prepared below
  *                                   actions/; others are refused at set-up
- *  "actions_dir": "/abs"            OWNER/REPO work trees with a tag per ref (sluice run)
+ *  "actions_dir": "/abs"            OWNER/REPO work trees with a tag per ref; looked at first
+ *  "actions_url": "https://..."     where OWNER/REPO is fetched from otherwise
  *  "artifacts": {NAME: SHA256}      of this run so far: manifests in the store
  *  "runner": {"name", "environment"}
  * }
@@ -92,6 +93,7 @@ struct spec {
 	enum spec_source_kind source;
 	const struct json *source_doc;
 	const char *actions_dir; /* absolute, or NULL */
+	const char *actions_url; /* or NULL */
 	const char *runner_name;
 };
 
