@@ -521,6 +521,11 @@ int agent_start(struct jobrun *job, struct err *err)
 	for (int i = 0; i < DIRS; i++)
 		if (job->dirs[i] >= 0)
 			rw[a.rw_len++] = job->dirs[i];
+	/* What it copies actions from; Landlock looks at paths, not at who opened them. */
+	if (job->opt->actions_dir >= 0) {
+		a.ro = &job->opt->actions_dir;
+		a.ro_len = 1;
+	}
 	a.keep = &pair[1];
 	a.keep_len = 1;
 	agent = xcalloc(1, sizeof(*agent));
