@@ -99,11 +99,9 @@ int assist_call(struct jobrun *job, struct helper *h, struct json *head, const v
 	return result;
 }
 
-int assist(struct jobrun *job, const char *mode, const int *fds, size_t fds_len,
-	struct json *head, int attached, int64_t timeout_ms, struct chan_msg *ret,
-	struct err *err)
+int assist_start(struct jobrun *job, const char *mode, const int *fds, size_t fds_len,
+	struct helper *ret, struct err *err)
 {
-	_cleanup_(helper_cleanup) struct helper h = HELPER_INIT;
 	struct helper_options o = HELPER_OPTIONS_INIT;
 	_cleanup_close_ int exe = -1;
 
@@ -116,7 +114,16 @@ int assist(struct jobrun *job, const char *mode, const int *fds, size_t fds_len,
 	o.fds = fds;
 	o.fds_len = fds_len;
 	o.exe = exe;
-	if (helper_spawn(&o, &h, err) < 0)
+	return helper_spawn(&o, ret, err);
+}
+
+int assist(struct jobrun *job, const char *mode, const int *fds, size_t fds_len,
+	struct json *head, int attached, int64_t timeout_ms, struct chan_msg *ret,
+	struct err *err)
+{
+	_cleanup_(helper_cleanup) struct helper h = HELPER_INIT;
+
+	if (assist_start(job, mode, fds, fds_len, &h, err) < 0)
 		return -1;
 	return assist_call(job, &h, head, NULL, 0, attached, timeout_ms, ret, err);
 }

@@ -22,6 +22,9 @@ int assist(struct jobrun *job, const char *mode, const int *fds, size_t fds_len,
 	struct json *head, int attached, int64_t timeout_ms, struct chan_msg *ret,
 	struct err *err);
 
+/* A helper that lives on; helper_done it. */
+int assist_start(struct jobrun *job, const char *mode, const int *fds, size_t fds_len,
+	struct helper *ret, struct err *err);
 /* One request over a helper that goes on living. */
 int assist_call(struct jobrun *job, struct helper *h, struct json *head, const void *body,
 	size_t len, int attached, int64_t timeout_ms, struct chan_msg *ret,

@@ -96,6 +96,16 @@ static void give_up(struct matcher_client *m, const char *why)
 	m->source = NULL;
 }
 
+/* The groups of an expression are texts, whatever they hold. */
+static int64_t number_of(const struct json *j, const char *key)
+{
+	long long n = 0;
+
+	if (str_to_int(json_get_str(j, key, ""), 1, 1LL << 40, &n) < 0)
+		n = json_get_int(j, key, 0);
+	return n;
+}
+
 static void note_issue(struct matcher_client *m, const struct json *j)
 {
 	static const char *const levels[] = { "error", "warning", "notice" };
@@ -104,8 +114,8 @@ static void note_issue(struct matcher_client *m, const struct json *j)
 		.message = json_get_str(j, "message", ""),
 		.file = json_get_str(j, "file", NULL),
 		.code = json_get_str(j, "code", NULL),
-		.line = json_get_int(j, "line_number", 0),
-		.col = json_get_int(j, "column", 0),
+		.line = number_of(j, "line_number"),
+		.col = number_of(j, "column"),
 	};
 
 	for (int i = 0; i < NOTE_KINDS; i++) {
@@ -168,12 +178,7 @@ static void wait_idle(struct matcher_client *m);
 
 static int start(struct matcher_client *m, struct err *err)
 {
-	struct helper_options o = HELPER_OPTIONS_INIT;
-
-	if (m->helper.pid > 0)
-		return 0;
-	o.mode = "match";
-	return helper_spawn(&o, &m->helper, err);
+	return m->helper.pid > 0 ? 0 : assist_start(m->job, "match", NULL, 0, &m->helper, err);
 }
 
 static int load_one(struct matcher_client *m, const char *file, struct err *err)
