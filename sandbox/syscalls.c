@@ -104,7 +104,7 @@ const struct call sandbox_calls[] = {
 	C(rt_sigaction, BASE | INIT), C(rt_sigprocmask, BASE | INIT),
 	C(rt_sigreturn, BASE | INIT), C(rt_sigpending, BASE), C(rt_sigsuspend, BASE),
 	C(rt_sigtimedwait, BASE), C(rt_sigqueueinfo, STEP), C(rt_tgsigqueueinfo, STEP),
-	C(sigaltstack, BASE), C(sigreturn, BASE), C(alarm, BASE), C(getitimer, BASE),
+	C(sigaltstack, BASE | INIT), C(sigreturn, BASE), C(alarm, BASE), C(getitimer, BASE),
 	C(setitimer, BASE), C(timer_create, BASE), C(timer_settime, BASE),
 	C(timer_gettime, BASE), C(timer_getoverrun, BASE), C(timer_delete, BASE),
 	C(nanosleep, BASE), C(clock_nanosleep, BASE), C(clock_gettime, BASE | INIT),

@@ -190,9 +190,11 @@ static void only_strict_refuses_to_trace(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
+	if (!NATIVE)
+		test_skip("this architecture is not in the test");
 	assert_ok(filter_compile_calls(CALL_STRICT, &strict, &err), &err);
 	assert_ok(filter_compile_calls(CALL_STANDARD, &standard, &err), &err);
-	for (int nr = 0; nr < 1024 && NATIVE; nr++) {
+	for (int nr = 0; nr < 1024; nr++) {
 		const struct call *c = row_of(nr);
 		bool traces = c && (!strcmp(c->name, "ptrace") ||
 			str_starts(c->name, "process_vm_"));
