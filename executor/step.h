@@ -49,6 +49,7 @@ struct steprun {
 	struct strvec inputs; /* `with` and defaults, evaluated: "name=value" */
 	struct value *outputs;
 	int64_t deadline_ms; /* CLOCK_BOOTTIME; 0: none */
+	double timeout_minutes; /* what set it */
 
 	bool echo;
 	bool command_failed; /* a workflow command or a command file was refused */

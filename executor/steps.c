@@ -152,17 +152,18 @@ static int set_deadline(struct steprun *st, struct err *err)
 	}
 	if (eval_number(&at, st->def->timeout_minutes, 0, &minutes, err) < 0)
 		return err_wrap(err, "timeout-minutes");
-	if (minutes > 0 && minutes < 1e7)
+	if (minutes > 0 && minutes < 1e7) {
+		st->timeout_minutes = minutes;
 		st->deadline_ms = clock_boot_ms() + (int64_t)(minutes * 60000.0);
+	}
 	return 0;
 }
 
 static void say_timeout(struct steprun *st)
 {
-	double minutes = (double)(st->deadline_ms - st->began_ms) / 60000.0;
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 
-	number_to_text(minutes, &text);
+	number_to_text(st->timeout_minutes, &text);
 	step_error(st, "The action '%s' has timed out after %s minutes.", st->name, text.buf);
 }
 

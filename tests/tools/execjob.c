@@ -471,5 +471,10 @@ int main(int argc, char **argv)
 		(void)sandbox_cgroup_remove(d.tree, d.group, NULL); /* a killed executor's */
 	if (d.wants_log)
 		print_log(&d);
+	sandbox_cgroup_tree_free(d.tree);
+	sandbox_host_free(d.host);
+	spec_free(d.spec);
+	json_free(d.secrets);
+	free(d.sock);
 	return 0;
 }
