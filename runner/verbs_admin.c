@@ -179,7 +179,7 @@ static void repo_remove(struct verb_call *v)
 static void repo_rotate(struct verb_call *v)
 {
 	_cleanup_(repo_done) struct repo r = { 0 };
-	_cleanup_free_ char *secret = NULL;
+	_cleanup_free_ char *secret = NULL, *address = NULL;
 	struct json *ret;
 	struct err err = ERR_INIT;
 	int64_t hook;
@@ -191,7 +191,10 @@ static void repo_rotate(struct verb_call *v)
 		verb_fail(v, &err, NULL);
 		return;
 	}
+	address = xasprintf("%s/hooks/%s", v->core->o->base_url ? v->core->o->base_url : "",
+		r.forge);
 	ret = json_new_object();
+	json_set_str(ret, "hook_address", address);
 	json_set_str(ret, "hook_secret", secret);
 	verb_ok(v, ret);
 }
