@@ -91,8 +91,8 @@ static void add_where(const struct at *at, struct strbuf *out)
 		strbuf_adds(out, "the file");
 	else if (at->owner_name)
 		strbuf_addf(out, "%s '%.60s'", at->owner, at->owner_name);
-	else if (strcmp(at->owner, "workflow") == 0 || at->owner[0] == '\'')
-		strbuf_addf(out, "%s%s", at->owner[0] == '\'' ? "" : "the ", at->owner);
+	else if (strcmp(at->owner, "workflow") == 0 || strcmp(at->owner, "action") == 0)
+		strbuf_addf(out, "the %s", at->owner);
 	else
 		strbuf_addf(out, "%s %s", is_article_an(at->owner) ? "an" : "a", at->owner);
 }
@@ -597,17 +597,31 @@ static void unknown_key(struct walk *w, const struct yaml_node *key, const struc
 	strbuf_done(&all);
 }
 
+/* An unknown key that is surely the missing one misspelled: it has been told. */
+static bool is_misspelled(const struct yaml_node *map, const struct schema_prop *props,
+	const char *key)
+{
+	const char *const names[] = { key, NULL };
+
+	for (size_t i = 0; i < map->len && i < KEYS_MAX; i++)
+		if (!find_prop(props, map->pairs[i].key->str) &&
+			str_nearest(map->pairs[i].key->str, names))
+			return true;
+	return false;
+}
+
 static void check_required(struct walk *w, const struct yaml_node *map,
 	const struct schema_prop *props, const struct at *at)
 {
-	for (; props && props->key; props++) {
+	for (const struct schema_prop *p = props; p && p->key; p++) {
 		struct strbuf where = STRBUF_INIT;
 
-		if (!props->is_required || yaml_get(map, props->key))
+		if (!p->is_required || yaml_get(map, p->key) ||
+			is_misspelled(map, props, p->key))
 			continue;
 		add_where(at, &where);
 		(void)error_at(w, map->mark, "missing-key", "%s has no '%s'", where.buf,
-			props->key);
+			p->key);
 		strbuf_done(&where);
 	}
 }

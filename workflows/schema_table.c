@@ -256,7 +256,7 @@ static const struct schema_def workflow_dispatch = { .kinds = KIND_NULL | KIND_M
 #define EVENT_PROP(name, def) { name, &def, false, "" },
 const char *const schema_event_names[] = { EVENTS(EVENT_NAME) NULL };
 static const struct schema_prop on_props[] = { EVENTS(EVENT_PROP) END };
-static const struct schema_def on_item = { .kinds = KIND_STRING, .noun = "'on'",
+static const struct schema_def on_item = { .kinds = KIND_STRING,
 	.values = schema_event_names };
 static const struct schema_def on = { .kinds = KIND_STRING | KIND_SEQ | KIND_MAP,
 	.values = schema_event_names, .item = &on_item, .props = on_props };

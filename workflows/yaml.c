@@ -161,6 +161,16 @@ static void type_plain(struct yaml_node *n)
 
 #define TAG_PREFIX "tag:yaml.org,2002:"
 
+static int bad_tag(struct loader *l, struct mark mark, const char *tag)
+{
+	(void)fail(l, mark, "yaml", "tag '%s' is not of the YAML core schema", tag);
+	/* `if: !cancelled()` is the way most meet tags for the first time. */
+	if (tag[0] == '!')
+		diag_hint(&l->diags->items[l->diags->len - 1],
+			"to YAML a '!' in front is a tag: write ${{ %s ... }}", tag);
+	return -1;
+}
+
 static int type_tagged(struct loader *l, struct yaml_node *n, const char *tag)
 {
 	const char *name = tag;
@@ -184,8 +194,7 @@ static int type_tagged(struct loader *l, struct yaml_node *n, const char *tag)
 	else if (strcmp(name, "null") == 0)
 		want = YAML_NULL;
 	else
-		return fail(l, n->mark, "yaml", "tag '%s' is not of the YAML core schema",
-			tag);
+		return bad_tag(l, n->mark, tag);
 	if (n->quoted)
 		return fail(l, n->mark, "yaml",
 			"a value in quotes cannot have the tag '!!%s'", name);
@@ -204,7 +213,7 @@ static int check_collection_tag(struct loader *l, struct mark mark, const yaml_c
 	if (!t || strcmp(t, "!") == 0 ||
 		(str_starts(t, TAG_PREFIX) && strcmp(t + strlen(TAG_PREFIX), want) == 0))
 		return 0;
-	return fail(l, mark, "yaml", "tag '%s' is not of the YAML core schema", t);
+	return bad_tag(l, mark, t);
 }
 
 /* ---- building --------------------------------------------------------------------- */
