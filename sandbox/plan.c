@@ -33,13 +33,13 @@ static const char *const system_dirs[] = {
  * time zone, alternatives and tables. No accounts, no keys, no host names.
  */
 static const char *const etc_names[] = {
-	"etc/R", "etc/alternatives", "etc/crypto-policies", "etc/debian_version",
-	"etc/fonts", "etc/java", "etc/java-11-openjdk", "etc/java-17-openjdk",
-	"etc/java-21-openjdk", "etc/java-25-openjdk", "etc/ld.so.cache",
-	"etc/localtime", "etc/lsb-release", "etc/mime.types", "etc/os-release",
-	"etc/pki", "etc/postgresql-common", "etc/protocols", "etc/python3.11",
-	"etc/python3.12", "etc/python3.13", "etc/services", "etc/ssl/certs",
-	"etc/ssl/openssl.cnf", "etc/texmf",
+	"etc/R", "etc/alternatives", "etc/chromium", "etc/chromium.d",
+	"etc/crypto-policies", "etc/debian_version", "etc/fonts", "etc/java",
+	"etc/java-11-openjdk", "etc/java-17-openjdk", "etc/java-21-openjdk",
+	"etc/java-25-openjdk", "etc/ld.so.cache", "etc/localtime", "etc/lsb-release",
+	"etc/mime.types", "etc/os-release", "etc/pki", "etc/postgresql-common",
+	"etc/protocols", "etc/python3.11", "etc/python3.12", "etc/python3.13",
+	"etc/services", "etc/ssl/certs", "etc/ssl/openssl.cnf", "etc/texmf",
 };
 #define COPY_MAX 16384 /* a file of /etc up to this is copied: cheaper than a mount */
 
