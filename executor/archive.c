@@ -323,9 +323,6 @@ int archive_op_unpack(struct helper_request *r, struct err *err)
 	u.in = reader_new();
 	rc = unpack_all(&u, r->fds[0], err);
 	(void)archive_read_free(u.in); /* read only */
-	if (rc == 0 && json_get(r->head, "uid"))
-		rc = helper_give(u.dir, (uid_t)json_get_int(r->head, "uid", 0),
-			(gid_t)json_get_int(r->head, "gid", 0), err);
 	(void)close(u.dir); /* a folder */
 	json_set_int(r->answer, "files", u.files);
 	json_set_int(r->answer, "bytes", u.bytes);

@@ -132,6 +132,9 @@ DEFINE_CLEANUP(struct git_pack, git_pack_free);
 int git_pack_add(struct git_pack *p, const git_oid *oid, git_object_t type, const void *data,
 	size_t len, struct err *err);
 bool git_pack_has(const struct git_pack *p, const git_oid *oid);
+/* All that COMMITS lead to. 1: it would be more than MAX bytes, the pack is of no use. */
+int git_pack_add_history(struct git_pack *p, git_repository *repo,
+	const struct git_set *commits, uint64_t max, struct err *err);
 /* Writes pack-SHA.pack and .idx into the folder. */
 int git_pack_finish(struct git_pack *p, struct err *err);
 

@@ -23,6 +23,7 @@ int git_op_changes(struct helper_request *r, struct err *err);
 int git_op_remove(struct helper_request *r, struct err *err);
 
 /* Mode `checkout`. */
+int git_checkout_before(struct helper_request *r, struct err *err);
 int git_op_checkout(struct helper_request *r, struct err *err);
 /* Mode `tree`. */
 int git_op_tree(struct helper_request *r, struct err *err);

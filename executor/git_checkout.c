@@ -21,6 +21,8 @@
 #include "executor/git.h"
 
 #define DEPTH_MAX 100000
+#define STORED_FREE (128u << 20)
+#define STORED_RATIO 4
 
 enum objects { OBJECTS_LINK, OBJECTS_COPY, OBJECTS_STORED, OBJECTS_BUILT };
 
@@ -278,7 +280,38 @@ int git_copy_objects(int from_git, int to_git, bool is_link, struct err *err)
 	return copy_loose(from, to, err);
 }
 
-/* Every object of the commits within the depth. */
+static uint64_t pack_bytes(int mirror)
+{
+	int fd = openat(mirror, "objects/pack", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	struct stat st;
+	uint64_t sum = 0;
+
+	while (d && (e = readdir(d))) {
+		if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode))
+			sum += (uint64_t)st.st_size;
+	}
+	if (d)
+		(void)closedir(d); /* only read */
+	return sum;
+}
+
+/* The whole objects of the history, unless that is much more than the mirror's deltas. */
+static int store_history(struct checkout *c, int dir, struct err *err)
+{
+	_cleanup_(git_pack_freep) struct git_pack *pack = NULL;
+	uint64_t max = STORED_FREE + STORED_RATIO * pack_bytes(c->mirror_fd);
+	int rc;
+
+	if (git_pack_new(dir, &pack, err) < 0)
+		return -1;
+	rc = git_pack_add_history(pack, c->mirror, c->history, max, err);
+	return rc != 0 ? rc : git_pack_finish(pack, err);
+}
+
+/* Every object of the commits within the depth, as deltas: slow and small. */
 static int build_pack(struct checkout *c, struct err *err)
 {
 	_cleanup_(git_packbuilder_freep) git_packbuilder *pb = NULL;
@@ -462,6 +495,16 @@ static int read_request(struct checkout *c, const struct helper_request *r, stru
 	return 0;
 }
 
+/*
+ * Landlock lets nobody link from a folder that may be read into one that may be written,
+ * since that would give more rights. So the links are made before: by name alone, nothing
+ * of the objects is looked at.
+ */
+static int link_packs(struct checkout *c, struct err *err)
+{
+	return c->how == OBJECTS_LINK ? git_copy_objects(c->mirror_fd, c->git, true, err) : 0;
+}
+
 static int write_objects_and_files(struct checkout *c, struct git_files *ret,
 	struct err *err)
 {
@@ -478,10 +521,12 @@ static int write_objects_and_files(struct checkout *c, struct git_files *ret,
 		return err_sys(err, "cannot open the pack folder of a workspace");
 	if (c->how == OBJECTS_STORED && git_pack_new(dir, &pack, err) < 0)
 		return -1;
-	if (c->how == OBJECTS_BUILT && build_pack(c, err) < 0)
-		return -1;
-	if ((c->how == OBJECTS_LINK || c->how == OBJECTS_COPY) &&
-		git_copy_objects(c->mirror_fd, c->git, c->how == OBJECTS_LINK, err) < 0)
+	if (c->how == OBJECTS_BUILT) {
+		rc = store_history(c, dir, err);
+		if (rc < 0 || (rc > 0 && build_pack(c, err) < 0))
+			return -1;
+	}
+	if (c->how == OBJECTS_COPY && git_copy_objects(c->mirror_fd, c->git, false, err) < 0)
 		return -1;
 	if (git_write_files(c->mirror, c->commit, c->dir, pack, index, ret, err) < 0)
 		return -1;
@@ -497,18 +542,13 @@ static int run(struct checkout *c, struct helper_request *r, struct err *err)
 										  NULL;
 	struct git_files counts;
 
-	if (git_lookup_commit(c->mirror, c->sha, &c->commit, err) < 0 ||
-		open_folder(c, r->fds[1], err) < 0 || make_git_folder(c, err) < 0)
+	if (git_lookup_commit(c->mirror, c->sha, &c->commit, err) < 0)
 		return -1;
 	if (walk_history(c, err) < 0 || (c->how == OBJECTS_COPY || c->how == OBJECTS_LINK ?
 						inherit_shallow(c, err) : 0) < 0)
 		return -1;
 	if (git_write_config(c->git_path, json_get_str(c->head, "url", NULL), branch, err) < 0 ||
 		write_refs(c, err) < 0 || write_objects_and_files(c, &counts, err) < 0)
-		return -1;
-	if (json_get(c->head, "uid") &&
-		helper_give(c->dir, (uid_t)json_get_int(c->head, "uid", 0),
-			(gid_t)json_get_int(c->head, "gid", 0), err) < 0)
 		return -1;
 	json_set_str(r->answer, "sha", c->sha);
 	json_set(r->answer, "ref", c->ref ? json_new_str(c->ref) : NULL);
@@ -519,26 +559,45 @@ static int run(struct checkout *c, struct helper_request *r, struct err *err)
 	return 0;
 }
 
+static void checkout_free(struct checkout *c)
+{
+	cleanup_closep(&c->dir);
+	cleanup_closep(&c->git);
+	strbuf_done(&c->shallow);
+	git_set_free(c->history);
+	git_commit_free(c->commit);
+	git_repository_free(c->mirror);
+	free(c->git_path);
+	free(c);
+}
+
+int git_checkout_before(struct helper_request *r, struct err *err)
+{
+	struct checkout *c = xcalloc(1, sizeof(*c));
+
+	c->dir = c->git = -1;
+	c->mirror_fd = r->fds[0];
+	strbuf_init(&c->shallow);
+	c->history = git_set_new();
+	if (read_request(c, r, err) < 0 || open_folder(c, r->fds[1], err) < 0 ||
+		make_git_folder(c, err) < 0 || link_packs(c, err) < 0) {
+		checkout_free(c);
+		return -1;
+	}
+	r->prepared = c;
+	return 0;
+}
+
 int git_op_checkout(struct helper_request *r, struct err *err)
 {
-	struct checkout c = { .dir = -1, .git = -1, .shallow = STRBUF_INIT,
-		.mirror_fd = r->fds[0] };
+	struct checkout *c = r->prepared;
 	int64_t start = clock_boot_ms();
-	int rc;
+	int rc = git_open_mirror(r->state, &c->mirror, err);
 
-	c.history = git_set_new();
-	rc = read_request(&c, r, err);
 	if (rc == 0)
-		rc = git_open_mirror(r->state, &c.mirror, err);
-	if (rc == 0)
-		rc = run(&c, r, err);
+		rc = run(c, r, err);
 	json_set_int(r->answer, "ms", clock_boot_ms() - start);
-	cleanup_closep(&c.dir);
-	cleanup_closep(&c.git);
-	strbuf_done(&c.shallow);
-	git_set_free(c.history);
-	git_commit_free(c.commit);
-	git_repository_free(c.mirror);
-	free(c.git_path);
+	r->prepared = NULL;
+	checkout_free(c);
 	return rc;
 }

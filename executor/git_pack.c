@@ -305,3 +305,76 @@ int git_pack_finish(struct git_pack *p, struct err *err)
 	return fd_replace_file(p->dir, name, index.buf, index.len, 0444, FD_REPLACE_NOSYNC,
 		err);
 }
+
+/* ---- the objects of a history ---- */
+
+struct adder {
+	struct git_pack *pack;
+	git_repository *repo;
+	git_odb *odb;
+	uint64_t max;
+};
+
+/* 0 added, 1 over the size, -1 error. */
+static int add_object(struct adder *a, const git_oid *oid, struct err *err)
+{
+	_cleanup_(git_odb_object_freep) git_odb_object *obj = NULL;
+	int rc = git_odb_read(&obj, a->odb, oid);
+
+	if (rc < 0)
+		return git_fault(err, rc, "the history is not complete");
+	if (a->pack->offset + git_odb_object_size(obj) > a->max)
+		return 1;
+	return git_pack_add(a->pack, oid, git_odb_object_type(obj), git_odb_object_data(obj),
+		git_odb_object_size(obj), err);
+}
+
+/* A tree that is in the pack has all it names in it too. */
+static int add_tree(struct adder *a, const git_oid *oid, int depth, struct err *err)
+{
+	_cleanup_(git_tree_freep) git_tree *tree = NULL;
+	int rc;
+
+	if (git_pack_has(a->pack, oid))
+		return 0;
+	if (depth > GIT_TREE_DEPTH_MAX)
+		return err_set(err, ERR_LIMIT, "folders are nested more than %d deep",
+			GIT_TREE_DEPTH_MAX);
+	rc = git_tree_lookup(&tree, a->repo, oid);
+	if (rc < 0)
+		return git_fault(err, rc, "the history is not complete");
+	rc = add_object(a, oid, err);
+	for (size_t i = 0; rc == 0 && i < git_tree_entrycount(tree); i++) {
+		const git_tree_entry *e = git_tree_entry_byindex(tree, i);
+
+		if (git_tree_entry_type(e) == GIT_OBJECT_TREE)
+			rc = add_tree(a, git_tree_entry_id(e), depth + 1, err);
+		else if (git_tree_entry_type(e) == GIT_OBJECT_BLOB &&
+			!git_pack_has(a->pack, git_tree_entry_id(e)))
+			rc = add_object(a, git_tree_entry_id(e), err);
+	}
+	return rc;
+}
+
+int git_pack_add_history(struct git_pack *p, git_repository *repo,
+	const struct git_set *commits, uint64_t max, struct err *err)
+{
+	_cleanup_(git_odb_freep) git_odb *odb = NULL;
+	struct adder a = { p, repo, NULL, max };
+	int rc = git_repository_odb(&odb, repo);
+
+	if (rc < 0)
+		return git_fault(err, rc, "cannot read the mirror");
+	a.odb = odb;
+	for (size_t i = 0; rc == 0 && i < git_set_len(commits); i++) {
+		_cleanup_(git_commit_freep) git_commit *c = NULL;
+
+		rc = git_commit_lookup(&c, repo, git_set_at(commits, i));
+		if (rc < 0)
+			return git_fault(err, rc, "the history is not complete");
+		rc = add_object(&a, git_commit_id(c), err);
+		if (rc == 0)
+			rc = add_tree(&a, git_commit_tree_id(c), 0, err);
+	}
+	return rc;
+}

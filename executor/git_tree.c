@@ -521,9 +521,6 @@ static int copy_all(struct tree *t, struct err *err)
 	else if (copy_tracked(t, &c, err) < 0 || copy_untracked(t, &c, err) < 0 ||
 		make_git(t, c.to, err) < 0)
 		rc = -1;
-	if (rc == 0 && json_get(t->r->head, "uid"))
-		rc = helper_give(c.to, (uid_t)json_get_int(t->r->head, "uid", 0),
-			(gid_t)json_get_int(t->r->head, "gid", 0), err);
 	json_set_int(t->r->answer, "files", c.files);
 	json_set_int(t->r->answer, "bytes", c.bytes);
 	copier_close(&c);

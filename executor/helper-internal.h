@@ -29,6 +29,7 @@ struct helper_request {
 	void (*free_state)(void *state); /* NULL: free */
 	void (*after)(struct helper_request *r); /* called once when the answer is out */
 	void *after_data;
+	void *prepared;	     /* from before to fn */
 	char *attached;	     /* path of the folder attached to the message, or NULL */
 	int extra[4];	     /* descriptors `start` wants readable under the confinement */
 	size_t extra_len;
@@ -40,12 +41,15 @@ enum helper_flags {
 	HELPER_NET = 1 << 0,   /* may connect */
 	HELPER_EXEC = 1 << 1,  /* may run git and ssh */
 	HELPER_FORKS = 1 << 2, /* each request in a child that confines itself for it */
+	HELPER_LATE = 1 << 3,  /* one request; confined between its op's before and fn */
 };
 
 struct helper_op {
 	const char *name;
 	helper_op_fn *fn;
 	enum helper_flags flags; /* with HELPER_FORKS: of this request's child */
+	/* With HELPER_LATE: what the confinement would forbid. Reads nothing hostile. */
+	helper_op_fn *before;
 };
 
 #define HELPER_OPS_MAX 12
@@ -70,9 +74,6 @@ const char *helper_str(const struct json *head, const char *key, struct err *err
 /* A path by which the folder FD can be reached by libraries that know only paths; a bind
  * mount in a namespace of our own when its parents are closed to us. Heap. */
 int helper_reach(int fd, char **ret, struct err *err);
-
-/* Gives all below DIR, and DIR, to UID and GID; hard links stay whose they are. */
-int helper_give(int dir, uid_t uid, gid_t gid, struct err *err);
 
 /* ---- operations, one per op of helper.h ---- */
 

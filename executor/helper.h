@@ -42,19 +42,19 @@
  *            merge_base?}; {three_dot: true} compares with the merge base
  *   remove  {repo} -> {}
  *
- * ---- mode `checkout` (one-shot; in the job's outer user namespace) ---- fds: the mirror
- * directory, the workspace directory (empty or with nothing but what `clean` may remove)
+ * ---- mode `checkout` (one-shot) ---- fds: the mirror directory, the workspace directory
+ * (empty or with nothing but what `clean` may remove). The files are the caller's; the
+ * job's agent gives them to the job, but for what has a second name (hard-linked packs).
  *   checkout {sha, ref? ("refs/heads/main"), path?: beneath the workspace, trusted,
  *            depth (0 = all), tags?: bool, url? (shown as origin; holds no credential),
  *            link?: with trusted, packs become hard links of the mirror's: only where the
  *            job's id is not the owner of the mirror, or it could change the mirror
  *            submodules?: false only, lfs?: false only, clean?: bool, persist?: ignored,
- *            uid?, gid?: ids of this namespace that will own the files,
  *            sparse?: [...]: refused with ERR_UNSUPPORTED}
  *            -> {sha, ref, files, bytes, ms, linked, shallow}
  *
  * ---- mode `tree` (one-shot, `sluice run`) ---- fds: the user's tree, the workspace
- *   tree    {uid?, gid?, path?, base?: "head"} -> {sha (null: no commit), ref, branch, files,
+ *   tree    {path?: beneath the workspace} -> {sha (null: no commit), ref, branch, files,
  *            bytes, changed: [paths that differ from HEAD, at most 1000], changed_count,
  *            untracked_count, url (origin without credentials), is_git}
  *            Outside git everything is copied. The copy has a `.git` of its own whose
@@ -67,8 +67,9 @@
  *            the archive's root, as actions/upload-artifact), hidden?: bool, level?: 0..9,
  *            max_bytes?} -> {files, bytes, size, sha256, empty: true when nothing matched}
  * ---- mode `unpack` (one-shot) ---- fds: archive file, destination directory
- *   unpack  {format?, path?: beneath the destination, strip?: components, uid?, gid?,
- *            max_bytes?, max_entries?, max_ratio?, mode_mask?} -> {files, bytes}
+ *   unpack  {path?: beneath the destination, strip?: components, links?: symbolic links
+ *            may lead out (never followed here), max_bytes?, max_entries?, max_ratio?,
+ *            mode_mask?} -> {files, bytes}
  *            Only tar and zip with gzip or zstd are read. A hostile entry (absolute, '..',
  *            through a symlink, device, FIFO) fails the whole with ERR_INPUT.
  *
@@ -84,7 +85,7 @@
  *
  * ---- mode `actions` (the executor's, before GO) ---- fds: actions/ directory, tmp/
  *   action  {owner, repo, ref, path?, url: "https://github.com" (base) or local: true with
- *            one descriptor attached: a folder of OWNER/REPO[@REF] or OWNER/REPO,
+ *            one descriptor attached, the git work tree of OWNER/REPO,
  *            kind?, ca?, proxy?}; body = token -> {sha, dir: "OWNER/REPO/SHA", cached,
  *            digest: of the tree}. A short sha is refused; a ref is resolved each time, a full
  *            sha is taken from actions/ without the network.

@@ -7,7 +7,6 @@
  * one reads hostile trees without a network), so each request is served by a child that
  * confines itself for it; what kills the child is one failed request.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -50,11 +49,14 @@ static const struct helper_mode modes[] = {
 		.ops = { { "action", git_op_action, HELPER_NET | HELPER_EXEC },
 			{ "read", git_op_action_read, 0 } } },
 	{ .name = "checkout",
+		.flags = HELPER_LATE,
 		.fds_min = 2,
 		.rw = 2,
 		.memory = 4 * GiB,
 		.start = git_start,
-		.ops = { { "checkout", git_op_checkout, 0 } } },
+		.ops = { { .name = "checkout",
+			.fn = git_op_checkout,
+			.before = git_checkout_before } } },
 	{ .name = "tree",
 		.fds_min = 1,
 		.rw = 2,
@@ -160,39 +162,6 @@ int helper_reach(int fd, char **ret, struct err *err)
 	return 0;
 }
 
-int helper_give(int dir, uid_t uid, gid_t gid, struct err *err)
-{
-	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = copy < 0 ? NULL : fdopendir(copy);
-	struct dirent *e;
-	int rc = 0;
-
-	if (!d)
-		return err_sys(err, "cannot read a folder of the workspace");
-	while (rc == 0 && (e = readdir(d))) {
-		struct stat st;
-
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		if (fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			rc = err_sys(err, "cannot look at '%s'", e->d_name);
-		else if (S_ISDIR(st.st_mode)) {
-			_cleanup_close_ int fd = openat(dir, e->d_name,
-				O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-			rc = fd < 0 ? err_sys(err, "cannot open '%s'", e->d_name) :
-				      helper_give(fd, uid, gid, err);
-		} else if (!(S_ISREG(st.st_mode) && st.st_nlink > 1) &&
-			fchownat(dir, e->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0) {
-			rc = err_sys(err, "cannot give '%s' away", e->d_name);
-		}
-	}
-	(void)closedir(d); /* only read */
-	if (rc == 0 && fchown(dir, uid, gid) < 0)
-		rc = err_sys(err, "cannot give a folder away");
-	return rc;
-}
-
 /* ---- confinement ---- */
 
 /* What programs and resolvers read; what is not there is left out. */
@@ -206,7 +175,6 @@ static const char *const net_paths[] = { "/usr", "/lib", "/lib64", "/etc/ssl", "
 #define PATHS_MAX 32
 
 struct confine {
-	const struct sandbox_host *host;
 	enum helper_flags flags;
 	uint64_t memory;
 	int rw[8 + 1], ro[8 + PATHS_MAX]; /* one more for /dev/null */
@@ -244,7 +212,7 @@ static int confine(struct confine *c, struct err *err)
 	w.ro_len = c->ro_len;
 	w.flags |= c->flags & HELPER_NET ? SANDBOX_WORKER_NET : SANDBOX_WORKER_SEPARATE;
 	w.flags |= c->flags & HELPER_EXEC ? SANDBOX_WORKER_EXEC | SANDBOX_WORKER_FORK : 0;
-	rc = sandbox_confine_worker(c->host, &w, err);
+	rc = sandbox_confine_worker(NULL, &w, err);
 	while (c->ro_len > c->opened)
 		(void)close(c->ro[--c->ro_len]); /* O_PATH: nothing to lose */
 	return rc;
@@ -343,9 +311,9 @@ static int wait_child(pid_t pid, struct err *fault)
 }
 
 static void serve_in_child(const struct helper_mode *mode, const struct helper_op *op,
-	const struct sandbox_host *host, int chan, struct helper_request *r)
+	int chan, struct helper_request *r)
 {
-	struct confine c = { .host = host, .flags = op->flags, .memory = mode->memory };
+	struct confine c = { .flags = op->flags, .memory = mode->memory };
 	struct err err = ERR_INIT;
 
 	confine_fds(&c, mode, r);
@@ -363,21 +331,30 @@ static void serve_in_child(const struct helper_mode *mode, const struct helper_o
 }
 
 static void serve_forked(const struct helper_mode *mode, const struct helper_op *op,
-	const struct sandbox_host *host, int chan, struct helper_request *r)
+	int chan, struct helper_request *r)
 {
 	struct err fault = ERR_INIT;
 	pid_t pid = fork();
 
 	if (pid == 0)
-		serve_in_child(mode, op, host, chan, r);
+		serve_in_child(mode, op, chan, r);
 	if (pid < 0)
 		(void)err_sys(&fault, "cannot fork");
 	if (pid < 0 || wait_child(pid, &fault))
 		(void)answer_fault(chan, r->head, &fault);
 }
 
-static int serve_message(const struct helper_mode *mode, const struct sandbox_host *host,
-	int chan, struct helper_request *r)
+/* For the descriptors of the caller and for good. */
+static int confine_mode(const struct helper_mode *mode, const struct helper_request *r,
+	struct err *err)
+{
+	struct confine c = { .flags = mode->flags, .memory = mode->memory };
+
+	confine_fds(&c, mode, r);
+	return confine(&c, err);
+}
+
+static int serve_message(const struct helper_mode *mode, int chan, struct helper_request *r)
 {
 	const struct helper_op *op = find_op(mode, chan_msg_op(r->msg));
 	struct err err = ERR_INIT;
@@ -387,37 +364,33 @@ static int serve_message(const struct helper_mode *mode, const struct sandbox_ho
 			chan_msg_op(r->msg));
 		return answer_fault(chan, r->head, &err);
 	}
-	if (!(mode->flags & HELPER_FORKS))
-		return serve_op(chan, op, r);
-	serve_forked(mode, op, host, chan, r);
-	return 0;
+	if (mode->flags & HELPER_FORKS) {
+		serve_forked(mode, op, chan, r);
+		return 0;
+	}
+	if (op->before && (op->before(r, &err) < 0 || confine_mode(mode, r, &err) < 0)) {
+		(void)answer_fault(chan, r->head, &err);
+		return -1;
+	}
+	return serve_op(chan, op, r);
 }
 
-static int prepare(const struct helper_mode *mode, const struct sandbox_host *host,
-	struct helper_request *r, struct err *err)
+static int prepare(const struct helper_mode *mode, struct helper_request *r, struct err *err)
 {
-	struct confine c = { .host = host, .flags = mode->flags, .memory = mode->memory };
-
 	if (r->fds_len < mode->fds_min)
 		return err_set(err, ERR_INPUT, "mode %s needs %zu descriptors", mode->name,
 			mode->fds_min);
 	if (mode->start && mode->start(r, err) < 0)
 		return -1;
-	if (mode->flags & HELPER_FORKS)
-		return 0;
-	confine_fds(&c, mode, r);
-	return confine(&c, err);
+	return mode->flags & (HELPER_FORKS | HELPER_LATE) ? 0 : confine_mode(mode, r, err);
 }
 
 int helper_serve(const struct helper_mode *mode, int chan, const int *fds, size_t fds_len)
 {
-	_cleanup_(sandbox_host_freep) struct sandbox_host *host = NULL;
 	struct helper_request r = { .fds = fds, .fds_len = fds_len };
 	struct err broken = ERR_INIT;
-	int rc = sandbox_host_open(&host, &broken);
+	int rc = prepare(mode, &r, &broken);
 
-	if (rc == 0)
-		rc = prepare(mode, host, &r, &broken);
 	for (;;) {
 		_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
 		struct err err = ERR_INIT;
@@ -432,9 +405,9 @@ int helper_serve(const struct helper_mode *mode, int chan, const int *fds, size_
 		/* A helper that could not start says so to the first who asks. */
 		if (rc < 0)
 			(void)answer_fault(chan, m.head, &broken);
-		else if (serve_message(mode, host, chan, &r) < 0)
+		else if (serve_message(mode, chan, &r) < 0)
 			rc = -1;
-		if (rc < 0)
+		if (rc < 0 || mode->flags & HELPER_LATE)
 			break;
 	}
 	if (r.free_state)
