@@ -88,7 +88,8 @@ static int read_composite(struct used_action *a, struct err *err)
 	size_t n = json_count(a->meta->steps);
 
 	if (n > LIMIT_STEPS)
-		return err_set(err, ERR_LIMIT, "%zu steps are more than %d", n, LIMIT_STEPS);
+		return err_set(
+			err, ERR_LIMIT, "%zu steps are more than %d", n, LIMIT_STEPS);
 	a->steps = xcalloc(n ? n : 1, sizeof(*a->steps));
 	for (size_t i = 0; i < n; i++) {
 		if (spec_step_read(json_at(a->meta->steps, i), i, &a->steps[i], err) < 0)
@@ -110,7 +111,8 @@ static int read_meta(struct used_action *a, const char *name, struct err *err)
 		return -1;
 	if (a->meta->using == ACTION_DOCKER)
 		return err_set(err, ERR_UNSUPPORTED,
-			"'%s' runs in a container, which this build cannot start", a->uses);
+			"'%s' runs in a container, which this build cannot start",
+			a->uses);
 	return a->meta->using == ACTION_COMPOSITE ? read_composite(a, err) : 0;
 }
 
@@ -127,7 +129,9 @@ static int read_local(struct jobrun *job, struct used_action *a, struct err *err
 
 	for (size_t i = 0; i < ARRAY_SIZE(action_files); i++) {
 		_cleanup_free_ char *path = below(a->rel, action_files[i]);
-		struct agent_file f = { .dir = a->dir, .path = path, .max = ACTION_FILE_MAX,
+		struct agent_file f = { .dir = a->dir,
+			.path = path,
+			.max = ACTION_FILE_MAX,
 			.text = STRBUF_INIT };
 
 		if (agent_get(job, &f, 1, err) < 0)
@@ -144,7 +148,8 @@ static int read_local(struct jobrun *job, struct used_action *a, struct err *err
 		return err_set(err, why.code, "cannot read the action '%s': %s", a->uses,
 			why.msg);
 	return err_set(err, ERR_NOT_FOUND,
-		"Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '%s'. Did you "
+		"Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '%s'. Did "
+		"you "
 		"forget to run actions/checkout before running your local action?",
 		a->inside);
 }
@@ -172,7 +177,8 @@ static int actions_root(const struct jobrun *job)
 	return job->opt->actions_dir;
 }
 
-static const char *prepared_dir(const struct jobrun *job, const char *uses, const char **sha)
+static const char *prepared_dir(
+	const struct jobrun *job, const char *uses, const char **sha)
 {
 	const struct json *list = job->spec->actions;
 
@@ -191,8 +197,8 @@ static const char *prepared_dir(const struct jobrun *job, const char *uses, cons
  * From the folder of work trees, else over the network: the helper writes OWNER/REPO/SHA
  * below actions/ and tells which commit the ref is.
  */
-static int import_action(struct jobrun *job, struct used_action *a, const struct uses *u,
-	struct err *err)
+static int import_action(
+	struct jobrun *job, struct used_action *a, const struct uses *u, struct err *err)
 {
 	const struct spec *s = job->spec;
 	_cleanup_(json_freep) struct json *head = json_new_object();
@@ -209,7 +215,8 @@ static int import_action(struct jobrun *job, struct used_action *a, const struct
 		return err_set(err, ERR_NOT_FOUND,
 			"Unable to resolve action `%s`, repository not found", a->uses);
 	if (actions_root(job) < 0)
-		return err_set(err, ERR_UNSUPPORTED, "there is no place to keep actions in");
+		return err_set(
+			err, ERR_UNSUPPORTED, "there is no place to keep actions in");
 	json_set_str(head, "op", "action");
 	json_set_str(head, "owner", u->owner);
 	json_set_str(head, "repo", u->repo);
@@ -233,12 +240,13 @@ static int read_remote_meta(struct jobrun *job, struct used_action *a, struct er
 {
 	for (size_t i = 0; i < ARRAY_SIZE(action_files); i++) {
 		_cleanup_free_ char *dir = below(a->cache_dir, a->path);
-		_cleanup_free_ char *path = path_join(*a->path ? dir : a->cache_dir,
-			action_files[i]);
+		_cleanup_free_ char *path =
+			path_join(*a->path ? dir : a->cache_dir, action_files[i]);
 		struct err why = ERR_INIT;
 
 		strbuf_clear(&a->text);
-		if (fd_read_file(actions_root(job), path, ACTION_FILE_MAX, &a->text, &why) == 0)
+		if (fd_read_file(actions_root(job), path, ACTION_FILE_MAX, &a->text,
+			    &why) == 0)
 			return read_meta(a, action_files[i], err);
 		if (why.code != ERR_NOT_FOUND) {
 			if (err)
@@ -255,8 +263,8 @@ static int resolve(struct jobrun *job, const char *uses, int depth,
 	const struct used_action **ret, struct err *err);
 
 /* Actions that the steps of a composite use, recursively. */
-static int resolve_nested(struct jobrun *job, const struct used_action *a, int depth,
-	struct err *err)
+static int resolve_nested(
+	struct jobrun *job, const struct used_action *a, int depth, struct err *err)
 {
 	if (depth >= LIMIT_COMPOSITE_DEPTH)
 		return err_set(err, ERR_LIMIT,
@@ -292,8 +300,8 @@ static int remote_action(struct jobrun *job, const char *uses, const struct uses
 		return -1;
 	}
 	a->dir = DIR_ACTIONS;
-	a->rel = *a->path ? xasprintf("%s/%s/%s", a->repository, a->sha, a->path) :
-			    xasprintf("%s/%s", a->repository, a->sha);
+	a->rel = *a->path ? xasprintf("%s/%s/%s", a->repository, a->sha, a->path)
+			  : xasprintf("%s/%s", a->repository, a->sha);
 	a->inside = xasprintf("%s/%s", INSIDE_ACTIONS, a->rel);
 	if (read_remote_meta(job, a, err) < 0)
 		return -1;
@@ -305,7 +313,8 @@ static int remote_action(struct jobrun *job, const char *uses, const struct uses
 static const struct used_action *find(const struct jobrun *job, const char *uses)
 {
 	for (size_t i = 0; i < job->actions_len; i++)
-		if (job->actions[i]->kind != USED_LOCAL && str_eq(job->actions[i]->uses, uses))
+		if (job->actions[i]->kind != USED_LOCAL &&
+			str_eq(job->actions[i]->uses, uses))
 			return job->actions[i];
 	return NULL;
 }
@@ -320,7 +329,9 @@ static int resolve(struct jobrun *job, const char *uses, int depth,
 
 	if (known) {
 		*ret = known;
-		return depth < LIMIT_COMPOSITE_DEPTH ? 0 : resolve_nested(job, known, depth, err);
+		return depth < LIMIT_COMPOSITE_DEPTH
+			       ? 0
+			       : resolve_nested(job, known, depth, err);
 	}
 	if (u.kind == USES_DOCKER)
 		return err_set(err, ERR_UNSUPPORTED,
@@ -391,8 +402,8 @@ static char *self_uses(const struct scope *scope, const char *path)
 
 	if (!a || a->kind != USED_REMOTE)
 		return xasprintf("./%s", path);
-	return *path ? xasprintf("%s/%s@%s", a->repository, path, a->ref) :
-		       xasprintf("%s@%s", a->repository, a->ref);
+	return *path ? xasprintf("%s/%s@%s", a->repository, path, a->ref)
+		     : xasprintf("%s@%s", a->repository, a->ref);
 }
 
 static char *effective_uses(const struct scope *scope, const char *uses)
@@ -400,8 +411,8 @@ static char *effective_uses(const struct scope *scope, const char *uses)
 	return str_starts(uses, "$/") ? self_uses(scope, uses + 2) : xstrdup(uses);
 }
 
-const struct used_action *action_known(const struct jobrun *job, const struct scope *scope,
-	const char *uses)
+const struct used_action *action_known(
+	const struct jobrun *job, const struct scope *scope, const char *uses)
 {
 	_cleanup_free_ char *text = effective_uses(scope, uses);
 

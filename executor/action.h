@@ -20,14 +20,14 @@ struct builtin;
 
 struct used_action {
 	enum used_kind kind;
-	char *uses;			/* as written */
-	const struct builtin *builtin;	/* USED_BUILTIN */
+	char *uses;			     /* as written */
+	const struct builtin *builtin;	     /* USED_BUILTIN */
 	char *repository, *path, *ref, *sha; /* USED_REMOTE; path "" for the root */
-	char *cache_dir;		/* OWNER/REPO/SHA beneath the store of actions */
-	enum job_dir dir;		/* where its files are for the agent, */
-	char *rel;			/* "" for the directory itself, */
-	char *inside;			/* and for the job: github.action_path */
-	struct strbuf text;		/* of action.yml; meta lives in it */
+	char *cache_dir;    /* OWNER/REPO/SHA beneath the store of actions */
+	enum job_dir dir;   /* where its files are for the agent, */
+	char *rel;	    /* "" for the directory itself, */
+	char *inside;	    /* and for the job: github.action_path */
+	struct strbuf text; /* of action.yml; meta lives in it */
 	struct action *meta;
 	struct spec_step *steps; /* of a composite */
 	size_t steps_len;
@@ -44,8 +44,8 @@ int actions_place(struct jobrun *job, struct err *err);
 int action_for(struct jobrun *job, const struct scope *scope, const char *uses,
 	const struct used_action **ret, struct err *err);
 /* The one that stands in the list already, or NULL. */
-const struct used_action *action_known(const struct jobrun *job, const struct scope *scope,
-	const char *uses);
+const struct used_action *action_known(
+	const struct jobrun *job, const struct scope *scope, const char *uses);
 void actions_done(struct jobrun *job);
 
 bool action_is_composite(const struct used_action *a);

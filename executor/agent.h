@@ -32,11 +32,11 @@ struct agent_file {
 	mode_t mode;
 	const char *data; /* put: its content */
 	size_t len;
-	uint64_t dev, ino;   /* put sets them, get demands them (0: any) */
-	size_t max;	     /* get: ERR_LIMIT beyond it */
-	bool unlink;	     /* get: remove it afterwards */
-	struct strbuf text;  /* get: its content; init by the caller */
-	struct err err;	     /* get: what was wrong with this one */
+	uint64_t dev, ino;  /* put sets them, get demands them (0: any) */
+	size_t max;	    /* get: ERR_LIMIT beyond it */
+	bool unlink;	    /* get: remove it afterwards */
+	struct strbuf text; /* get: its content; init by the caller */
+	struct err err;	    /* get: what was wrong with this one */
 };
 int agent_put(struct jobrun *job, struct agent_file *files, size_t len, struct err *err);
 /* 0 also when single files failed: look at each err. */
@@ -73,8 +73,8 @@ int agent_pack(struct jobrun *job, const struct json *request, struct json **ret
 int agent_unpack(struct jobrun *job, const struct json *request, struct json **ret,
 	struct err *err);
 /* Puts DATA into the store; HEX gets its digest. */
-int agent_store(struct jobrun *job, const char *data, size_t len, char *hex,
-	struct err *err);
+int agent_store(
+	struct jobrun *job, const char *data, size_t len, char *hex, struct err *err);
 
 /* A path as the job sees it ("/home/runner/work/x/x/dist", "~/y", relative to the
  * workspace) as a directory and a clean path beneath it ("" for itself); heap. */

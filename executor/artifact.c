@@ -21,126 +21,10 @@
 #include "base/path.h"
 #include "base/strbuf.h"
 #include "base/strvec.h"
+#include "executor/blob.h"
 #include "workflows/glob.h"
 
-#define COPY_SIZE (256 * 1024)
 #define LINK_DIRS_MAX 256
-
-/* ---- the store ---- */
-
-static void blob_path(const char *hex, char buf[96])
-{
-	(void)snprintf(buf, 96, "sha256/%.2s/%s", hex, hex);
-}
-
-/* A temporary file beneath STORE; its name goes to NAME. */
-static int temp_open(int store, char name[64], int *ret, struct err *err)
-{
-	_cleanup_free_ char *random = crypto_random_hex(12);
-
-	if (store < 0)
-		return err_set(err, ERR_UNSUPPORTED, "this job has no artifact store");
-	if (path_mkdirs(store, "sha256", 0700, err) < 0)
-		return -1;
-	(void)snprintf(name, 64, "sha256/.new-%s", random);
-	*ret = path_open(store, name, O_RDWR | O_CREAT | O_EXCL, 0400, PATH_NO_SYMLINKS, err);
-	return *ret < 0 ? -1 : 0;
-}
-
-static int sync_dir(int store, const char *path, struct err *err)
-{
-	_cleanup_close_ int fd =
-		path_open(store, path, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
-
-	if (fd < 0)
-		return -1;
-	return fsync(fd) < 0 ? err_sys(err, "cannot sync the store") : 0;
-}
-
-/* Names the finished temporary file by its content. */
-static int temp_publish(int store, int fd, const char *name, const char *hex,
-	struct err *err)
-{
-	char path[96], dir[16];
-	struct stat st;
-
-	blob_path(hex, path);
-	(void)snprintf(dir, sizeof(dir), "sha256/%.2s", hex);
-	if (fstatat(store, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		(void)unlinkat(store, name, 0); /* it is there: ours was for nothing */
-		return 0;
-	}
-	if (fsync(fd) < 0)
-		return err_sys(err, "cannot sync the store");
-	if (path_mkdirs(store, dir, 0700, err) < 0)
-		return -1;
-	if (renameat(store, name, store, path) < 0)
-		return err_sys(err, "cannot name a file of the store");
-	return sync_dir(store, dir, err);
-}
-
-static int copy_hashed(int from, int to, uint64_t max, char hex[SHA256_HEX_MAX],
-	uint64_t *ret_size, struct err *err)
-{
-	_cleanup_(sha256_freep) struct sha256 *sha = sha256_new();
-	_cleanup_free_ char *buf = xmalloc(COPY_SIZE);
-	uint8_t digest[SHA256_LEN];
-	uint64_t size = 0;
-	ssize_t n;
-
-	while ((n = fd_read_full(from, buf, COPY_SIZE)) > 0) {
-		size += (uint64_t)n;
-		if (size > max)
-			return err_set(err, ERR_LIMIT, "is larger than %llu bytes",
-				(unsigned long long)max);
-		sha256_add(sha, buf, (size_t)n);
-		if (to >= 0 && fd_write_all(to, buf, (size_t)n) < 0)
-			return err_sys(err, "cannot write");
-	}
-	if (n < 0)
-		return err_sys(err, "cannot read");
-	sha256_end(sha, digest);
-	hex_encode(digest, sizeof(digest), hex);
-	*ret_size = size;
-	return 0;
-}
-
-int artifact_store_file(int store, int fd, uint64_t max, char hex[SHA256_HEX_MAX],
-	uint64_t *ret_size, struct err *err)
-{
-	_cleanup_close_ int to = -1;
-	char name[64];
-
-	if (temp_open(store, name, &to, err) < 0)
-		return -1;
-	if (copy_hashed(fd, to, max, hex, ret_size, err) < 0 ||
-		temp_publish(store, to, name, hex, err) < 0) {
-		(void)unlinkat(store, name, 0); /* the error is what counts */
-		return -1;
-	}
-	return 0;
-}
-
-int artifact_store_put(int store, const void *data, size_t len, char hex[SHA256_HEX_MAX],
-	struct err *err)
-{
-	_cleanup_close_ int to = -1;
-	char name[64];
-
-	if (temp_open(store, name, &to, err) < 0)
-		return -1;
-	(void)crypto_sha256_hex(data, len, hex);
-	if (fd_write_all(to, data, len) < 0) {
-		(void)err_sys(err, "cannot write into the store");
-		(void)unlinkat(store, name, 0); /* the error is what counts */
-		return -1;
-	}
-	if (temp_publish(store, to, name, hex, err) < 0) {
-		(void)unlinkat(store, name, 0); /* likewise */
-		return -1;
-	}
-	return 0;
-}
 
 /* ---- which files ---- */
 
@@ -221,7 +105,8 @@ static int pick(struct picker *p, const char *path, struct err *err)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return 0;
 	if (S_ISDIR(st.st_mode)) {
-		if (may_hold_some(p, path) && !(S_ISLNK(link.st_mode) && seen_link(p, &st)))
+		if (may_hold_some(p, path) &&
+			!(S_ISLNK(link.st_mode) && seen_link(p, &st)))
 			(void)strvec_push(&p->dirs, path);
 		return 0;
 	}
@@ -275,8 +160,10 @@ static int compile_patterns(struct picker *p, const struct json *list, struct er
 		/* "." is the whole root; the compiler wants a name. */
 		if (str_eq(text, "") || str_eq(text, "."))
 			text = "**";
-		if (glob_path_compile(text, strlen(text), &p->globs[p->globs_len], &why) < 0)
-			return err_set(err, ERR_INPUT, "the pattern '%s': %s", text, why.msg);
+		if (glob_path_compile(text, strlen(text), &p->globs[p->globs_len], &why) <
+			0)
+			return err_set(
+				err, ERR_INPUT, "the pattern '%s': %s", text, why.msg);
 		p->globs_len++;
 	}
 	return 0;
@@ -385,8 +272,9 @@ static int pack_file(struct picker *p, int store, const struct picked *f, size_t
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return err_set(err, ERR_CONFLICT, "'%s' changed while it was read", f->path);
-	if (artifact_store_file(store, fd, *left, hex, &size, err) < 0)
+		return err_set(
+			err, ERR_CONFLICT, "'%s' changed while it was read", f->path);
+	if (blob_put_file(store, fd, *left, hex, &size, err) < 0)
 		return err_wrap(err, "'%s'", f->path);
 	*left -= size;
 	entry = json_new_object();
@@ -407,7 +295,8 @@ int artifact_pack(int root, int store, const struct json *request, struct json *
 	_cleanup_free_ char *top = NULL;
 	struct json *files = json_new_array(), *result;
 	int64_t max = json_get_int(request, "max", 0);
-	uint64_t all = max > 0 ? (uint64_t)max : (uint64_t)LIMIT_ARTIFACT_SIZE, left = all;
+	uint64_t all = max > 0 ? (uint64_t)max : (uint64_t)LIMIT_ARTIFACT_SIZE,
+		 left = all;
 	char hex[SHA256_HEX_MAX];
 	size_t skip;
 
@@ -428,7 +317,7 @@ int artifact_pack(int root, int store, const struct json *request, struct json *
 	json_write(manifest, 0, &text);
 	if (text.len > ARTIFACT_MANIFEST_MAX)
 		return err_set(err, ERR_LIMIT, "the list of files is too long");
-	if (artifact_store_put(store, text.buf, text.len, hex, err) < 0)
+	if (blob_put(store, text.buf, text.len, hex, err) < 0)
 		return -1;
 	result = json_new_object();
 	json_set_str(result, "sha256", hex);
@@ -441,25 +330,8 @@ int artifact_pack(int root, int store, const struct json *request, struct json *
 
 /* ---- out of the store ---- */
 
-static bool is_digest(const char *hex)
-{
-	return strlen(hex) == SHA256_HEX_MAX - 1 &&
-		strspn(hex, "0123456789abcdef") == SHA256_HEX_MAX - 1;
-}
-
-static int blob_open(int store, const char *hex, int *ret, struct err *err)
-{
-	char path[96];
-
-	if (store < 0 || !is_digest(hex))
-		return err_set(err, ERR_NOT_FOUND, "there is no such object in the store");
-	blob_path(hex, path);
-	*ret = path_open(store, path, O_RDONLY, 0, PATH_NO_SYMLINKS, err);
-	return *ret < 0 ? -1 : 0;
-}
-
-static int read_manifest(int store, const char *sha256, struct json **ret,
-	struct err *err)
+static int read_manifest(
+	int store, const char *sha256, struct json **ret, struct err *err)
 {
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 	_cleanup_close_ int fd = -1;
@@ -482,7 +354,8 @@ static int make_parents(int root, const char *path, uid_t uid, gid_t gid, struct
 		_cleanup_close_ int fd = -1;
 
 		*slash = '\0';
-		fd = path_open(root, copy, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, NULL);
+		fd = path_open(
+			root, copy, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, NULL);
 		if (fd < 0) {
 			if (path_mkdirs(root, copy, 0755, err) < 0)
 				return -1;
@@ -498,8 +371,8 @@ static int make_parents(int root, const char *path, uid_t uid, gid_t gid, struct
 	return 0;
 }
 
-static int unpack_file(int root, int store, const struct json *entry, uid_t uid, gid_t gid,
-	struct err *err)
+static int unpack_file(int root, int store, const struct json *entry, uid_t uid,
+	gid_t gid, struct err *err)
 {
 	_cleanup_close_ int from = -1, to = -1, parent = -1;
 	_cleanup_free_ char *up = NULL;
@@ -521,11 +394,11 @@ static int unpack_file(int root, int store, const struct json *entry, uid_t uid,
 	/* What is there is replaced, never written through. */
 	if (unlinkat(parent, name, 0) < 0 && errno != ENOENT)
 		return err_sys(err, "cannot replace '%s'", path);
-	to = path_open(parent, name, O_WRONLY | O_CREAT | O_EXCL, 0600, PATH_NO_SYMLINKS,
-		err);
+	to = path_open(
+		parent, name, O_WRONLY | O_CREAT | O_EXCL, 0600, PATH_NO_SYMLINKS, err);
 	if (to < 0)
 		return -1;
-	if (copy_hashed(from, to, (uint64_t)LIMIT_ARTIFACT_SIZE, hex, &size, err) < 0)
+	if (blob_copy(from, to, (uint64_t)LIMIT_ARTIFACT_SIZE, hex, &size, err) < 0)
 		return err_wrap(err, "'%s'", path);
 	if (!str_eq(hex, digest))
 		return err_set(err, ERR_CORRUPT, "'%s' is damaged in the store", path);

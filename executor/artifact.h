@@ -16,7 +16,7 @@
 #include "base/err.h"
 #include "base/json.h"
 
-#define ARTIFACT_FILES_MAX 100000
+#define ARTIFACT_FILES_MAX    100000
 #define ARTIFACT_MANIFEST_MAX (64u << 20)
 
 /*
@@ -30,12 +30,5 @@ int artifact_pack(int root, int store, const struct json *request, struct json *
 /* Writes the files of a manifest into ROOT for UID:GID; each is verified as it is read. */
 int artifact_unpack(int root, int store, const char *sha256, uid_t uid, gid_t gid,
 	struct json **ret, struct err *err);
-
-/* Content-addressed: temporary file, fsync, rename. An existing one is left alone. */
-int artifact_store_put(int store, const void *data, size_t len, char hex[SHA256_HEX_MAX],
-	struct err *err);
-/* The same for the rest of an open file; *RET_SIZE bytes, at most MAX. */
-int artifact_store_file(int store, int fd, uint64_t max, char hex[SHA256_HEX_MAX],
-	uint64_t *ret_size, struct err *err);
 
 #endif

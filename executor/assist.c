@@ -67,7 +67,8 @@ void assist_interrupt(struct jobrun *job)
 }
 
 int assist_call(struct jobrun *job, struct helper *h, struct json *head, const void *body,
-	size_t len, int attached, int64_t timeout_ms, struct chan_msg *ret, struct err *err)
+	size_t len, int attached, int64_t timeout_ms, struct chan_msg *ret,
+	struct err *err)
 {
 	struct chan_msg own = CHAN_MSG_INIT;
 	struct wait w = { .to = ret ? ret : &own };
@@ -76,14 +77,17 @@ int assist_call(struct jobrun *job, struct helper *h, struct json *head, const v
 	if (timeout_ms <= 0)
 		timeout_ms = LIMIT_GIT_SECONDS * 1000LL;
 	json_set_int(head, "seq", 1);
-	if (chan_send(h->chan, head, body, len, &attached, attached >= 0 ? 1 : 0, err) < 0)
+	if (chan_send(h->chan, head, body, len, &attached, attached >= 0 ? 1 : 0, err) <
+		0)
 		return err_wrap(err, "cannot ask sluice-helper");
 	w.source = loop_add_fd(job->loop, h->chan, EPOLLIN, on_answer, &w);
 	w.timer = loop_add_timer(job->loop, timeout_ms, on_late, &w);
 	job->assist_cancel = on_cancel_look;
+	/* cppcheck-suppress autoVariables ; only until the wait is over */
 	job->assist_data = &w;
 	job_wait(job, &w.is_done);
 	job->assist_cancel = NULL;
+	job->assist_data = NULL;
 	if (!w.is_done) {
 		(void)err_set(&w.err, ERR_UNAVAILABLE, "the job has broken");
 		end_wait(&w, -1);
@@ -148,7 +152,8 @@ static int hand_over(int dir, const char *rel, const char *name, const struct st
 	/* Hard-linked packs stay root's: they are the mirror's as well. */
 	if (S_ISREG(st->st_mode) && st->st_nlink > 1)
 		return 0;
-	if (fchownat(dir, name, ids->service_uid, ids->service_gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fchownat(dir, name, ids->service_uid, ids->service_gid, AT_SYMLINK_NOFOLLOW) <
+		0)
 		return err_sys(err, "cannot hand over '%s'", rel);
 	return 0;
 }

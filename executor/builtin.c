@@ -29,8 +29,8 @@ static int refuse_input(const struct steprun *st, const char *name)
 	return *v && strcasecmp(v, "false") != 0;
 }
 
-static int set_output(struct steprun *st, const char *name, const char *value,
-	struct err *err)
+static int set_output(
+	struct steprun *st, const char *name, const char *value, struct err *err)
 {
 	return step_set_output(st, name, value, strlen(value), err);
 }
@@ -38,30 +38,44 @@ static int set_output(struct steprun *st, const char *name, const char *value,
 /* ---- actions/checkout ---- */
 
 static const char *const checkout_inputs[][2] = {
-	{ "repository", NULL }, { "ref", NULL }, { "token", NULL }, { "ssh-key", NULL },
-	{ "ssh-known-hosts", NULL }, { "ssh-strict", "true" }, { "ssh-user", "git" },
-	{ "persist-credentials", "true" }, { "path", NULL }, { "clean", "true" },
-	{ "filter", NULL }, { "sparse-checkout", NULL },
-	{ "sparse-checkout-cone-mode", "true" }, { "fetch-depth", "1" },
-	{ "fetch-tags", "false" }, { "show-progress", "true" }, { "lfs", "false" },
-	{ "submodules", "false" }, { "set-safe-directory", "true" },
-	{ "github-server-url", NULL }, { NULL, NULL },
+	{ "repository", NULL },
+	{ "ref", NULL },
+	{ "token", NULL },
+	{ "ssh-key", NULL },
+	{ "ssh-known-hosts", NULL },
+	{ "ssh-strict", "true" },
+	{ "ssh-user", "git" },
+	{ "persist-credentials", "true" },
+	{ "path", NULL },
+	{ "clean", "true" },
+	{ "filter", NULL },
+	{ "sparse-checkout", NULL },
+	{ "sparse-checkout-cone-mode", "true" },
+	{ "fetch-depth", "1" },
+	{ "fetch-tags", "false" },
+	{ "show-progress", "true" },
+	{ "lfs", "false" },
+	{ "submodules", "false" },
+	{ "set-safe-directory", "true" },
+	{ "github-server-url", NULL },
+	{ NULL, NULL },
 };
 
 /* Beneath the workspace: the clean path in its directory. */
-static int checkout_place(struct steprun *st, enum job_dir *dir, char **rel,
-	struct err *err)
+static int checkout_place(
+	struct steprun *st, enum job_dir *dir, char **rel, struct err *err)
 {
 	const char *path = step_input(st, "path");
 	_cleanup_free_ char *joined = NULL, *inside = NULL;
 	size_t n = strlen(st->job->workspace);
 
-	joined = *path ? path_join(st->job->workspace, path) : xstrdup(st->job->workspace);
+	joined =
+		*path ? path_join(st->job->workspace, path) : xstrdup(st->job->workspace);
 	inside = path_normalise(joined);
 	if (path[0] == '/' || strncmp(inside, st->job->workspace, n) != 0 ||
 		(inside[n] && inside[n] != '/'))
-		return err_set(err, ERR_INPUT,
-			"Repository path '%s' is not under '%s'", path, st->job->workspace);
+		return err_set(err, ERR_INPUT, "Repository path '%s' is not under '%s'",
+			path, st->job->workspace);
 	return agent_place(st->job, inside, dir, rel, err);
 }
 
@@ -74,13 +88,15 @@ static int check_checkout(struct steprun *st, struct err *err)
 
 	if (*repository && strcasecmp(repository, own) != 0)
 		return err_set(err, ERR_UNSUPPORTED,
-			"checking out another repository ('%s') is not built yet: only '%s' is "
+			"checking out another repository ('%s') is not built yet: only "
+			"'%s' is "
 			"at hand",
 			repository, own);
 	for (size_t i = 0; i < ARRAY_SIZE(unbuilt); i++)
 		if (refuse_input(st, unbuilt[i]))
 			return err_set(err, ERR_UNSUPPORTED,
-				"the input '%s' of actions/checkout is not built yet", unbuilt[i]);
+				"the input '%s' of actions/checkout is not built yet",
+				unbuilt[i]);
 	return 0;
 }
 
@@ -92,17 +108,17 @@ static bool is_full_sha(const char *s)
 }
 
 /* The `ref` input as a commit of the mirror. */
-static int resolve_ref(struct steprun *st, const char *ref, char **ret_sha, char **ret_ref,
-	struct err *err)
+static int resolve_ref(struct steprun *st, const char *ref, char **ret_sha,
+	char **ret_ref, struct err *err)
 {
 	struct jobrun *job = st->job;
 	_cleanup_(json_freep) struct json *head = json_new_object();
 	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
 	int fds[2] = { job->opt->repos_dir, job->dirs[DIR_STAGE] };
 	const char *mirror = json_get_str(job->spec->source_doc, "mirror", "");
-	_cleanup_free_ char *name = str_ends(mirror, ".git") ?
-		xstrndup(mirror, strlen(mirror) - 4) :
-		xstrdup(mirror);
+	_cleanup_free_ char *name = str_ends(mirror, ".git")
+					    ? xstrndup(mirror, strlen(mirror) - 4)
+					    : xstrdup(mirror);
 	const char *full;
 
 	json_set_str(head, "op", "resolve");
@@ -142,8 +158,9 @@ static int from_mirror(struct steprun *st, int stage, struct json **ret, struct 
 			return -1;
 	} else {
 		sha = xstrdup(json_get_str(source, "sha", ""));
-		ref = is_full_sha(asked) ? NULL :
-					   xstrdup_null(json_get_str(source, "ref", NULL));
+		ref = is_full_sha(asked)
+			      ? NULL
+			      : xstrdup_null(json_get_str(source, "ref", NULL));
 	}
 	mirror = path_open(job->opt->repos_dir, json_get_str(source, "mirror", ""),
 		O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
@@ -181,7 +198,8 @@ static int from_tree(struct steprun *st, int stage, struct json **ret, struct er
 	if (tree < 0)
 		return err_sys(err, "cannot open '%s'", path);
 	if (*asked)
-		step_warning(st, "the tree is taken as it stands; the ref '%s' is not looked at",
+		step_warning(st,
+			"the tree is taken as it stands; the ref '%s' is not looked at",
 			asked);
 	json_set_str(head, "op", "tree");
 	if (assist(job, "tree", fds, 2, head, -1, step_time_left(st), &m, err) < 0)
@@ -196,8 +214,9 @@ static void say_checkout(struct steprun *st, const struct json *facts)
 	const char *ref = json_get_str(facts, "ref", NULL);
 	int64_t changed = json_get_int(facts, "changed_count", 0);
 
-	job_say(st->job, st->n, "%lld files%s%s%s%s", (long long)json_get_int(facts, "files", 0),
-		*sha ? ", commit " : "", sha, ref ? ", " : "", ref ? ref : "");
+	job_say(st->job, st->n, "%lld files%s%s%s%s",
+		(long long)json_get_int(facts, "files", 0), *sha ? ", commit " : "", sha,
+		ref ? ", " : "", ref ? ref : "");
 	if (changed)
 		job_say(st->job, st->n, "with %lld changed files that are not committed",
 			(long long)changed);
@@ -216,36 +235,45 @@ static int do_checkout(struct steprun *st, struct err *err)
 	if (check_checkout(st, err) < 0 || checkout_place(st, &dir, &rel, err) < 0)
 		return -1;
 	if (job->spec->source == SPEC_SOURCE_NONE)
-		return err_set(err, ERR_UNSUPPORTED, "this job has no repository to check out");
+		return err_set(
+			err, ERR_UNSUPPORTED, "this job has no repository to check out");
 	if (dir == DIR_TREE && !*rel) {
 		job_say(job, st->n, "the workspace is the tree itself (in place)");
 		return 0;
 	}
 	if (assist_stage(job, name, &stage, err) < 0)
 		return -1;
-	result = job->spec->source == SPEC_SOURCE_TREE ? from_tree(st, stage, &facts, err) :
-							 from_mirror(st, stage, &facts, err);
+	result = job->spec->source == SPEC_SOURCE_TREE
+			 ? from_tree(st, stage, &facts, err)
+			 : from_mirror(st, stage, &facts, err);
 	if (result == 0)
 		result = assist_hand_over(job, stage, err);
 	if (result == 0)
 		result = agent_adopt(job, name, dir, rel,
 			strcasecmp(step_input(st, "clean"), "false") == 0, err);
 	if (result < 0) {
-		(void)path_remove_tree(job->dirs[DIR_STAGE], name, NULL); /* goes with the job */
+		(void)path_remove_tree(
+			job->dirs[DIR_STAGE], name, NULL); /* goes with the job */
 		return -1;
 	}
 	say_checkout(st, facts);
-	return set_output(st, "commit", json_get_str(facts, "sha", ""), err) < 0 ?
-		-1 :
-		set_output(st, "ref", json_get_str(facts, "ref", ""), err);
+	return set_output(st, "commit", json_get_str(facts, "sha", ""), err) < 0
+		       ? -1
+		       : set_output(st, "ref", json_get_str(facts, "ref", ""), err);
 }
 
 /* ---- artifacts ---- */
 
 static const char *const upload_inputs[][2] = {
-	{ "name", "artifact" }, { "path", NULL }, { "if-no-files-found", "warn" },
-	{ "retention-days", NULL }, { "compression-level", "6" }, { "overwrite", "false" },
-	{ "include-hidden-files", "false" }, { "archive", "true" }, { NULL, NULL },
+	{ "name", "artifact" },
+	{ "path", NULL },
+	{ "if-no-files-found", "warn" },
+	{ "retention-days", NULL },
+	{ "compression-level", "6" },
+	{ "overwrite", "false" },
+	{ "include-hidden-files", "false" },
+	{ "archive", "true" },
+	{ NULL, NULL },
 };
 
 static int check_artifact_name(const char *name, struct err *err)
@@ -253,10 +281,12 @@ static int check_artifact_name(const char *name, struct err *err)
 	const char *bad = strpbrk(name, "\":<>|*?\r\n\\/");
 
 	if (!*name || strlen(name) > 256)
-		return err_set(err, ERR_INPUT, "the artifact's name is empty or too long");
+		return err_set(
+			err, ERR_INPUT, "the artifact's name is empty or too long");
 	if (bad)
 		return err_set(err, ERR_INPUT,
-			"The artifact name is not valid: %s. Contains the following character: %c",
+			"The artifact name is not valid: %s. Contains the following "
+			"character: %c",
 			name, *bad);
 	return 0;
 }
@@ -289,7 +319,8 @@ static int read_patterns(struct steprun *st, struct json *request, struct err *e
 			first = dir;
 		if (dir != first)
 			return err_set(err, ERR_UNSUPPORTED,
-				"the paths of one artifact must lie in one folder: the workspace, "
+				"the paths of one artifact must lie in one folder: the "
+				"workspace, "
 				"RUNNER_TEMP or HOME");
 		if (negated) {
 			_cleanup_free_ char *joined = xasprintf("!%s", rel);
@@ -313,12 +344,14 @@ static int no_files(struct steprun *st, struct err *err)
 
 	if (str_eq(how, "error"))
 		return err_set(err, ERR_NOT_FOUND,
-			"No files were found with the provided path: %s. No artifacts will be "
+			"No files were found with the provided path: %s. No artifacts "
+			"will be "
 			"uploaded.",
 			path);
 	if (!str_eq(how, "ignore"))
-		step_warning(st, "No files were found with the provided path: %s. No artifacts "
-				 "will be uploaded.",
+		step_warning(st,
+			"No files were found with the provided path: %s. No artifacts "
+			"will be uploaded.",
 			path);
 	return 0;
 }
@@ -352,7 +385,8 @@ static int do_upload(struct steprun *st, struct err *err)
 		return err_set(err, ERR_INPUT, "the artifact's name holds a secret");
 	if (json_get(job->artifacts, name) && !is_true(st, "overwrite"))
 		return err_set(err, ERR_CONFLICT,
-			"Failed to CreateArtifact: (409) Conflict: an artifact with this name "
+			"Failed to CreateArtifact: (409) Conflict: an artifact with this "
+			"name "
 			"already exists on the workflow run");
 	json_set_str(request, "name", name);
 	json_set_bool(request, "hidden", is_true(st, "include-hidden-files"));
@@ -360,18 +394,27 @@ static int do_upload(struct steprun *st, struct err *err)
 		return err->code == ERR_NOT_FOUND ? no_files(st, err) : -1;
 	frame_artifact(st, name, facts);
 	json_set_str(job->artifacts, name, json_get_str(facts, "sha256", ""));
-	job_say(job, st->n, "Artifact %s has been successfully uploaded: %lld files, %lld bytes",
+	job_say(job, st->n,
+		"Artifact %s has been successfully uploaded: %lld files, %lld bytes",
 		name, (long long)json_get_int(facts, "files", 0),
 		(long long)json_get_int(facts, "size", 0));
-	return set_output(st, "artifact-id", json_get_str(facts, "sha256", ""), err) < 0 ?
-		-1 :
-		set_output(st, "artifact-digest", json_get_str(facts, "sha256", ""), err);
+	return set_output(st, "artifact-id", json_get_str(facts, "sha256", ""), err) < 0
+		       ? -1
+		       : set_output(st, "artifact-digest",
+				 json_get_str(facts, "sha256", ""), err);
 }
 
 static const char *const download_inputs[][2] = {
-	{ "name", NULL }, { "artifact-ids", NULL }, { "path", NULL }, { "pattern", NULL },
-	{ "merge-multiple", "false" }, { "github-token", NULL }, { "repository", NULL },
-	{ "run-id", NULL }, { "skip-decompress", "false" }, { "digest-mismatch", "error" },
+	{ "name", NULL },
+	{ "artifact-ids", NULL },
+	{ "path", NULL },
+	{ "pattern", NULL },
+	{ "merge-multiple", "false" },
+	{ "github-token", NULL },
+	{ "repository", NULL },
+	{ "run-id", NULL },
+	{ "skip-decompress", "false" },
+	{ "digest-mismatch", "error" },
 	{ NULL, NULL },
 };
 
@@ -394,8 +437,8 @@ static int unpack_one(struct steprun *st, const char *name, enum job_dir dir,
 }
 
 /* Every artifact whose name fits, each into a folder of its own unless merged. */
-static int unpack_many(struct steprun *st, enum job_dir dir, const char *rel,
-	struct err *err)
+static int unpack_many(
+	struct steprun *st, enum job_dir dir, const char *rel, struct err *err)
 {
 	const char *pattern = step_input(st, "pattern");
 	_cleanup_(glob_freep) struct glob *glob = NULL;
@@ -404,8 +447,7 @@ static int unpack_many(struct steprun *st, enum job_dir dir, const char *rel,
 
 	if (*pattern && glob_path_compile(pattern, strlen(pattern), &glob, &why) < 0)
 		return err_set(err, ERR_INPUT, "the pattern '%s': %s", pattern, why.msg);
-	json_foreach(it, st->job->artifacts)
-	{
+	json_foreach (it, st->job->artifacts) {
 		_cleanup_free_ char *to = NULL;
 
 		if (glob && !glob_match(glob, it.key, strlen(it.key)))
@@ -434,12 +476,14 @@ static int check_download(struct steprun *st, struct err *err)
 
 		if (*v && !str_eq(v, run))
 			return err_set(err, ERR_UNSUPPORTED,
-				"the input '%s' of actions/download-artifact is not built yet",
+				"the input '%s' of actions/download-artifact is not "
+				"built yet",
 				unbuilt[i]);
 	}
 	if (*repository && strcasecmp(repository, own) != 0)
 		return err_set(err, ERR_UNSUPPORTED,
-			"artifacts of another repository ('%s') are not at hand", repository);
+			"artifacts of another repository ('%s') are not at hand",
+			repository);
 	return 0;
 }
 
@@ -457,11 +501,14 @@ static int do_download(struct steprun *st, struct err *err)
 		return -1;
 	if (*name && !json_get(job->artifacts, name))
 		return err_set(err, ERR_NOT_FOUND,
-			"Unable to download artifact(s): Artifact not found for name: %s", name);
-	result = *name ? unpack_one(st, name, dir, rel, err) : unpack_many(st, dir, rel, err);
+			"Unable to download artifact(s): Artifact not found for name: %s",
+			name);
+	result = *name ? unpack_one(st, name, dir, rel, err)
+		       : unpack_many(st, dir, rel, err);
 	if (result < 0)
 		return -1;
-	joined = path[0] == '/' ? xstrdup(path) : path_join(job->workspace, *path ? path : ".");
+	joined = path[0] == '/' ? xstrdup(path)
+				: path_join(job->workspace, *path ? path : ".");
 	inside = path_normalise(joined);
 	return set_output(st, "download-path", inside, err);
 }
@@ -469,10 +516,15 @@ static int do_download(struct steprun *st, struct err *err)
 /* ---- actions/cache: always a miss ---- */
 
 static const char *const cache_inputs[][2] = {
-	{ "path", NULL }, { "key", NULL }, { "restore-keys", NULL },
-	{ "upload-chunk-size", NULL }, { "enableCrossOsArchive", "false" },
-	{ "fail-on-cache-miss", "false" }, { "lookup-only", "false" },
-	{ "save-always", "false" }, { NULL, NULL },
+	{ "path", NULL },
+	{ "key", NULL },
+	{ "restore-keys", NULL },
+	{ "upload-chunk-size", NULL },
+	{ "enableCrossOsArchive", "false" },
+	{ "fail-on-cache-miss", "false" },
+	{ "lookup-only", "false" },
+	{ "save-always", "false" },
+	{ NULL, NULL },
 };
 
 static int do_cache(struct steprun *st, struct err *err)
@@ -483,15 +535,16 @@ static int do_cache(struct steprun *st, struct err *err)
 		return err_set(err, ERR_INPUT, "Input required and not supplied: key");
 	if (is_true(st, "fail-on-cache-miss"))
 		return err_set(err, ERR_NOT_FOUND,
-			"Failed to restore cache entry. Exiting as fail-on-cache-miss is set. "
+			"Failed to restore cache entry. Exiting as fail-on-cache-miss is "
+			"set. "
 			"Input key: %s",
 			key);
 	job_say(st->job, st->n, "Cache not found for input keys: %s", key);
 	job_say(st->job, st->n,
 		"caches are not built yet: every look is a miss, nothing is saved");
-	return set_output(st, "cache-primary-key", key, err) < 0 ?
-		-1 :
-		set_output(st, "cache-hit", "", err);
+	return set_output(st, "cache-primary-key", key, err) < 0
+		       ? -1
+		       : set_output(st, "cache-hit", "", err);
 }
 
 static int do_cache_save(struct steprun *st, struct err *err)

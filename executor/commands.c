@@ -43,8 +43,8 @@ static void fail(const struct cmd *x, const char *message)
 
 static void fail_err(const struct cmd *x, const char *name, const struct err *err)
 {
-	_cleanup_free_ char *text =
-		xasprintf("Unable to process command '%s' successfully. %s", name, err->msg);
+	_cleanup_free_ char *text = xasprintf(
+		"Unable to process command '%s' successfully. %s", name, err->msg);
 
 	fail(x, text);
 }
@@ -84,18 +84,20 @@ static bool may_be_unsecure(const struct cmd *x, const char *command)
 	if (!set)
 		set = strvec_getenv(&x->st->job->env, name);
 	if (set && strcasecmp(set, "true") == 0 && x->st->job->spec->trusted) {
-		text = xasprintf("The `%s` command is obeyed because %s is true; write to "
-				 "$GITHUB_%s instead",
+		text = xasprintf(
+			"The `%s` command is obeyed because %s is true; write to "
+			"$GITHUB_%s instead",
 			command, name, str_eq(command, "set-env") ? "ENV" : "PATH");
 		warn(x, text);
 		return true;
 	}
-	text = xasprintf("Unable to process command '::%s' successfully. The `%s` command is "
-			 "disabled. Please upgrade to using Environment Files or opt into "
-			 "unsecure command execution by setting the `%s` environment variable "
-			 "to `true`. For more information see: "
-			 "https://github.blog/changelog/"
-			 "2020-10-01-github-actions-deprecating-set-env-and-add-path-commands/",
+	text = xasprintf(
+		"Unable to process command '::%s' successfully. The `%s` command is "
+		"disabled. Please upgrade to using Environment Files or opt into "
+		"unsecure command execution by setting the `%s` environment variable "
+		"to `true`. For more information see: "
+		"https://github.blog/changelog/"
+		"2020-10-01-github-actions-deprecating-set-env-and-add-path-commands/",
 		command, command, name);
 	fail(x, text);
 	return false;
@@ -114,7 +116,8 @@ static void do_set_env(const struct cmd *x)
 	if (!name)
 		return;
 	if (strcasecmp(name, "NODE_OPTIONS") == 0) {
-		fail(x, "Can't update NODE_OPTIONS environment variable using ::set-env:: "
+		fail(x, "Can't update NODE_OPTIONS environment variable using "
+			"::set-env:: "
 			"command.");
 		x->st->command_failed = false; /* shown, and the step goes on */
 		return;
@@ -164,7 +167,8 @@ static void do_add_mask(const struct cmd *x)
 		return;
 	}
 	if (verdict == MASK_BLANK)
-		warn(x, "Can't add secret mask for empty string in ##[add-mask] command.");
+		warn(x, "Can't add secret mask for empty string in ##[add-mask] "
+			"command.");
 	else if (verdict == MASK_SHORT)
 		warn(x, "a value given to ##[add-mask] is too short to be masked");
 }
@@ -192,7 +196,8 @@ static void do_echo(const struct cmd *x)
 	else if (strcasecmp(x->c->data, "off") == 0)
 		x->st->echo = false;
 	else
-		fail(x, "Invalid echo command value. Possible values can be: 'on', 'off'.");
+		fail(x, "Invalid echo command value. Possible values can be: 'on', "
+			"'off'.");
 }
 
 static int64_t number_prop(const struct command *c, const char *name)

@@ -34,7 +34,8 @@ static bool too_deep(struct steprun *st)
 {
 	if (st->scope->depth + 1 <= LIMIT_COMPOSITE_DEPTH)
 		return false;
-	step_error(st, "composite actions are nested more than %d deep", LIMIT_COMPOSITE_DEPTH);
+	step_error(st, "composite actions are nested more than %d deep",
+		LIMIT_COMPOSITE_DEPTH);
 	st->outcome = RESULT_FAILURE;
 	return true;
 }
@@ -58,8 +59,8 @@ static void set_outputs(struct steprun *st, struct scope *sc)
 		if (!meta->outputs[i].value)
 			continue;
 		if (eval_string(&at, meta->outputs[i].value, &value, &err) < 0 ||
-			step_set_output(st, meta->outputs[i].name, value, strlen(value), &err) <
-				0) {
+			step_set_output(st, meta->outputs[i].name, value, strlen(value),
+				&err) < 0) {
 			step_error(st, "output '%s': %s", meta->outputs[i].name, err.msg);
 			st->outcome = RESULT_FAILURE;
 		}
@@ -94,13 +95,15 @@ bool composite_has_pre(struct jobrun *job, const struct used_action *a, int dept
 		return false;
 	for (size_t i = 0; i < a->steps_len; i++) {
 		const struct used_action *inner =
-			a->steps[i].uses ? action_known(job, &sc, a->steps[i].uses) : NULL;
+			a->steps[i].uses ? action_known(job, &sc, a->steps[i].uses)
+					 : NULL;
 
 		if (!inner)
 			continue;
 		if (action_is_node(inner) && inner->meta->pre)
 			return true;
-		if (action_is_composite(inner) && composite_has_pre(job, inner, depth + 1))
+		if (action_is_composite(inner) &&
+			composite_has_pre(job, inner, depth + 1))
 			return true;
 	}
 	return false;

@@ -26,8 +26,8 @@
 #include "executor/proxy.h"
 #include "executor/step.h"
 
-#define KILL_MS 10000
-#define LISTENERS 2
+#define KILL_MS	     10000
+#define LISTENERS    2
 #define PROXY_END_MS 2000
 
 /* ---- folders ---- */
@@ -64,7 +64,8 @@ int confine_dirs(struct jobrun *job, struct err *err)
 	job->workspace = xasprintf("%s/%s", INSIDE_WORK, job->workspace_rel);
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		/* Readable for the job's id, which may be another: core's 0700 is above it. */
-		if (mkdirat(job->opt->job_dir, places[i].name, 0755) < 0 && errno != EEXIST)
+		if (mkdirat(job->opt->job_dir, places[i].name, 0755) < 0 &&
+			errno != EEXIST)
 			return err_sys(err, "cannot make '%s'", places[i].name);
 		job->dirs[i] = path_open(job->opt->job_dir, places[i].name,
 			O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
@@ -76,7 +77,8 @@ int confine_dirs(struct jobrun *job, struct err *err)
 		const struct sandbox_ids *ids = &job->opt->ids;
 
 		/* The agent is not root inside: the two folders it shares with us. */
-		if (fchown(job->dirs[DIR_STAGE], ids->service_uid, ids->service_gid) < 0 ||
+		if (fchown(job->dirs[DIR_STAGE], ids->service_uid, ids->service_gid) <
+				0 ||
 			(job->dirs[DIR_STORE] >= 0 &&
 				fchown(job->dirs[DIR_STORE], ids->service_uid,
 					ids->service_gid) < 0))
@@ -94,8 +96,8 @@ int confine_dirs(struct jobrun *job, struct err *err)
 
 /* ---- what only the spawner may do ---- */
 
-static int ask_spawner(struct jobrun *job, struct json *head, struct chan_msg *ret,
-	struct err *err)
+static int ask_spawner(
+	struct jobrun *job, struct json *head, struct chan_msg *ret, struct err *err)
 {
 	int64_t seq = ++job->spawner_seq;
 	int got;
@@ -113,8 +115,8 @@ static int ask_spawner(struct jobrun *job, struct json *head, struct chan_msg *r
 	return helper_answer_err(ret->head, err);
 }
 
-static int spawner_maps(pid_t pid, const struct sandbox_ids *ids, void *data,
-	struct err *err)
+static int spawner_maps(
+	pid_t pid, const struct sandbox_ids *ids, void *data, struct err *err)
 {
 	_cleanup_(json_freep) struct json *head = json_new_object();
 	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
@@ -142,7 +144,8 @@ static int spawner_cgroup(const char *name, const struct sandbox_limits *limits,
 	json_set(head, "limits", l);
 	if (ask_spawner(data, head, &m, err) < 0)
 		return -1;
-	cg.kind = (enum sandbox_cgroup_kind)json_get_int(m.head, "kind", SANDBOX_CGROUP_NONE);
+	cg.kind = (enum sandbox_cgroup_kind)json_get_int(
+		m.head, "kind", SANDBOX_CGROUP_NONE);
 	cg.controllers = (enum sandbox_controllers)json_get_int(m.head, "controllers", 0);
 	present = json_get(m.head, "present");
 	for (size_t i = 0; i < json_count(present) && i < SANDBOX_CGROUP_FDS; i++)
@@ -170,7 +173,8 @@ static void read_limits(const struct jobrun *job, struct sandbox_limits *l)
 	const struct {
 		const char *name;
 		uint64_t *to;
-	} numbers[] = { { "memory", &l->memory }, { "pids", &l->pids }, { "disk", &l->fsize } };
+	} numbers[] = { { "memory", &l->memory }, { "pids", &l->pids },
+		{ "disk", &l->fsize } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 		int64_t v = json_get_int(j, numbers[i].name, 0);
@@ -182,7 +186,8 @@ static void read_limits(const struct jobrun *job, struct sandbox_limits *l)
 		l->cpu_percent = (uint32_t)(cpus * 100.0);
 }
 
-static int read_policy(const struct jobrun *job, struct sandbox_options *o, struct err *err)
+static int read_policy(
+	const struct jobrun *job, struct sandbox_options *o, struct err *err)
 {
 	const struct spec *s = job->spec;
 
@@ -239,13 +244,14 @@ static int open_sandbox(struct jobrun *job, struct err *err)
 	if (job->spec->root_path) {
 		rootfs = open(job->spec->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (rootfs < 0)
-			return err_sys(err, "cannot open the root '%s'", job->spec->root_path);
+			return err_sys(
+				err, "cannot open the root '%s'", job->spec->root_path);
 	}
 	o.rootfs = rootfs;
 	if (sandbox_open(host, &o, &job->sandbox, err) < 0)
 		return err_wrap(err, "the sandbox");
-	job->sandbox_source = loop_add_fd(job->loop, sandbox_fd(job->sandbox), EPOLLIN,
-		on_sandbox, job);
+	job->sandbox_source = loop_add_fd(
+		job->loop, sandbox_fd(job->sandbox), EPOLLIN, on_sandbox, job);
 	return 0;
 }
 
@@ -320,12 +326,13 @@ static struct json *proxy_rules(const struct jobrun *job)
 	const char *forge = json_get_str(n, "forge", NULL);
 	const char *hint = json_get_str(n, "hint", NULL);
 	struct json *rules = json_new_object();
-	struct json *allow = json_get(n, "allow") ? json_clone(json_get(n, "allow")) :
-						    json_new_array();
+	struct json *allow = json_get(n, "allow") ? json_clone(json_get(n, "allow"))
+						  : json_new_array();
 
 	if (forge && *forge)
 		json_push_str(allow, forge);
-	json_set_str(rules, "mode", json_get_bool(n, "only_allowed", false) ? "list" : "open");
+	json_set_str(
+		rules, "mode", json_get_bool(n, "only_allowed", false) ? "list" : "open");
 	json_set(rules, "allow", allow);
 	if (json_get(n, "deny"))
 		json_set(rules, "deny", json_clone(json_get(n, "deny")));
@@ -363,7 +370,7 @@ static int start_proxy(struct jobrun *job, struct err *err)
 		proxy_child(job, &o, pair[1]);
 	for (size_t i = 0; i < o.listeners_len; i++)
 		(void)close(listeners[i]); /* the proxy has them */
-	(void)close(pair[1]); /* likewise */
+	(void)close(pair[1]);		   /* likewise */
 	if (job->proxy_pid < 0) {
 		(void)close(pair[0]); /* nobody is there */
 		return err_sys(err, "cannot fork the job's proxy");
@@ -388,7 +395,8 @@ static void stop_proxy(struct jobrun *job)
 	if (job->proxy_chan < 0)
 		return;
 	if (!job->proxy_ended && chan_send_op(job->proxy_chan, "finish", NULL) == 0) {
-		job->proxy_timer = loop_add_timer(job->loop, PROXY_END_MS, on_proxy_late, job);
+		job->proxy_timer =
+			loop_add_timer(job->loop, PROXY_END_MS, on_proxy_late, job);
 		job_wait(job, &job->proxy_ended);
 		loop_remove(job->proxy_timer);
 		job->proxy_timer = NULL;
@@ -478,7 +486,8 @@ void confine_clean(struct jobrun *job)
 	}
 	agent_stop(job);
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-		(void)unlinkat(job->opt->job_dir, places[i].name, AT_REMOVEDIR); /* core's GC */
+		(void)unlinkat(
+			job->opt->job_dir, places[i].name, AT_REMOVEDIR); /* core's GC */
 }
 
 void confine_close(struct jobrun *job)

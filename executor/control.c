@@ -217,8 +217,8 @@ static void on_turn(struct loop *l, void *data)
 	lose_peer(c);
 }
 
-struct control *control_new(struct loop *loop, int listener,
-	const struct control_hooks *hooks, void *data)
+struct control *control_new(
+	struct loop *loop, int listener, const struct control_hooks *hooks, void *data)
 {
 	struct control *c = xcalloc(1, sizeof(*c));
 

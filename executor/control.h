@@ -30,8 +30,8 @@ struct control_hooks {
 };
 
 /* LISTENER stays the caller's. HOOKS is borrowed. */
-struct control *control_new(struct loop *loop, int listener,
-	const struct control_hooks *hooks, void *data);
+struct control *control_new(
+	struct loop *loop, int listener, const struct control_hooks *hooks, void *data);
 void control_free(struct control *c); /* hangs up */
 DEFINE_CLEANUP(struct control, control_free);
 

@@ -12,18 +12,18 @@
 
 /* Members of the github context that become GITHUB_NAME. */
 static const char *const github_names[] = { "action", "action_path", "action_ref",
-	"action_repository", "actor", "actor_id", "api_url", "base_ref", "env", "event_name",
-	"event_path", "graphql_url", "head_ref", "job", "output", "path", "ref", "ref_name",
-	"ref_protected", "ref_type", "repository", "repository_id", "repository_owner",
-	"repository_owner_id", "retention_days", "run_attempt", "run_id", "run_number",
-	"server_url", "sha", "state", "step_summary", "triggering_actor", "workflow",
-	"workflow_ref", "workflow_sha", "workspace" };
+	"action_repository", "actor", "actor_id", "api_url", "base_ref", "env",
+	"event_name", "event_path", "graphql_url", "head_ref", "job", "output", "path",
+	"ref", "ref_name", "ref_protected", "ref_type", "repository", "repository_id",
+	"repository_owner", "repository_owner_id", "retention_days", "run_attempt",
+	"run_id", "run_number", "server_url", "sha", "state", "step_summary",
+	"triggering_actor", "workflow", "workflow_ref", "workflow_sha", "workspace" };
 
 static const char *const runner_names[] = { "arch", "debug", "environment", "name", "os",
 	"temp", "tool_cache" };
 
-static void set_upper(struct strvec *ret, const char *prefix, const char *name,
-	const struct value *v)
+static void set_upper(
+	struct strvec *ret, const char *prefix, const char *name, const struct value *v)
 {
 	_cleanup_free_ char *key = xasprintf("%s%s", prefix, name);
 	_cleanup_free_ char *text = value_text(v);
@@ -68,11 +68,12 @@ char *env_input_name(const char *name)
 static void proxy_env(struct strvec *env)
 {
 	_cleanup_free_ char *url = xasprintf("http://127.0.0.1:%d", PROXY_PORT);
-	_cleanup_free_ char *java = xasprintf("-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=%d "
-					      "-Dhttps.proxyHost=127.0.0.1 "
-					      "-Dhttps.proxyPort=%d "
-					      "-Dhttp.nonProxyHosts=localhost|127.*",
-		PROXY_PORT, PROXY_PORT);
+	_cleanup_free_ char *java =
+		xasprintf("-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=%d "
+			  "-Dhttps.proxyHost=127.0.0.1 "
+			  "-Dhttps.proxyPort=%d "
+			  "-Dhttp.nonProxyHosts=localhost|127.*",
+			PROXY_PORT, PROXY_PORT);
 	static const char *const names[] = { "http_proxy", "https_proxy", "all_proxy",
 		"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY" };
 	static const char none[] = "localhost,127.0.0.1,::1,.localhost";
@@ -88,9 +89,14 @@ static void proxy_env(struct strvec *env)
 void env_base(struct jobrun *job)
 {
 	static const char *const fixed[][2] = {
-		{ "PATH", INSIDE_PATH }, { "HOME", INSIDE_HOME }, { "USER", SANDBOX_USER },
-		{ "LOGNAME", SANDBOX_USER }, { "LANG", "C.UTF-8" }, { "LC_ALL", "C.UTF-8" },
-		{ "TMPDIR", "/tmp" }, { "SHELL", "/bin/bash" },
+		{ "PATH", INSIDE_PATH },
+		{ "HOME", INSIDE_HOME },
+		{ "USER", SANDBOX_USER },
+		{ "LOGNAME", SANDBOX_USER },
+		{ "LANG", "C.UTF-8" },
+		{ "LC_ALL", "C.UTF-8" },
+		{ "TMPDIR", "/tmp" },
+		{ "SHELL", "/bin/bash" },
 		{ "RUNNER_TRACKING_ID", "0" },
 	};
 	const struct spec *s = job->spec;
@@ -101,8 +107,8 @@ void env_base(struct jobrun *job)
 		proxy_env(&job->base_env);
 	/* Stable over attempts: a deploy script can tell a repetition from a new run. */
 	if (s->environment_name) {
-		_cleanup_free_ char *key = xasprintf("%lld-%s-%s", (long long)s->run, s->key,
-			s->environment_name);
+		_cleanup_free_ char *key = xasprintf(
+			"%lld-%s-%s", (long long)s->run, s->key, s->environment_name);
 
 		strvec_setenv(&job->base_env, "SLUICE_IDEMPOTENCY_KEY", key);
 	}
@@ -112,13 +118,15 @@ static void add_all(struct strvec *to, const struct strvec *from)
 {
 	for (size_t i = 0; i < from->len; i++) {
 		const char *eq = strchr(from->v[i], '=');
-		_cleanup_free_ char *name = xstrndup(from->v[i], (size_t)(eq - from->v[i]));
+		_cleanup_free_ char *name =
+			xstrndup(from->v[i], (size_t)(eq - from->v[i]));
 
 		strvec_setenv(to, name, eq + 1);
 	}
 }
 
-void env_for_step(const struct steprun *st, const struct strvec *extra, struct strvec *ret)
+void env_for_step(
+	const struct steprun *st, const struct strvec *extra, struct strvec *ret)
 {
 	const struct jobrun *job = st->job;
 	_cleanup_free_ char *path = NULL;

@@ -14,7 +14,8 @@
 
 /* The lowest layer into job->base_env. */
 void env_base(struct jobrun *job);
-void env_for_step(const struct steprun *st, const struct strvec *extra, struct strvec *ret);
+void env_for_step(
+	const struct steprun *st, const struct strvec *extra, struct strvec *ret);
 
 /* Pure: GITHUB_* and RUNNER_* of the contexts, for tests too. */
 void env_of_github(const struct value *github, struct strvec *ret);

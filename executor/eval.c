@@ -25,8 +25,8 @@ static const char *const in_step[] = { "github", "needs", "strategy", "matrix", 
 	"runner", "env", "vars", "secrets", "steps", "inputs", NULL };
 static const char *const in_defaults[] = { "github", "needs", "strategy", "matrix", "env",
 	"vars", "inputs", NULL };
-static const char *const in_composite[] = { "github", "strategy", "matrix", "job", "runner",
-	"env", "steps", "inputs", NULL };
+static const char *const in_composite[] = { "github", "strategy", "matrix", "job",
+	"runner", "env", "steps", "inputs", NULL };
 static const char *const in_input[] = { "github", "strategy", "matrix", "job", "runner",
 	NULL };
 
@@ -66,11 +66,16 @@ static struct value *build_contexts(const struct eval_at *at)
 		const char *name;
 		struct value *value;
 	} all[] = {
-		{ "github", job->github },     { "needs", job->needs },
-		{ "strategy", job->strategy }, { "matrix", job->matrix },
-		{ "job", job->job_context },   { "runner", job->runner },
-		{ "vars", job->vars },	       { "secrets", job->secrets },
-		{ "steps", at->scope->steps }, { "inputs", at->scope->inputs },
+		{ "github", job->github },
+		{ "needs", job->needs },
+		{ "strategy", job->strategy },
+		{ "matrix", job->matrix },
+		{ "job", job->job_context },
+		{ "runner", job->runner },
+		{ "vars", job->vars },
+		{ "secrets", job->secrets },
+		{ "steps", at->scope->steps },
+		{ "inputs", at->scope->inputs },
 	};
 
 	for (size_t i = 0; rules->contexts[i]; i++) {
@@ -81,8 +86,8 @@ static struct value *build_contexts(const struct eval_at *at)
 		for (size_t k = 0; k < ARRAY_SIZE(all); k++)
 			if (str_eq(rules->contexts[i], all[k].name))
 				value_set(root, all[k].name,
-					all[k].value ? value_ref(all[k].value) :
-						       value_new_null());
+					all[k].value ? value_ref(all[k].value)
+						     : value_new_null());
 	}
 	return root;
 }
@@ -91,7 +96,8 @@ static struct value *build_contexts(const struct eval_at *at)
  * In the main steps of a composite action success() and failure() look at that action
  * alone, cancelled() at the job (R:Runner.Worker/Expressions/SuccessFunction.cs).
  */
-static bool status_is(const char *name, const char *const *args, size_t args_len, void *data)
+static bool status_is(
+	const char *name, const char *const *args, size_t args_len, void *data)
 {
 	const struct eval_at *at = data;
 	enum result status = job_status(at->job);
@@ -125,8 +131,8 @@ static void env_open(const struct eval_at *at, struct expr_env *env)
 
 /* ---- evaluation ---- */
 
-int eval_value(const struct eval_at *at, const char *text, struct value **ret,
-	struct err *err)
+int eval_value(
+	const struct eval_at *at, const char *text, struct value **ret, struct err *err)
 {
 	struct expr_env env;
 	int result;
@@ -220,12 +226,14 @@ static int check_pair(const char *name, const char *value, struct err *err)
 	if (!*name || strchr(name, '='))
 		return err_set(err, ERR_INPUT, "'%s' cannot be a name", name);
 	if (strlen(name) + strlen(value) >= (size_t)LIMIT_ENV_VALUE)
-		return err_set(err, ERR_LIMIT, "the value of '%s' is longer than %lld bytes",
-			name, LIMIT_ENV_VALUE);
+		return err_set(err, ERR_LIMIT,
+			"the value of '%s' is longer than %lld bytes", name,
+			LIMIT_ENV_VALUE);
 	return 0;
 }
 
-static int add_pair(const char *name, struct value *v, struct strvec *ret, struct err *err)
+static int add_pair(
+	const char *name, struct value *v, struct strvec *ret, struct err *err)
 {
 	_cleanup_free_ char *text = value_text(v);
 
@@ -235,8 +243,8 @@ static int add_pair(const char *name, struct value *v, struct strvec *ret, struc
 	return 0;
 }
 
-static int eval_object(const struct eval_at *at, const char *text, struct strvec *ret,
-	struct err *err)
+static int eval_object(
+	const struct eval_at *at, const char *text, struct strvec *ret, struct err *err)
 {
 	_cleanup_(value_unrefp) struct value *v = NULL;
 
@@ -259,8 +267,7 @@ int eval_map(const struct eval_at *at, const struct json *map, struct strvec *re
 		return eval_object(at, json_as_str(map, ""), ret, err);
 	if (json_count(map) > LIMIT_ENV_KEYS)
 		return err_set(err, ERR_LIMIT, "more than %d names", LIMIT_ENV_KEYS);
-	json_foreach(it, map)
-	{
+	json_foreach (it, map) {
 		_cleanup_(value_unrefp) struct value *v = NULL;
 
 		if (eval_json(at, it.value, &v, err) < 0)
@@ -275,7 +282,8 @@ int env_merge(struct strvec *to, const struct strvec *from, struct err *err)
 {
 	for (size_t i = 0; i < from->len; i++) {
 		const char *eq = strchr(from->v[i], '=');
-		_cleanup_free_ char *name = xstrndup(from->v[i], (size_t)(eq - from->v[i]));
+		_cleanup_free_ char *name =
+			xstrndup(from->v[i], (size_t)(eq - from->v[i]));
 
 		strvec_setenv(to, name, eq + 1);
 	}

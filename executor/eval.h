@@ -16,16 +16,16 @@
 #include "workflows/value.h"
 
 enum eval_key {
-	EVAL_JOB_ENV,	   /* github needs strategy matrix vars secrets inputs */
-	EVAL_STEP_IF,	   /* no secrets; status functions, hashFiles */
-	EVAL_STEP,	   /* run, with, env, name ...: all; hashFiles */
-	EVAL_JOB_OUTPUTS,  /* all, no hashFiles */
-	EVAL_DEPLOY_URL,   /* no secrets */
-	EVAL_DEFAULTS,	   /* github needs strategy matrix env vars inputs */
-	EVAL_COMPOSITE,	   /* inputs github env job steps runner strategy matrix; hashFiles */
-	EVAL_COMPOSITE_IF, /* the same with status functions */
+	EVAL_JOB_ENV,	  /* github needs strategy matrix vars secrets inputs */
+	EVAL_STEP_IF,	  /* no secrets; status functions, hashFiles */
+	EVAL_STEP,	  /* run, with, env, name ...: all; hashFiles */
+	EVAL_JOB_OUTPUTS, /* all, no hashFiles */
+	EVAL_DEPLOY_URL,  /* no secrets */
+	EVAL_DEFAULTS,	  /* github needs strategy matrix env vars inputs */
+	EVAL_COMPOSITE, /* inputs github env job steps runner strategy matrix; hashFiles */
+	EVAL_COMPOSITE_IF,  /* the same with status functions */
 	EVAL_INPUT_DEFAULT, /* github strategy matrix job runner; hashFiles */
-	EVAL_ACTION_IF,	   /* pre-if and post-if of an action: as EVAL_COMPOSITE_IF */
+	EVAL_ACTION_IF,	    /* pre-if and post-if of an action: as EVAL_COMPOSITE_IF */
 };
 
 /* Where an expression stands. */
@@ -39,15 +39,16 @@ struct eval_at {
 
 /* TEXT as a string; a text without `${{` is itself. Heap. */
 int eval_string(const struct eval_at *at, const char *text, char **ret, struct err *err);
-int eval_value(const struct eval_at *at, const char *text, struct value **ret,
-	struct err *err);
+int eval_value(
+	const struct eval_at *at, const char *text, struct value **ret, struct err *err);
 /* A literal or a text: timeout-minutes, continue-on-error. NULL gives OTHERWISE. */
 int eval_bool(const struct eval_at *at, const struct json *j, bool otherwise, bool *ret,
 	struct err *err);
 int eval_number(const struct eval_at *at, const struct json *j, double otherwise,
 	double *ret, struct err *err);
 /* An `if`; NULL is success(). */
-int eval_condition(const struct eval_at *at, const char *text, bool *ret, struct err *err);
+int eval_condition(
+	const struct eval_at *at, const char *text, bool *ret, struct err *err);
 /* A mapping of scalars (or one expression that gives an object) as "K=V" in order. */
 int eval_map(const struct eval_at *at, const struct json *map, struct strvec *ret,
 	struct err *err);

@@ -21,10 +21,18 @@
 
 /* ---- command files ---- */
 
-enum file { FILE_ENV, FILE_OUTPUT, FILE_PATH, FILE_STATE, FILE_SUMMARY, FILES, SCRIPT = FILES };
+enum file {
+	FILE_ENV,
+	FILE_OUTPUT,
+	FILE_PATH,
+	FILE_STATE,
+	FILE_SUMMARY,
+	FILES,
+	SCRIPT = FILES
+};
 
 static const struct {
-	const char *prefix; /* as the runner names them */
+	const char *prefix;  /* as the runner names them */
 	const char *context; /* github.* and GITHUB_* */
 	size_t max;
 } files[FILES] = {
@@ -56,15 +64,21 @@ static int make_files(struct session *s, const struct step_program *p, struct er
 	size_t len = FILES;
 
 	for (int i = 0; i < FILES; i++) {
-		s->paths[i] = xasprintf("_runner_file_commands/%s_%s", files[i].prefix, id);
-		s->files[i] = (struct agent_file){ .dir = DIR_TEMP, .path = s->paths[i],
-			.mode = 0644, .text = STRBUF_INIT };
+		s->paths[i] =
+			xasprintf("_runner_file_commands/%s_%s", files[i].prefix, id);
+		s->files[i] = (struct agent_file){ .dir = DIR_TEMP,
+			.path = s->paths[i],
+			.mode = 0644,
+			.text = STRBUF_INIT };
 	}
 	if (p->script) {
 		s->paths[SCRIPT] = xasprintf("%s%s", id, p->script_ext);
 		s->files[SCRIPT] = (struct agent_file){ .dir = DIR_TEMP,
-			.path = s->paths[SCRIPT], .mode = 0755, .data = p->script,
-			.len = strlen(p->script), .text = STRBUF_INIT };
+			.path = s->paths[SCRIPT],
+			.mode = 0755,
+			.data = p->script,
+			.len = strlen(p->script),
+			.text = STRBUF_INIT };
 		s->has_script = true;
 		len++;
 	}
@@ -96,28 +110,29 @@ static void file_error(struct steprun *st, const char *context, const char *mess
 	st->command_failed = true;
 }
 
-static int take_env(const char *name, const char *value, size_t len, void *ctx,
-	struct err *err)
+static int take_env(
+	const char *name, const char *value, size_t len, void *ctx, struct err *err)
 {
 	struct steprun *st = ctx;
 
 	/* Shown, and the step goes on, as with the runner. */
 	if (strcasecmp(name, "NODE_OPTIONS") == 0) {
-		step_error(st, "Can't store NODE_OPTIONS output parameter using '$GITHUB_ENV' "
-			       "command.");
+		step_error(st,
+			"Can't store NODE_OPTIONS output parameter using '$GITHUB_ENV' "
+			"command.");
 		return 0;
 	}
 	return step_set_env(st, name, value, err);
 }
 
-static int take_output(const char *name, const char *value, size_t len, void *ctx,
-	struct err *err)
+static int take_output(
+	const char *name, const char *value, size_t len, void *ctx, struct err *err)
 {
 	return step_set_output(ctx, name, value, len, err);
 }
 
-static int take_state(const char *name, const char *value, size_t len, void *ctx,
-	struct err *err)
+static int take_state(
+	const char *name, const char *value, size_t len, void *ctx, struct err *err)
 {
 	return step_set_state(ctx, name, value, err);
 }
@@ -181,8 +196,9 @@ static void unreadable(struct session *s, int i)
 
 	if (i == FILE_SUMMARY && err->code == ERR_LIMIT) {
 		/* Over 1 MiB: an error is shown, the step is not affected. */
-		step_error(s->st, "$GITHUB_STEP_SUMMARY upload aborted, supports content up to "
-				  "a size of %lldk",
+		step_error(s->st,
+			"$GITHUB_STEP_SUMMARY upload aborted, supports content up to "
+			"a size of %lldk",
 			LIMIT_SUMMARY_STEP / KiB);
 		return;
 	}
@@ -205,7 +221,8 @@ static void read_files(struct session *s)
 		s->files[SCRIPT].max = 0;
 		s->files[SCRIPT].unlink = true;
 	}
-	if (agent_get(s->st->job, s->files, s->has_script ? FILES + 1 : FILES, &err) < 0) {
+	if (agent_get(s->st->job, s->files, s->has_script ? FILES + 1 : FILES, &err) <
+		0) {
 		step_error(s->st, "cannot read the step's command files: %s", err.msg);
 		s->st->command_failed = true;
 		return;
@@ -233,8 +250,8 @@ static void on_command(const struct command *c, const char *line, size_t len, vo
 	step_command(s->st, s->output, c, line, len);
 }
 
-static void expand_argv(const struct session *s, const struct step_program *p,
-	struct strvec *argv)
+static void expand_argv(
+	const struct session *s, const struct step_program *p, struct strvec *argv)
 {
 	_cleanup_free_ char *script = s->has_script ? inside_path(s, SCRIPT) : NULL;
 
@@ -252,8 +269,8 @@ static void expand_argv(const struct session *s, const struct step_program *p,
 	}
 }
 
-static int run(struct session *s, const struct step_program *p, struct process_result *ret,
-	struct err *err)
+static int run(struct session *s, const struct step_program *p,
+	struct process_result *ret, struct err *err)
 {
 	struct steprun *st = s->st;
 	_cleanup_(strvec_done) struct strvec argv = STRVEC_INIT, env = STRVEC_INIT;
@@ -306,7 +323,8 @@ static void judge(struct steprun *st, const struct process_result *r)
 	}
 	if (r->oom) {
 		st->outcome = RESULT_FAILURE;
-		step_error(st, "the job ran out of memory: its processes were killed (OOM)");
+		step_error(
+			st, "the job ran out of memory: its processes were killed (OOM)");
 		return;
 	}
 	if (r->signal) {

@@ -24,6 +24,7 @@
 #include "executor/action.h"
 #include "executor/agent.h"
 #include "executor/confine.h"
+#include "executor/ends.h"
 #include "executor/env.h"
 #include "executor/eval.h"
 #include "executor/job.h"
@@ -32,7 +33,12 @@
 #include "executor/process.h"
 #include "executor/step.h"
 
-enum exit_status { EXIT_DONE = 0, EXIT_BROKEN = 1, EXIT_NOT_RELEASED = 3, EXIT_LOCKED = 4 };
+enum exit_status {
+	EXIT_DONE = 0,
+	EXIT_BROKEN = 1,
+	EXIT_NOT_RELEASED = 3,
+	EXIT_LOCKED = 4
+};
 
 #define RESERVE_FILE "reserve"
 #define RESERVE_SIZE (64 * 1024)
@@ -44,14 +50,13 @@ static void fill_hello(struct link_hello *ret, void *data)
 	const struct jobrun *job = data;
 	const struct spec *s = job->spec;
 
-	*ret = (struct link_hello){
-		.job = s ? s->job_id : 0,
-		.attempt = s ? s->attempt : 0,
-		.try = s ? s->try : 0,
-		.epoch = s ? s->epoch : 0,
-		.state = job_phase_name(job->phase),
-		.frames = journal_seq(job->journal),
-		.log = joblog_written(job->log),
+	*ret = (struct link_hello)
+	{
+		.job = s ? s->job_id : 0, .attempt = s ? s->attempt : 0, .try = s ? s->
+		try:
+			0, .epoch = s ? s->epoch : 0, .state = job_phase_name(job->phase),
+			   .frames = journal_seq(job->journal),
+			   .log = joblog_written(job->log),
 	};
 }
 
@@ -59,7 +64,8 @@ static struct json *ready_facts(void *data)
 {
 	const struct jobrun *job = data;
 
-	return job->phase == PHASE_READY && !job->has_go ? json_clone(job->ready_facts) : NULL;
+	return job->phase == PHASE_READY && !job->has_go ? json_clone(job->ready_facts)
+							 : NULL;
 }
 
 static int on_go(int64_t epoch, const struct json *body, void *data, struct err *err)
@@ -149,9 +155,9 @@ static int take_lock(struct jobrun *job, struct err *err)
 		return err_sys(err, "cannot take the lock");
 	if (got == 0)
 		return err_set(err, ERR_CONFLICT, "another executor holds the lock");
-	return link_holder_self(&holder, err) < 0 ?
-		-1 :
-		link_holder_write(job->lock_fd, &holder, err);
+	return link_holder_self(&holder, err) < 0
+		       ? -1
+		       : link_holder_write(job->lock_fd, &holder, err);
 }
 
 /* Blocks that are given back when the disk is full, so that the end can be written. */
@@ -192,8 +198,8 @@ static int open_job(struct jobrun *job, struct err *err)
 	job->control = control_new(job->loop, job->opt->listener, &hooks, job);
 	job->mask = mask_new();
 	job->next_n = (int)job->spec->steps_len + 1;
-	job->artifacts = job->spec->artifacts ? json_clone(job->spec->artifacts) :
-						json_new_object();
+	job->artifacts = job->spec->artifacts ? json_clone(job->spec->artifacts)
+					      : json_new_object();
 	return 0;
 }
 
@@ -292,7 +298,8 @@ static int set_up(struct jobrun *job, struct err *err)
 	frame_own_step(job, 0, "Set up job", false, RESULT_NONE, NULL);
 	if (s->refused)
 		return err_set(err, ERR_UNSUPPORTED,
-			"jobs with '%s' need a container engine, which this build has not yet",
+			"jobs with '%s' need a container engine, which this build has "
+			"not yet",
 			s->refused);
 	if (confine_dirs(job, err) < 0 || actions_resolve(job, err) < 0 ||
 		confine_open(job, err) < 0 || actions_place(job, err) < 0)
@@ -336,205 +343,7 @@ static void frame_go(struct jobrun *job)
 	job->is_released = !job->is_broken;
 }
 
-/* ---- secrets ---- */
-
-static void mask_all(struct jobrun *job, const struct json *secrets)
-{
-	json_foreach(it, secrets)
-	{
-		const char *v = json_as_str(it.value, "");
-
-		if (*v)
-			job_mask(job, v, json_str_len(it.value), 0);
-	}
-}
-
-/* Secrets of a called workflow: made of the caller's, level by level. */
-static int map_secrets(struct jobrun *job, struct err *err)
-{
-	const struct json *maps = job->spec->secret_maps;
-
-	for (size_t i = 0; i < json_count(maps); i++) {
-		struct eval_at at = { .job = job, .scope = &job->root, .key = EVAL_JOB_ENV };
-		_cleanup_(strvec_done) struct strvec pairs = STRVEC_INIT;
-		struct value *next;
-
-		if (!json_is(json_at(maps, i), JSON_KIND_OBJECT))
-			continue;
-		if (eval_map(&at, json_at(maps, i), &pairs, err) < 0)
-			return err_wrap(err, "secrets");
-		next = value_new_object();
-		strvec_foreach (p, &pairs) {
-			size_t n = strcspn(*p, "=");
-
-			value_setn(next, *p, n, value_new_str((*p) + n + 1));
-			if ((*p)[n + 1])
-				job_mask(job, *p + n + 1, strlen(*p + n + 1), 0);
-		}
-		/* The token is there at every level. */
-		if (value_get(job->secrets, "GITHUB_TOKEN") && !value_get(next, "GITHUB_TOKEN"))
-			value_set(next, "GITHUB_TOKEN",
-				value_ref(value_get(job->secrets, "GITHUB_TOKEN")));
-		value_unref(job->secrets);
-		job->secrets = next;
-	}
-	return 0;
-}
-
-static int open_contexts(struct jobrun *job, struct err *err)
-{
-	_cleanup_(json_freep) struct json *body = take_ptr(job->go_body);
-	const struct json *masks = json_get(body, "masks");
-	const char *token = json_get_str(body, "token", NULL);
-
-	mask_all(job, json_get(body, "secrets"));
-	for (size_t i = 0; i < json_count(masks); i++)
-		job_mask(job, json_as_str(json_at(masks, i), ""),
-			json_str_len(json_at(masks, i)), 0);
-	if (token && *token)
-		job_mask(job, token, strlen(token), 0);
-	contexts_open(job, json_get(body, "secrets"), token);
-	return map_secrets(job, err);
-}
-
-static int open_env(struct jobrun *job, struct err *err)
-{
-	struct eval_at at = { .job = job, .scope = &job->root, .key = EVAL_JOB_ENV };
-
-	for (size_t i = 0; i < ARRAY_SIZE(job->spec->env_layers); i++) {
-		_cleanup_(strvec_done) struct strvec layer = STRVEC_INIT;
-
-		if (!job->spec->env_layers[i])
-			continue;
-		if (eval_map(&at, job->spec->env_layers[i], &layer, err) < 0)
-			return err_wrap(err, "env of the job");
-		if (env_merge(&job->env, &layer, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int write_event(struct jobrun *job, struct err *err)
-{
-	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
-	struct agent_file f = { .dir = DIR_TEMP, .path = "_github_workflow/event.json",
-		.mode = 0644, .text = STRBUF_INIT };
-
-	value_write_json(value_get(job->github, "event"), true, &text);
-	f.data = text.buf;
-	f.len = text.len;
-	return agent_put(job, &f, 1, err);
-}
-
-/* ---- the job's timeout ---- */
-
-static void on_job_timeout(struct loop *l, void *data)
-{
-	struct jobrun *job = data;
-	double minutes = json_as_real(job->spec->timeout_minutes, LIMIT_JOB_MINUTES);
-	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
-	int n = job->step ? job->step->n : 0;
-
-	job->timeout_timer = NULL;
-	strbuf_adds(&text, "The job running on runner ");
-	strbuf_addf(&text, "%s has exceeded the maximum execution time of ",
-		job->spec->runner_name);
-	number_to_text(minutes, &text);
-	strbuf_adds(&text, " minutes.");
-	job_say(job, n, "##[error]%s", text.buf);
-	{
-		struct job_note note = { .level = "error", .message = text.buf };
-
-		job_annotate(job, n, &note);
-	}
-	job_cancel(job, text.buf, false);
-}
-
-static int arm_timeout(struct jobrun *job, struct err *err)
-{
-	struct eval_at at = { .job = job, .scope = &job->root, .key = EVAL_JOB_ENV };
-	double minutes;
-
-	if (eval_number(&at, job->spec->timeout_minutes, LIMIT_JOB_MINUTES, &minutes, err) < 0)
-		return err_wrap(err, "timeout-minutes of the job");
-	if (minutes > 0 && minutes < 1e7)
-		job->timeout_timer = loop_add_timer(job->loop, (int64_t)(minutes * 60000.0),
-			on_job_timeout, job);
-	return 0;
-}
-
-/* ---- after the last step ---- */
-
-static bool is_secret(struct jobrun *job, const char *text)
-{
-	return mask_contains(job->mask, text, strlen(text));
-}
-
-/* An empty output is left out, one that may hold a secret is dropped and said so. */
-static void frame_outputs(struct jobrun *job, int n)
-{
-	struct eval_at at = { .job = job, .scope = &job->root, .env = &job->env,
-		.key = EVAL_JOB_OUTPUTS };
-	struct json *frame = json_new_object(), *outputs = json_new_object();
-	struct json *dropped = json_new_array();
-	size_t total = 0;
-
-	json_foreach(it, job->spec->outputs)
-	{
-		_cleanup_free_ char *value = NULL;
-		struct err err = ERR_INIT;
-
-		if (eval_string(&at, json_as_str(it.value, ""), &value, &err) < 0) {
-			job_say(job, n, "##[error]output '%s': %s", it.key, err.msg);
-			job_fail(job, err.msg);
-			continue;
-		}
-		if (!*value)
-			continue;
-		if (is_secret(job, value)) {
-			job_say(job, n,
-				"##[warning]Skip output '%s' since it may contain secret.", it.key);
-			json_push_str(dropped, it.key);
-			continue;
-		}
-		total += strlen(value);
-		if (total > (size_t)LIMIT_OUTPUT_TOTAL) {
-			job_say(job, n, "##[error]the outputs of the job are over %lld bytes",
-				LIMIT_OUTPUT_TOTAL);
-			job_fail(job, "the outputs of the job are too large");
-			break;
-		}
-		json_set_str(outputs, it.key, value);
-	}
-	json_set(frame, "outputs", outputs);
-	json_set(frame, "dropped", dropped);
-	job_frame(job, JOURNAL_OUTPUTS, frame);
-}
-
-static void frame_deploy(struct jobrun *job, int n)
-{
-	struct eval_at at = { .job = job, .scope = &job->root, .env = &job->env,
-		.key = EVAL_DEPLOY_URL };
-	_cleanup_free_ char *url = NULL;
-	struct err err = ERR_INIT;
-	struct json *frame;
-
-	if (!job->spec->environment_url)
-		return;
-	if (eval_string(&at, job->spec->environment_url, &url, &err) < 0) {
-		job_say(job, n, "##[error]environment.url: %s", err.msg);
-		return;
-	}
-	if (!*url || is_secret(job, url)) {
-		if (*url)
-			job_say(job, n, "##[warning]the environment's URL may contain a secret "
-					"and is dropped");
-		return;
-	}
-	frame = json_new_object();
-	json_set_str(frame, "url", url);
-	job_frame(job, JOURNAL_DEPLOY, frame);
-}
+/* ---- running ---- */
 
 static void complete(struct jobrun *job)
 {
@@ -542,8 +351,8 @@ static void complete(struct jobrun *job)
 
 	frame_own_step(job, n, "Complete job", false, RESULT_NONE, NULL);
 	/* What was written inside is evaluated while the agent still answers. */
-	frame_outputs(job, n);
-	frame_deploy(job, n);
+	ends_outputs(job, n);
+	ends_deploy(job, n);
 	confine_kill(job);
 	if (job->orphans > 0)
 		job_say(job, n, "Cleaned up processes that steps had left running");
@@ -559,8 +368,8 @@ static void run(struct jobrun *job)
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	job->go_ms = clock_boot_ms();
 	job_set_phase(job, PHASE_RUNNING, NULL);
-	if (open_contexts(job, &err) < 0 || open_env(job, &err) < 0 ||
-		write_event(job, &err) < 0 || arm_timeout(job, &err) < 0) {
+	if (ends_open_contexts(job, &err) < 0 || ends_open_env(job, &err) < 0 ||
+		ends_write_event(job, &err) < 0 || ends_arm_timeout(job, &err) < 0) {
 		struct job_note note = { .level = "error", .message = err.msg };
 
 		job_say(job, 0, "##[error]%s", err.msg);
@@ -666,7 +475,8 @@ static void close_job(struct jobrun *job)
 	contexts_done(job);
 	actions_done(job);
 	control_free(job->control);
-	(void)unlinkat(job->opt->job_dir, JOB_FILE_SOCK, 0); /* nobody is to connect again */
+	(void)unlinkat(
+		job->opt->job_dir, JOB_FILE_SOCK, 0); /* nobody is to connect again */
 	mask_free(job->mask);
 	joblog_free(job->log);
 	journal_free(job->journal);
@@ -723,16 +533,21 @@ static enum exit_status refuse_job(struct jobrun *job, const struct err *why)
 	json_set_int(j, "log", 0);
 	json_set_bool(j, "released", false);
 	return journal_add(job->journal, JOURNAL_EXIT, j, &err) < 0 ||
-			journal_sync(job->journal, &err) < 0 ?
-		EXIT_BROKEN :
-		EXIT_DONE;
+			       journal_sync(job->journal, &err) < 0
+		       ? EXIT_BROKEN
+		       : EXIT_DONE;
 }
 
 int executor_main(const struct executor_options *opt)
 {
-	struct jobrun job = { .opt = opt, .lock_fd = -1, .proxy_chan = -1,
-		.began_ms = clock_boot_ms(), .env = STRVEC_INIT, .base_env = STRVEC_INIT,
-		.paths = STRVEC_INIT, .root = { .overrides = STRVEC_INIT } };
+	struct jobrun job = { .opt = opt,
+		.lock_fd = -1,
+		.proxy_chan = -1,
+		.began_ms = clock_boot_ms(),
+		.env = STRVEC_INIT,
+		.base_env = STRVEC_INIT,
+		.paths = STRVEC_INIT,
+		.root = { .overrides = STRVEC_INIT } };
 	struct err err = ERR_INIT;
 	enum exit_status status;
 

@@ -13,29 +13,30 @@
 #include "sandbox/sandbox.h"
 
 struct executor_options {
-	int job_dir;	 /* jobs/ID/TRY, a directory; spec.json is there */
-	int listener;	 /* chan_listen on its `sock` */
-	int spawner;	 /* chan to the spawner, or -1: this executor needs nothing of it */
-	int store_dir;	 /* store/ (content-addressed, sha256/AA/HEX below it), or -1 */
-	int repos_dir;	 /* repos/, the bare mirrors, or -1 */
-	int actions_dir; /* actions/OWNER/REPO/SHA, prepared by core, or -1 */
-	const char *job_path;	 /* absolute path of job_dir, for bind mounts */
-	const char *helper;	 /* absolute path of sluice-helper */
+	int job_dir;   /* jobs/ID/TRY, a directory; spec.json is there */
+	int listener;  /* chan_listen on its `sock` */
+	int spawner;   /* chan to the spawner, or -1: this executor needs nothing of it */
+	int store_dir; /* store/ (content-addressed, sha256/AA/HEX below it), or -1 */
+	int repos_dir; /* repos/, the bare mirrors, or -1 */
+	int actions_dir;      /* actions/OWNER/REPO/SHA, prepared by core, or -1 */
+	const char *job_path; /* absolute path of job_dir, for bind mounts */
+	const char *helper;   /* absolute path of sluice-helper */
 	/* What the spawner gives by the fork; all borrowed. */
 	const struct sandbox_host *host; /* probed once; NULL: probe here */
-	struct sandbox_ids ids; /* of this job's slot */
+	struct sandbox_ids ids;		 /* of this job's slot */
 	bool asks_spawner; /* id maps and cgroups are the spawner's to make (link.h) */
-	const struct sandbox_cgroup_tree *cgroups; /* NULL: the spawner's, if it is asked */
-	const char *cgroup_name;		   /* NULL: no group */
+	const struct sandbox_cgroup_tree
+		*cgroups;	 /* NULL: the spawner's, if it is asked */
+	const char *cgroup_name; /* NULL: no group */
 	bool cancel_on_eof; /* `sluice run`: the end of core's connection cancels the job */
 	int bye_wait_ms;    /* how long an ended job waits for core; 0: for ever */
 };
 
-#define EXECUTOR_OPTIONS_INIT                                                        \
-	{                                                                            \
-		.job_dir = -1, .listener = -1, .spawner = -1, .store_dir = -1,       \
-		.repos_dir = -1, .actions_dir = -1,                                  \
-		.ids = { .how = SANDBOX_IDMAP_SELF },                                \
+#define EXECUTOR_OPTIONS_INIT                                                  \
+	{                                                                      \
+		.job_dir = -1, .listener = -1, .spawner = -1, .store_dir = -1, \
+		.repos_dir = -1, .actions_dir = -1,                            \
+		.ids = { .how = SANDBOX_IDMAP_SELF },                          \
 	}
 
 /*

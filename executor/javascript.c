@@ -36,8 +36,10 @@ static int run_node(struct steprun *st, const char *file, struct err *err)
 
 	if (!node)
 		return err_set(err, ERR_UNSUPPORTED,
-			"'%s' is a JavaScript action (%s) and there is no node in the job's "
-			"root: install one on this machine, or give the label a root that has it",
+			"'%s' is a JavaScript action (%s) and there is no node in the "
+			"job's "
+			"root: install one on this machine, or give the label a root "
+			"that has it",
 			st->action->uses, st->action->meta->using_text);
 	path = path_join(st->action->inside, file);
 	step_inputs_env(st, &extra);

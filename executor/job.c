@@ -15,7 +15,8 @@
 #include "executor/step.h"
 
 #define SYNC_EVERY_MS 1000
-#define CANCEL_TOTAL_MS (5 * 60 * 1000) /* GitHub: a cancelled job has five minutes in all */
+#define CANCEL_TOTAL_MS \
+	(5 * 60 * 1000) /* GitHub: a cancelled job has five minutes in all */
 
 const char *result_name(enum result r)
 {
@@ -117,7 +118,8 @@ void job_say(struct jobrun *job, int n, const char *fmt, ...)
 	job_say_text(job, n, text.buf, text.len);
 }
 
-static void set_masked(struct jobrun *job, struct json *j, const char *key, const char *text)
+static void set_masked(
+	struct jobrun *job, struct json *j, const char *key, const char *text)
 {
 	_cleanup_free_ char *masked = mask_str(job->mask, text);
 
@@ -160,7 +162,8 @@ void job_mask(struct jobrun *job, const char *value, size_t len, int warn_n)
 		job_break(job, &err);
 	else if (verdict == MASK_SHORT && warn_n >= 0 && job->mask_warned++ == 0)
 		job_say(job, warn_n,
-			"##[warning]a secret is shorter than %d characters and is not masked",
+			"##[warning]a secret is shorter than %d characters and is not "
+			"masked",
 			LIMIT_MASK_MIN);
 }
 
@@ -223,8 +226,8 @@ void job_cancel(struct jobrun *job, const char *reason, bool force)
 		job->cancel_reason = xstrdup(reason && *reason ? reason : "cancelled");
 		if (job->phase == PHASE_RUNNING)
 			job_set_phase(job, PHASE_CANCELLING, reason);
-		job->cancel_timer = loop_add_timer(job->loop, CANCEL_TOTAL_MS, on_cancel_over,
-			job);
+		job->cancel_timer =
+			loop_add_timer(job->loop, CANCEL_TOTAL_MS, on_cancel_over, job);
 	}
 	job->is_forced |= force;
 	assist_interrupt(job);

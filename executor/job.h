@@ -33,14 +33,20 @@
 #include "sandbox/sandbox.h"
 #include "workflows/value.h"
 
-#define INSIDE_HOME "/home/runner"
-#define INSIDE_WORK INSIDE_HOME "/work"
-#define INSIDE_TEMP INSIDE_WORK "/_temp"
+#define INSIDE_HOME    "/home/runner"
+#define INSIDE_WORK    INSIDE_HOME "/work"
+#define INSIDE_TEMP    INSIDE_WORK "/_temp"
 #define INSIDE_ACTIONS INSIDE_WORK "/_actions"
-#define INSIDE_TOOL "/opt/hostedtoolcache"
-#define INSIDE_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define INSIDE_TOOL    "/opt/hostedtoolcache"
+#define INSIDE_PATH    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-enum result { RESULT_NONE, RESULT_SUCCESS, RESULT_FAILURE, RESULT_CANCELLED, RESULT_SKIPPED };
+enum result {
+	RESULT_NONE,
+	RESULT_SUCCESS,
+	RESULT_FAILURE,
+	RESULT_CANCELLED,
+	RESULT_SKIPPED
+};
 const char *result_name(enum result r); /* "success" ...; "" for RESULT_NONE */
 
 enum job_phase {
@@ -75,14 +81,14 @@ struct post;
 
 /* What the steps of one list share: those of the job, or those of a composite action. */
 struct scope {
-	struct scope *parent;	/* NULL for the job's own */
-	struct value *steps;	/* the `steps` context */
-	struct value *inputs;	/* the `inputs` context */
+	struct scope *parent;	 /* NULL for the job's own */
+	struct value *steps;	 /* the `steps` context */
+	struct value *inputs;	 /* the `inputs` context */
 	struct strvec overrides; /* env of the calling steps: beats GITHUB_ENV in here */
 	const struct used_action *action; /* of a composite, else NULL */
-	enum result status;	/* github.action_status */
-	struct post *posts;	/* newest first; of the nested actions of a composite */
-	struct scope *kept;	/* an earlier one of the same composite, freed with this */
+	enum result status;		  /* github.action_status */
+	struct post *posts; /* newest first; of the nested actions of a composite */
+	struct scope *kept; /* an earlier one of the same composite, freed with this */
 	int depth;
 };
 
@@ -97,14 +103,14 @@ struct jobrun {
 	int lock_fd;
 
 	enum job_phase phase;
-	int64_t began_ms;	/* CLOCK_BOOTTIME at the start of the executor */
-	int64_t go_ms;		/* at go */
+	int64_t began_ms; /* CLOCK_BOOTTIME at the start of the executor */
+	int64_t go_ms;	  /* at go */
 	bool is_released, is_failed, is_cancelled, is_forced, is_aborted, is_over;
-	bool is_loading;	/* matchers_load is on the stack */
-	bool is_broken;		/* journal or log cannot be written, or the sandbox died */
+	bool is_loading; /* matchers_load is on the stack */
+	bool is_broken;	 /* journal or log cannot be written, or the sandbox died */
 	struct err broken;
 	char *cancel_reason;
-	char *fail_reason;	/* the first, for the exit record */
+	char *fail_reason;	  /* the first, for the exit record */
 	struct json *ready_facts; /* while in PHASE_READY */
 	struct json *go_body;	  /* from go until the job's contexts are open */
 	bool has_go;
@@ -130,9 +136,9 @@ struct jobrun {
 	struct value *github, *runner, *job_context, *secrets, *vars, *strategy, *matrix,
 		*needs;
 	struct scope root;
-	struct strvec env;   /* workflow and job env, then what GITHUB_ENV said */
+	struct strvec env;	/* workflow and job env, then what GITHUB_ENV said */
 	struct strvec base_env; /* below everything: HOME, LANG, proxy variables */
-	struct strvec paths; /* GITHUB_PATH entries, the newest last */
+	struct strvec paths;	/* GITHUB_PATH entries, the newest last */
 
 	struct used_action **actions; /* resolved ones, by their `uses` text */
 	size_t actions_len, actions_alloc;

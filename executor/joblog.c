@@ -17,7 +17,7 @@
 #include "base/strbuf.h"
 #include "executor/link.h"
 
-#define GATHER_MAX (256 * 1024)
+#define GATHER_MAX   (256 * 1024)
 #define INDEX_GATHER 512
 
 static const char truncated_mark[] =
@@ -44,7 +44,8 @@ struct joblog {
 
 static int open_at(int dir, const char *name, int *ret, struct err *err)
 {
-	*ret = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	*ret = openat(
+		dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	return *ret < 0 ? err_sys(err, "cannot create '%s'", name) : 0;
 }
 
@@ -93,8 +94,8 @@ static int write_starts(struct joblog *l, struct err *err)
 }
 
 /* Counts the lines of DATA, which will stand at offset AT of the log. */
-static int index_lines(struct joblog *l, const char *data, size_t len, uint64_t at,
-	struct err *err)
+static int index_lines(
+	struct joblog *l, const char *data, size_t len, uint64_t at, struct err *err)
 {
 	const char *p = data, *end = data + len;
 

@@ -35,7 +35,8 @@ int joblog_sync(struct joblog *l, struct err *err); /* flush, then fdatasync */
 
 uint64_t joblog_size(const struct joblog *l); /* with what is still gathered */
 uint64_t joblog_written(const struct joblog *l);
-bool joblog_is_truncated(const struct joblog *l); /* the cap was met: the rest is dropped */
+bool joblog_is_truncated(
+	const struct joblog *l); /* the cap was met: the rest is dropped */
 void joblog_digest(struct joblog *l, char hex[SHA256_HEX_MAX]); /* of all bytes written */
 
 #endif

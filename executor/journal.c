@@ -70,7 +70,8 @@ static uint64_t get64(const uint8_t *p)
 }
 
 /* The checksum covers the header (with itself as 0) and the payload. */
-static uint32_t frame_crc(const uint8_t head[JOURNAL_HEADER], const void *data, size_t len)
+static uint32_t frame_crc(
+	const uint8_t head[JOURNAL_HEADER], const void *data, size_t len)
 {
 	uint8_t copy[JOURNAL_HEADER];
 
@@ -79,8 +80,8 @@ static uint32_t frame_crc(const uint8_t head[JOURNAL_HEADER], const void *data, 
 	return crc32_of(crc32_of(0, copy, sizeof(copy)), data, len);
 }
 
-void journal_encode(unsigned type, uint64_t seq, const struct json *payload,
-	struct strbuf *out)
+void journal_encode(
+	unsigned type, uint64_t seq, const struct json *payload, struct strbuf *out)
 {
 	uint8_t head[JOURNAL_HEADER];
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
@@ -243,8 +244,8 @@ void journal_free(struct journal *j)
 	free(j);
 }
 
-int journal_add(struct journal *j, enum journal_type type, struct json *payload,
-	struct err *err)
+int journal_add(
+	struct journal *j, enum journal_type type, struct json *payload, struct err *err)
 {
 	_cleanup_(json_freep) struct json *owned = payload;
 	_cleanup_(strbuf_done) struct strbuf buf = STRBUF_INIT;
@@ -252,7 +253,8 @@ int journal_add(struct journal *j, enum journal_type type, struct json *payload,
 	json_set_int(owned, "t", clock_wall_ms());
 	journal_encode(type, j->seq + 1, owned, &buf);
 	if (buf.len > JOURNAL_HEADER + JOURNAL_PAYLOAD_MAX)
-		return err_set(err, ERR_LIMIT, "a frame of %zu bytes is too large", buf.len);
+		return err_set(
+			err, ERR_LIMIT, "a frame of %zu bytes is too large", buf.len);
 	if (fd_pwrite_all(j->fd, buf.buf, buf.len, (off_t)j->end) < 0) {
 		int code = errno;
 

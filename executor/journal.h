@@ -51,8 +51,8 @@
 #include "base/json.h"
 #include "base/strbuf.h"
 
-#define JOURNAL_MAGIC 0x314a4c53u /* "SLJ1" */
-#define JOURNAL_HEADER 24
+#define JOURNAL_MAGIC	    0x314a4c53u /* "SLJ1" */
+#define JOURNAL_HEADER	    24
 #define JOURNAL_PAYLOAD_MAX (4u << 20)
 
 enum journal_type {
@@ -78,8 +78,8 @@ enum journal_type {
 const char *journal_type_name(unsigned type);
 
 /* One frame with its header, appended to OUT. */
-void journal_encode(unsigned type, uint64_t seq, const struct json *payload,
-	struct strbuf *out);
+void journal_encode(
+	unsigned type, uint64_t seq, const struct json *payload, struct strbuf *out);
 
 /* ---- writing (the executor) ---- */
 
@@ -93,8 +93,8 @@ int journal_open(int dir, const char *name, struct journal **ret, struct err *er
 void journal_free(struct journal *j); /* NULL is fine; does not sync */
 DEFINE_CLEANUP(struct journal, journal_free);
 /* Appends; sets "t" in PAYLOAD (which is taken). A write that fails leaves no torn frame. */
-int journal_add(struct journal *j, enum journal_type type, struct json *payload,
-	struct err *err);
+int journal_add(
+	struct journal *j, enum journal_type type, struct json *payload, struct err *err);
 int journal_sync(struct journal *j, struct err *err); /* nothing to do: no system call */
 uint64_t journal_seq(const struct journal *j);	      /* of the last frame, 0 if none */
 
@@ -106,7 +106,10 @@ struct journal_frame {
 	struct json *payload; /* owned */
 	uint64_t end;	      /* offset of the byte after the frame */
 };
-#define JOURNAL_FRAME_INIT { 0, 0, NULL, 0 }
+#define JOURNAL_FRAME_INIT    \
+	{                     \
+		0, 0, NULL, 0 \
+	}
 void journal_frame_done(struct journal_frame *f);
 
 /*

@@ -103,7 +103,8 @@ static int read_boot_id(char *buf, size_t size, struct err *err)
 {
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 
-	if (fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256, &text, err) < 0)
+	if (fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256, &text, err) <
+		0)
 		return -1;
 	text.buf[strcspn(text.buf, "\n")] = '\0';
 	if (strlen(text.buf) + 1 > size)
@@ -144,9 +145,9 @@ int link_holder_self(struct link_holder *ret, struct err *err)
 
 int link_holder_write(int fd, const struct link_holder *h, struct err *err)
 {
-	_cleanup_free_ char *text = xasprintf(
-		"{\"boot_id\":\"%s\",\"pid\":%lld,\"starttime\":%lld}\n", h->boot_id,
-		(long long)h->pid, (long long)h->starttime);
+	_cleanup_free_ char *text =
+		xasprintf("{\"boot_id\":\"%s\",\"pid\":%lld,\"starttime\":%lld}\n",
+			h->boot_id, (long long)h->pid, (long long)h->starttime);
 
 	if (ftruncate(fd, 0) < 0 || fd_pwrite_all(fd, text, strlen(text), 0) < 0)
 		return err_sys(err, "cannot write the lock file");
@@ -180,6 +181,6 @@ bool link_holder_lives(const struct link_holder *h)
 	int64_t starttime;
 
 	return read_boot_id(boot_id, sizeof(boot_id), NULL) == 0 &&
-		str_eq(boot_id, h->boot_id) &&
-		read_starttime(h->pid, &starttime, NULL) == 0 && starttime == h->starttime;
+	       str_eq(boot_id, h->boot_id) &&
+	       read_starttime(h->pid, &starttime, NULL) == 0 && starttime == h->starttime;
 }

@@ -43,17 +43,17 @@
 #define LINK_VERSION 1
 
 /* Names of files in jobs/ID/TRY/. */
-#define JOB_FILE_SPEC "spec.json"
-#define JOB_FILE_LOCK "lock"
-#define JOB_FILE_SOCK "sock"
+#define JOB_FILE_SPEC	 "spec.json"
+#define JOB_FILE_LOCK	 "lock"
+#define JOB_FILE_SOCK	 "sock"
 #define JOB_FILE_JOURNAL "journal"
-#define JOB_FILE_LOG "log"
-#define JOB_FILE_INDEX "log.idx"
-#define JOB_DIR_WORK "work"
-#define JOB_DIR_TEMP "temp"
-#define JOB_DIR_HOME "home"
-#define JOB_DIR_TOOL "tool"
-#define JOB_DIR_ACTIONS "actions"
+#define JOB_FILE_LOG	 "log"
+#define JOB_FILE_INDEX	 "log.idx"
+#define JOB_DIR_WORK	 "work"
+#define JOB_DIR_TEMP	 "temp"
+#define JOB_DIR_HOME	 "home"
+#define JOB_DIR_TOOL	 "tool"
+#define JOB_DIR_ACTIONS	 "actions"
 
 /*
  * log.idx: little-endian u64 offsets into the log, entry i is where line number

@@ -18,9 +18,9 @@
 #include "executor/step.h"
 
 #define BATCH_MAX (4u << 20)
-#define FILE_MAX (256u * 1024)
+#define FILE_MAX  (256u * 1024)
 #define SETTLE_MS 10000
-#define LOAD_MS 10000
+#define LOAD_MS	  10000
 
 struct matcher_client {
 	struct jobrun *job;
@@ -162,7 +162,8 @@ static void ask(struct matcher_client *m)
 	head = json_new_object();
 	json_set_str(head, "op", "lines");
 	json_set_int(head, "seq", 1);
-	if (chan_send(m->helper.chan, head, m->batch.buf, m->batch.len, NULL, 0, &err) < 0) {
+	if (chan_send(m->helper.chan, head, m->batch.buf, m->batch.len, NULL, 0, &err) <
+		0) {
 		give_up(m, err.msg);
 		return;
 	}
@@ -178,7 +179,9 @@ static void wait_idle(struct matcher_client *m);
 
 static int start(struct matcher_client *m, struct err *err)
 {
-	return m->helper.pid > 0 ? 0 : assist_start(m->job, "match", NULL, 0, &m->helper, err);
+	return m->helper.pid > 0
+		       ? 0
+		       : assist_start(m->job, "match", NULL, 0, &m->helper, err);
 }
 
 static int load_one(struct matcher_client *m, const char *file, struct err *err)
@@ -197,8 +200,8 @@ static int load_one(struct matcher_client *m, const char *file, struct err *err)
 		if (f.err.code)
 			(void)err_set(err, f.err.code, "%s", f.err.msg);
 		else if (start(m, err) == 0)
-			result = assist_call(m->job, &m->helper, head, f.text.buf, f.text.len,
-				-1, LOAD_MS, &answer, err);
+			result = assist_call(m->job, &m->helper, head, f.text.buf,
+				f.text.len, -1, LOAD_MS, &answer, err);
 	}
 	strbuf_done(&f.text);
 	if (result == 0)
@@ -214,7 +217,8 @@ static void remove_one(struct matcher_client *m, const char *owner)
 	json_set_str(head, "op", "remove");
 	json_set_str(head, "owner", owner);
 	if (m->helper.pid > 0 &&
-		assist_call(m->job, &m->helper, head, NULL, 0, -1, LOAD_MS, &answer, NULL) == 0 &&
+		assist_call(m->job, &m->helper, head, NULL, 0, -1, LOAD_MS, &answer,
+			NULL) == 0 &&
 		json_get_bool(answer.head, "removed", false) && m->owners)
 		m->owners--;
 }
@@ -230,7 +234,8 @@ void matchers_load(struct jobrun *job)
 		struct err err = ERR_INIT;
 
 		if (load_one(m, m->wanted.v[i], &err) < 0 && job->step)
-			step_warning(job->step, "cannot load the problem matchers of '%s': %s",
+			step_warning(job->step,
+				"cannot load the problem matchers of '%s': %s",
 				m->wanted.v[i], err.msg);
 	}
 	for (size_t i = 0; i < m->unwanted.len && !m->is_dead; i++)

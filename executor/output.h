@@ -17,8 +17,8 @@
 struct output;
 
 /* A command that counts; LINE is the whole line as it was printed. */
-typedef void output_command_fn(const struct command *c, const char *line, size_t len,
-	void *data);
+typedef void output_command_fn(
+	const struct command *c, const char *line, size_t len, void *data);
 
 /* N is the step's number. */
 struct output *output_new(struct jobrun *job, int n, output_command_fn *fn, void *data);

@@ -107,10 +107,11 @@ static void climb(struct process *p)
 	if (p->has_exited || p->ladder == LADDER_KILL)
 		return;
 	p->ladder++;
-	(void)sandbox_signal(p->job->sandbox, ladder_target(p), rungs[p->ladder].sig, NULL);
+	(void)sandbox_signal(
+		p->job->sandbox, ladder_target(p), rungs[p->ladder].sig, NULL);
 	if (rungs[p->ladder].wait_ms)
-		p->next_rung = loop_add_timer(p->job->loop, rungs[p->ladder].wait_ms,
-			on_rung, p);
+		p->next_rung = loop_add_timer(
+			p->job->loop, rungs[p->ladder].wait_ms, on_rung, p);
 }
 
 static void on_rung(struct loop *l, void *data)
@@ -200,8 +201,8 @@ void process_events(struct jobrun *job)
 		if (job->phase == PHASE_FINISHING || job->is_forced)
 			break;
 		(void)err_set(&err, ERR_SYS, "%s",
-			job->oom_kills ? "the job ran out of memory" :
-					 "the processes of the job ended all at once");
+			job->oom_kills ? "the job ran out of memory"
+				       : "the processes of the job ended all at once");
 		job_break(job, &err);
 		break;
 	}
@@ -236,14 +237,15 @@ static int make_pipes(int read_ends[2], int write_ends[2], struct err *err)
 		if (pipe2(ends, O_CLOEXEC) < 0) {
 			(void)err_sys(err, "cannot make a pipe");
 			if (i == 1) {
-				(void)close(read_ends[0]); /* unused */
+				(void)close(read_ends[0]);  /* unused */
 				(void)close(write_ends[0]); /* unused */
 			}
 			return -1;
 		}
 		/* A larger pipe means fewer turns; the default does as well. */
 		(void)fcntl(ends[0], F_SETPIPE_SZ, PIPE_SIZE);
-		(void)fd_set_nonblock(ends[0], true); /* a blocking one would still be right */
+		(void)fd_set_nonblock(
+			ends[0], true); /* a blocking one would still be right */
 		read_ends[i] = ends[0];
 		write_ends[i] = ends[1];
 	}

@@ -16,13 +16,13 @@
 struct process_options {
 	const char *const *argv;
 	const char *const *env;
-	const char *cwd;	  /* as the job sees it */
-	int64_t timeout_ms;	  /* <= 0: none */
-	struct output *output;	  /* borrowed, unless *ret_taken says otherwise */
+	const char *cwd;       /* as the job sees it */
+	int64_t timeout_ms;    /* <= 0: none */
+	struct output *output; /* borrowed, unless *ret_taken says otherwise */
 };
 
 struct process_result {
-	int code;   /* -1 when a signal ended it */
+	int code; /* -1 when a signal ended it */
 	int signal;
 	bool timed_out, cancelled, oom;
 	char hint[128];

@@ -46,7 +46,8 @@ static int split_words(const char *text, struct strvec *ret, struct err *err)
 		}
 	}
 	if (quoted)
-		return err_set(err, ERR_INPUT, "a quote is not closed in the shell '%s'", text);
+		return err_set(
+			err, ERR_INPUT, "a quote is not closed in the shell '%s'", text);
 	return 0;
 }
 
@@ -61,7 +62,8 @@ int shell_parse(const char *shell, struct shell *ret, struct err *err)
 		ret->ext = ".sh";
 		ret->fallback = "sh";
 		ret->shown = xstrdup("bash -e {0}");
-		strvec_push_all(&ret->argv, (const char *const[]){ "bash", "-e", "{0}", NULL });
+		strvec_push_all(
+			&ret->argv, (const char *const[]){ "bash", "-e", "{0}", NULL });
 		return 0;
 	}
 	ret->ext = "";
@@ -71,7 +73,8 @@ int shell_parse(const char *shell, struct shell *ret, struct err *err)
 		if (str_eq(shell, shells[i].name))
 			template = shells[i].template;
 		/* The known ones have their extension also with arguments of one's own. */
-		if (strncmp(shell, shells[i].name, n) == 0 && (!shell[n] || shell[n] == ' '))
+		if (strncmp(shell, shells[i].name, n) == 0 &&
+			(!shell[n] || shell[n] == ' '))
 			ret->ext = shells[i].ext;
 	}
 	if (split_words(template, &words, err) < 0)
@@ -80,7 +83,8 @@ int shell_parse(const char *shell, struct shell *ret, struct err *err)
 		has_place |= strstr(*w, "{0}") != NULL;
 	if (words.len == 0 || !has_place)
 		return err_set(err, ERR_INPUT,
-			"Invalid shell option. Shell must be a valid built-in (bash, sh, cmd, "
+			"Invalid shell option. Shell must be a valid built-in (bash, sh, "
+			"cmd, "
 			"powershell, pwsh) or a format string containing '{0}'");
 	ret->shown = xstrdup(template);
 	strvec_push_all(&ret->argv, (const char *const *)words.v);

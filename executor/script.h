@@ -12,7 +12,10 @@ struct shell {
 	const char *fallback; /* program to try when argv[0] is not there, or NULL */
 	char *shown;	      /* for the log; owned */
 };
-#define SHELL_INIT { STRVEC_INIT, "", NULL, NULL }
+#define SHELL_INIT                          \
+	{                                   \
+		STRVEC_INIT, "", NULL, NULL \
+	}
 
 /* NULL or "": the default. ERR_INPUT in the runner's words. */
 int shell_parse(const char *shell, struct shell *ret, struct err *err);

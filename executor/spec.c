@@ -31,8 +31,8 @@ struct json *spec_member(const struct json *obj, const char *dashed)
 }
 
 /* A text, or NULL when it is absent, null, or empty. Numbers are not texts. */
-static int read_text(const struct json *obj, const char *key, const char **ret,
-	struct err *err)
+static int read_text(
+	const struct json *obj, const char *key, const char **ret, struct err *err)
 {
 	const struct json *j = spec_member(obj, key);
 
@@ -46,8 +46,8 @@ static int read_text(const struct json *obj, const char *key, const char **ret,
 	return 0;
 }
 
-static int read_object(const struct json *obj, const char *key, const struct json **ret,
-	struct err *err)
+static int read_object(
+	const struct json *obj, const char *key, const struct json **ret, struct err *err)
 {
 	const struct json *j = spec_member(obj, key);
 
@@ -85,8 +85,8 @@ static char *generated_id(const struct spec_step *s, size_t index)
 	return strbuf_take(&sb);
 }
 
-int spec_step_read(const struct json *j, size_t index, struct spec_step *ret,
-	struct err *err)
+int spec_step_read(
+	const struct json *j, size_t index, struct spec_step *ret, struct err *err)
 {
 	struct spec_step s = { .line = json_get_int(j, "line", 0) };
 	const char *id = NULL;
@@ -116,7 +116,7 @@ int spec_step_read(const struct json *j, size_t index, struct spec_step *ret,
 	if (!s.refused && !s.run == !s.uses)
 		return err_set(err, ERR_INPUT, "needs either 'run' or 'uses'");
 	s.is_generated = !id || !*id || str_starts(id, "__") ||
-		json_get_bool(j, "generated_id", false);
+			 json_get_bool(j, "generated_id", false);
 	s.id = id && *id ? xstrdup(id) : generated_id(&s, index);
 	*ret = s;
 	return 0;
@@ -144,7 +144,8 @@ static int read_steps(struct spec *s, struct err *err)
 	if (!json_is(list, JSON_KIND_ARRAY))
 		return err_set(err, ERR_INPUT, "'steps' is not a list");
 	if (n > LIMIT_STEPS)
-		return err_set(err, ERR_LIMIT, "%zu steps are more than %d", n, LIMIT_STEPS);
+		return err_set(
+			err, ERR_LIMIT, "%zu steps are more than %d", n, LIMIT_STEPS);
 	s->steps = xcalloc(n ? n : 1, sizeof(*s->steps));
 	for (size_t i = 0; i < n; i++) {
 		if (spec_step_read(json_at(list, i), i, &s->steps[i], err) < 0)
@@ -154,8 +155,8 @@ static int read_steps(struct spec *s, struct err *err)
 	return 0;
 }
 
-static int job_object(const struct spec *s, const char *key, const struct json **ret,
-	struct err *err)
+static int job_object(
+	const struct spec *s, const char *key, const struct json **ret, struct err *err)
 {
 	const struct json *j = job_member(s, key);
 
@@ -168,8 +169,8 @@ static int job_object(const struct spec *s, const char *key, const struct json *
 }
 
 /* A mapping, or one expression that will give a mapping. */
-static int read_layer(const char *key, const struct json *j, const struct json **ret,
-	struct err *err)
+static int read_layer(
+	const char *key, const struct json *j, const struct json **ret, struct err *err)
 {
 	if (!j || json_is(j, JSON_KIND_NULL))
 		return 0;
@@ -182,10 +183,10 @@ static int read_layer(const char *key, const struct json *j, const struct json *
 static int read_env(struct spec *s, struct err *err)
 {
 	return read_layer("env", json_get(s->doc, "env"), &s->env_layers[0], err) < 0 ||
-			read_layer("workflow-env", job_member(s, "workflow-env"),
-				&s->env_layers[1], err) < 0 ?
-		-1 :
-		read_layer("env", job_member(s, "env"), &s->env_layers[2], err);
+			       read_layer("workflow-env", job_member(s, "workflow-env"),
+				       &s->env_layers[1], err) < 0
+		       ? -1
+		       : read_layer("env", job_member(s, "env"), &s->env_layers[2], err);
 }
 
 /* Either {"shell", "working-directory"}, or the same below "run". */
@@ -198,9 +199,9 @@ static int read_defaults(struct spec *s, struct err *err)
 		return -1;
 	if (run)
 		d = run;
-	return read_text(d, "shell", &s->default_shell, err) < 0 ?
-		-1 :
-		read_text(d, "working-directory", &s->default_directory, err);
+	return read_text(d, "shell", &s->default_shell, err) < 0
+		       ? -1
+		       : read_text(d, "working-directory", &s->default_directory, err);
 }
 
 static int read_environment(struct spec *s, struct err *err)
@@ -211,15 +212,15 @@ static int read_environment(struct spec *s, struct err *err)
 		s->environment_name = json_as_str(env, NULL);
 		return 0;
 	}
-	return read_text(env, "name", &s->environment_name, err) < 0 ?
-		-1 :
-		read_text(env, "url", &s->environment_url, err);
+	return read_text(env, "name", &s->environment_name, err) < 0
+		       ? -1
+		       : read_text(env, "url", &s->environment_url, err);
 }
 
 static bool has_content(const struct json *j)
 {
 	return j && !json_is(j, JSON_KIND_NULL) &&
-		!(json_is(j, JSON_KIND_OBJECT) && json_count(j) == 0);
+	       !(json_is(j, JSON_KIND_OBJECT) && json_count(j) == 0);
 }
 
 static int read_job(struct spec *s, struct err *err)
@@ -269,7 +270,8 @@ static int read_source(struct spec *s, struct err *err)
 	if (s->source == SPEC_SOURCE_MIRROR &&
 		(!path_is_name(json_get_str(s->source_doc, "mirror", "")) ||
 			!*json_get_str(s->source_doc, "sha", "")))
-		return err_set(err, ERR_INPUT, "the mirror's name or the commit is missing");
+		return err_set(
+			err, ERR_INPUT, "the mirror's name or the commit is missing");
 	if (s->source == SPEC_SOURCE_TREE &&
 		json_get_str(s->source_doc, "path", "")[0] != '/')
 		return err_set(err, ERR_INPUT, "the path of the tree is not absolute");
@@ -338,7 +340,8 @@ int spec_parse(const char *data, size_t len, struct spec **ret, struct err *err)
 	if (json_parse(data, len, &s->doc, err) < 0)
 		return err_wrap(err, "the spec");
 	if (json_get_int(s->doc, "version", 0) != SPEC_VERSION)
-		return err_set(err, ERR_INPUT, "the spec is not of version %d", SPEC_VERSION);
+		return err_set(
+			err, ERR_INPUT, "the spec is not of version %d", SPEC_VERSION);
 	s->job = json_get(s->doc, "job");
 	if (read_ids(s, err) < 0 || read_job(s, err) < 0 || read_facts(s, err) < 0 ||
 		read_source(s, err) < 0)

@@ -52,13 +52,13 @@
 #include "base/err.h"
 #include "base/json.h"
 
-#define SPEC_VERSION 1
+#define SPEC_VERSION  1
 #define SPEC_SIZE_MAX (64u << 20)
 
 struct spec_step {
-	char *id;	     /* as in the file, or a generated one; never NULL */
-	bool is_generated;   /* sets no outputs and has no entry in `steps` */
-	const char *name;    /* TEXT or NULL; these are lent by the document */
+	char *id;	   /* as in the file, or a generated one; never NULL */
+	bool is_generated; /* sets no outputs and has no entry in `steps` */
+	const char *name;  /* TEXT or NULL; these are lent by the document */
 	const char *condition;
 	const char *run, *uses, *shell, *working_directory;
 	const struct json *with, *env;
@@ -107,8 +107,8 @@ DEFINE_CLEANUP(struct spec, spec_free);
 /* A member whose name may be written with '-' or '_'. */
 struct json *spec_member(const struct json *obj, const char *dashed);
 /* Reads one step (also of a composite action) into *RET; done with spec_step_done. */
-int spec_step_read(const struct json *j, size_t index, struct spec_step *ret,
-	struct err *err);
+int spec_step_read(
+	const struct json *j, size_t index, struct spec_step *ret, struct err *err);
 void spec_step_done(struct spec_step *s);
 
 #endif

@@ -108,19 +108,20 @@ int step_open_env(struct steprun *st, struct err *err)
 		return 0;
 	if (eval_map(&at, st->def->env, &block, err) < 0)
 		return err_wrap(err, "env");
-	return env_merge(&st->env, &block, err) < 0 ? -1 : env_merge(&st->own, &block, err);
+	return env_merge(&st->env, &block, err) < 0 ? -1
+						    : env_merge(&st->own, &block, err);
 }
 
 void step_enter(struct steprun *st)
 {
-	const struct used_action *a = st->action && !action_is_composite(st->action) ?
-		st->action :
-		st->scope->action;
+	const struct used_action *a = st->action && !action_is_composite(st->action)
+					      ? st->action
+					      : st->scope->action;
 
 	contexts_set_github(st->job, "action", st->def->id);
 	contexts_set_github(st->job, "action_path", a ? a->inside : NULL);
-	contexts_set_github(st->job, "action_repository",
-		a && a->repository ? a->repository : "");
+	contexts_set_github(
+		st->job, "action_repository", a && a->repository ? a->repository : "");
 	contexts_set_github(st->job, "action_ref", a && a->ref ? a->ref : "");
 	contexts_set_github(st->job, "action_status",
 		in_composite(st) ? result_name(st->scope->status) : NULL);
@@ -195,7 +196,8 @@ int step_set_output(struct steprun *st, const char *name, const char *value, siz
 		return 0;
 	st->job->outputs_bytes += strlen(name) + len;
 	if (len > (size_t)LIMIT_OUTPUT_TOTAL)
-		return err_set(err, ERR_LIMIT, "the output '%s' is larger than %lld bytes", name,
+		return err_set(err, ERR_LIMIT,
+			"the output '%s' is larger than %lld bytes", name,
 			LIMIT_OUTPUT_TOTAL);
 	/* All outputs of a job are in memory at once: many large ones must end somewhere. */
 	if (st->job->outputs_bytes > 32u * (size_t)LIMIT_OUTPUT_TOTAL)
@@ -204,10 +206,12 @@ int step_set_output(struct steprun *st, const char *name, const char *value, siz
 	return 0;
 }
 
-int step_set_state(struct steprun *st, const char *name, const char *value, struct err *err)
+int step_set_state(
+	struct steprun *st, const char *name, const char *value, struct err *err)
 {
 	if (st->memory->state.len >= LIMIT_ENV_KEYS)
-		return err_set(err, ERR_LIMIT, "more than %d values of state", LIMIT_ENV_KEYS);
+		return err_set(
+			err, ERR_LIMIT, "more than %d values of state", LIMIT_ENV_KEYS);
 	strvec_setenv(&st->memory->state, name, value);
 	return 0;
 }

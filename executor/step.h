@@ -40,7 +40,7 @@ struct steprun {
 	const struct spec_step *def;
 	struct memory *memory;
 	enum stage stage;
-	int n; /* number in the journal */
+	int n;	    /* number in the journal */
 	char *name; /* as shown, before masks */
 
 	struct strvec env; /* the env context: global, callers', own; "K=V" */
@@ -48,7 +48,7 @@ struct steprun {
 	const struct used_action *action;
 	struct strvec inputs; /* `with` and defaults, evaluated: "name=value" */
 	struct value *outputs;
-	int64_t deadline_ms; /* CLOCK_BOOTTIME; 0: none */
+	int64_t deadline_ms;	/* CLOCK_BOOTTIME; 0: none */
 	double timeout_minutes; /* what set it */
 
 	bool echo;
@@ -86,10 +86,11 @@ void step_note(struct steprun *st, enum note_kind kind, const struct job_note *n
 /* An output or a state value of this step; bounded. */
 int step_set_output(struct steprun *st, const char *name, const char *value, size_t len,
 	struct err *err);
-int step_set_state(struct steprun *st, const char *name, const char *value,
-	struct err *err);
+int step_set_state(
+	struct steprun *st, const char *name, const char *value, struct err *err);
 /* GITHUB_ENV and set-env: the global environment. */
-int step_set_env(struct steprun *st, const char *name, const char *value, struct err *err);
+int step_set_env(
+	struct steprun *st, const char *name, const char *value, struct err *err);
 
 /* A workflow command of its output (commands.c). */
 void step_command(struct steprun *st, struct output *out, const struct command *c,
@@ -129,7 +130,7 @@ void node_run(struct steprun *st, const char *file);
 
 struct post {
 	struct post *next;
-	struct scope *scope;	 /* of the step that registered it */
+	struct scope *scope; /* of the step that registered it */
 	const struct spec_step *def;
 	const struct used_action *action;
 	struct memory *memory;
@@ -149,6 +150,12 @@ bool step_is_stopped(const struct steprun *st);
 /* Registers the post of ST's action, once. */
 void steps_register_post(struct steprun *st, struct scope *owned);
 void posts_free(struct post *list);
+void posts_run_one(struct jobrun *job, struct post *p);
+/* The frames of a step: running, completed; annotations over the limit; a step more. */
+void step_frame(const struct steprun *st, const char *state);
+void step_frame_dropped(const struct steprun *st);
+void step_announce(struct jobrun *job, int n, const struct spec_step *def,
+	const char *name, const char *kind);
 /* All of the job: pre, main, post; after go. */
 void steps_run_all(struct jobrun *job);
 /* The running step's condition does not hold any more: the cancel reaches it. */

@@ -33,8 +33,8 @@ static char *default_name(const struct spec_step *def)
 /* The name's expressions, or its text when they cannot be had yet. */
 static char *step_name(const struct steprun *st)
 {
-	_cleanup_free_ char *base = st->def->name ? xstrdup(st->def->name) :
-						    default_name(st->def);
+	_cleanup_free_ char *base =
+		st->def->name ? xstrdup(st->def->name) : default_name(st->def);
 	struct eval_at at = step_at(st, step_key(st));
 	char *name = NULL;
 
@@ -46,7 +46,7 @@ static char *step_name(const struct steprun *st)
 
 /* ---- frames ---- */
 
-static void frame_step(const struct steprun *st, const char *state)
+void step_frame(const struct steprun *st, const char *state)
 {
 	struct jobrun *job = st->job;
 	struct json *j = json_new_object();
@@ -74,7 +74,7 @@ static void frame_step(const struct steprun *st, const char *state)
 	job_frame(job, JOURNAL_STEP, j);
 }
 
-static void frame_dropped(const struct steprun *st)
+void step_frame_dropped(const struct steprun *st)
 {
 	static const char *const levels[] = { "error", "warning", "notice" };
 
@@ -119,8 +119,8 @@ struct json *steps_describe(struct jobrun *job)
 	json_push(list, describe(0, "__setup", "Set up job", "setup", NULL));
 	for (size_t i = 0; i < job->spec->steps_len; i++) {
 		const struct spec_step *def = &job->spec->steps[i];
-		_cleanup_free_ char *name = def->name ? xstrdup(def->name) :
-							default_name(def);
+		_cleanup_free_ char *name =
+			def->name ? xstrdup(def->name) : default_name(def);
 
 		json_push(list, describe((int)i + 1, def->id, name, "main", def));
 	}
@@ -128,7 +128,7 @@ struct json *steps_describe(struct jobrun *job)
 	return frame;
 }
 
-static void announce(struct jobrun *job, int n, const struct spec_step *def,
+void step_announce(struct jobrun *job, int n, const struct spec_step *def,
 	const char *name, const char *kind)
 {
 	struct json *frame = json_new_object(), *list = json_new_array();
@@ -164,7 +164,8 @@ static void say_timeout(struct steprun *st)
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 
 	number_to_text(st->timeout_minutes, &text);
-	step_error(st, "The action '%s' has timed out after %s minutes.", st->name, text.buf);
+	step_error(st, "The action '%s' has timed out after %s minutes.", st->name,
+		text.buf);
 }
 
 /*
@@ -181,7 +182,8 @@ void steps_cancelled(struct jobrun *job)
 		return;
 	if (st->stage == STAGE_MAIN && !job->is_forced) {
 		at = step_at(st, step_if_key(st));
-		if (eval_condition(&at, st->def->condition, &goes_on, NULL) == 0 && goes_on)
+		if (eval_condition(&at, st->def->condition, &goes_on, NULL) == 0 &&
+			goes_on)
 			return;
 	} else if (!job->is_forced) {
 		return; /* pre and post steps run to their end, within the five minutes */
@@ -257,7 +259,7 @@ static bool judge_and_run(struct steprun *st, bool shown)
 	if (step_open_env(st, &err) < 0) {
 		st->name = step_name(st);
 		if (shown)
-			frame_step(st, "running");
+			step_frame(st, "running");
 		step_error(st, "%s", err.msg);
 		st->outcome = RESULT_FAILURE;
 		return false;
@@ -267,8 +269,9 @@ static bool judge_and_run(struct steprun *st, bool shown)
 	at = step_at(st, step_if_key(st));
 	if (eval_condition(&at, st->def->condition, &runs, &err) < 0) {
 		if (shown)
-			frame_step(st, "running");
-		step_error(st, "The condition of the step cannot be evaluated: %s", err.msg);
+			step_frame(st, "running");
+		step_error(
+			st, "The condition of the step cannot be evaluated: %s", err.msg);
 		st->outcome = RESULT_FAILURE;
 		return false;
 	}
@@ -277,7 +280,7 @@ static bool judge_and_run(struct steprun *st, bool shown)
 		return false;
 	}
 	if (shown)
-		frame_step(st, "running");
+		step_frame(st, "running");
 	run_body(st);
 	return true;
 }
@@ -301,8 +304,8 @@ static void run_main(struct jobrun *job, size_t i, struct memory *memory)
 	keep_result(&st);
 	if (st.conclusion == RESULT_FAILURE)
 		job_fail(job, st.reason ? st.reason : "a step failed");
-	frame_dropped(&st);
-	frame_step(&st, "completed");
+	step_frame_dropped(&st);
+	step_frame(&st, "completed");
 	job->step = NULL;
 	job_sync(job);
 	step_done(&st);
@@ -418,8 +421,8 @@ static void run_pre(struct jobrun *job, size_t i, struct memory *memory)
 		st.outcome = RESULT_FAILURE;
 	name = step_name(&st);
 	st.name = xasprintf("Pre %s", name);
-	announce(job, st.n, def, st.name, "pre");
-	frame_step(&st, "running");
+	step_announce(job, st.n, def, st.name, "pre");
+	step_frame(&st, "running");
 	step_enter(&st);
 	if (st.outcome == RESULT_FAILURE)
 		step_error(&st, "%s", err.msg);
@@ -428,182 +431,8 @@ static void run_pre(struct jobrun *job, size_t i, struct memory *memory)
 	st.conclusion = st.outcome;
 	if (st.outcome == RESULT_FAILURE)
 		job_fail(job, st.reason ? st.reason : "a pre step failed");
-	frame_dropped(&st);
-	frame_step(&st, "completed");
-	job->step = NULL;
-	job_sync(job);
-	step_done(&st);
-}
-
-/* ---- post ---- */
-
-static void scope_free(struct scope *sc)
-{
-	if (!sc)
-		return;
-	value_unref(sc->steps);
-	value_unref(sc->inputs);
-	strvec_done(&sc->overrides);
-	posts_free(sc->posts);
-	scope_free(sc->kept);
-	free(sc);
-}
-
-void posts_free(struct post *list)
-{
-	while (list) {
-		struct post *p = list;
-
-		list = p->next;
-		posts_free(p->nested);
-		scope_free(p->owned);
-		strvec_done(&p->env);
-		strvec_done(&p->own);
-		strvec_done(&p->inputs);
-		free(p->name);
-		free(p);
-	}
-}
-
-static void copy_vec(struct strvec *to, const struct strvec *from)
-{
-	strvec_push_all(to, (const char *const *)from->v);
-}
-
-static struct post **post_list(struct steprun *st)
-{
-	return st->scope->parent ? &st->scope->posts : &st->job->posts;
-}
-
-/* The pre of a composite registered a post already: what its main adds goes in front. */
-static bool join_post(struct steprun *st, struct scope *owned)
-{
-	struct post *p = *post_list(st), **tail;
-
-	while (p && p->memory != st->memory)
-		p = p->next;
-	if (!p)
-		return false;
-	for (tail = &owned->posts; *tail; tail = &(*tail)->next)
-		continue;
-	*tail = p->nested;
-	p->nested = owned->posts;
-	owned->posts = NULL;
-	owned->kept = p->owned;
-	p->owned = owned;
-	return true;
-}
-
-/*
- * When the main (or pre) starts, also if it fails afterwards. A composite's post is made
- * of those that its own steps registered.
- */
-void steps_register_post(struct steprun *st, struct scope *owned)
-{
-	struct post *p;
-
-	if (owned && !owned->posts) {
-		scope_free(owned);
-		return;
-	}
-	if (owned && join_post(st, owned))
-		return;
-	if (!owned && (!action_is_node(st->action) || !st->action->meta->post ||
-			      st->memory->pre_ran))
-		return;
-	st->memory->pre_ran = true;
-	p = xcalloc(1, sizeof(*p));
-	p->scope = st->scope;
-	p->def = st->def;
-	p->action = st->action;
-	p->memory = st->memory;
-	p->env = p->own = p->inputs = (struct strvec)STRVEC_INIT;
-	copy_vec(&p->own, &st->own);
-	copy_vec(&p->inputs, &st->inputs);
-	p->name = xstrdup(st->name ? st->name : "");
-	if (owned) {
-		p->nested = owned->posts;
-		owned->posts = NULL;
-		p->owned = owned;
-	}
-	p->next = *post_list(st);
-	*post_list(st) = p;
-}
-
-/* The env of its main step over what is global by now. */
-static void open_post(struct steprun *st, const struct post *p, struct jobrun *job, int n)
-{
-	step_init(st, job, p->scope, p->def, p->memory, n);
-	st->stage = STAGE_POST;
-	st->action = p->action;
-	/* Both lists were within the limit; one over it only shows in execve. */
-	(void)env_merge(&st->env, &job->env, NULL);
-	(void)env_merge(&st->env, &p->own, NULL);
-	copy_vec(&st->own, &p->own);
-	copy_vec(&st->inputs, &p->inputs);
-}
-
-static bool post_wanted(struct steprun *st)
-{
-	struct eval_at at = step_at(st, EVAL_ACTION_IF);
-	const char *text = action_is_node(st->action) ? st->action->meta->post_if : "always()";
-	struct err err = ERR_INIT;
-	bool runs = true;
-
-	if (eval_condition(&at, text, &runs, &err) < 0) {
-		step_error(st, "post-if: %s", err.msg);
-		st->outcome = RESULT_FAILURE;
-		return false;
-	}
-	if (!runs)
-		st->outcome = RESULT_SKIPPED;
-	return runs;
-}
-
-static void run_posts_nested(struct steprun *caller, struct post *list)
-{
-	for (struct post *p = list; p; p = p->next) {
-		struct steprun st;
-
-		open_post(&st, p, caller->job, caller->n);
-		st.caller = caller;
-		step_enter(&st);
-		if (p->nested)
-			run_posts_nested(&st, p->nested);
-		else if (post_wanted(&st))
-			node_run(&st, p->action->meta->post);
-		if (st.outcome == RESULT_FAILURE) {
-			caller->outcome = RESULT_FAILURE;
-			if (!caller->reason && st.reason)
-				caller->reason = xstrdup(st.reason);
-		}
-		step_done(&st);
-	}
-}
-
-static void run_post(struct jobrun *job, struct post *p)
-{
-	struct steprun st;
-
-	open_post(&st, p, job, job->next_n++);
-	job->step = &st;
-	st.name = xasprintf("Post %s", p->name);
-	step_enter(&st);
-	if (!p->nested && !post_wanted(&st) && st.outcome == RESULT_SKIPPED) {
-		announce(job, st.n, p->def, st.name, "post");
-	} else {
-		announce(job, st.n, p->def, st.name, "post");
-		frame_step(&st, "running");
-		if (p->nested)
-			run_posts_nested(&st, p->nested);
-		else if (st.outcome == RESULT_SUCCESS)
-			node_run(&st, p->action->meta->post);
-	}
-	st.conclusion = st.outcome;
-	if (st.outcome == RESULT_FAILURE)
-		job_fail(job, st.reason ? st.reason : "a post step failed");
-	frame_dropped(&st);
-	frame_step(&st, "completed");
+	step_frame_dropped(&st);
+	step_frame(&st, "completed");
 	job->step = NULL;
 	job_sync(job);
 	step_done(&st);
@@ -626,7 +455,7 @@ void steps_run_all(struct jobrun *job)
 
 		job->posts = p->next;
 		p->next = NULL;
-		run_post(job, p);
+		posts_run_one(job, p);
 		posts_free(p);
 	}
 	posts_free(job->posts);

@@ -68,8 +68,8 @@ static void warn_unknown(struct steprun *st, const struct strvec *given)
 }
 
 /* A default may use the place's contexts, not the step's. */
-static int add_default(struct steprun *st, const char *name, const char *text,
-	struct err *err)
+static int add_default(
+	struct steprun *st, const char *name, const char *text, struct err *err)
 {
 	struct eval_at at = step_at(st, EVAL_INPUT_DEFAULT);
 	_cleanup_free_ char *value = NULL;
@@ -105,13 +105,15 @@ int step_read_inputs(struct steprun *st, struct err *err)
 
 		if (in->deprecation && find_input(&st->inputs, in->name) &&
 			st->stage == STAGE_MAIN)
-			step_warning(st, "Input '%s' has been deprecated with message: %s",
+			step_warning(st,
+				"Input '%s' has been deprecated with message: %s",
 				in->name, in->deprecation);
 		if (add_default(st, in->name, in->otherwise, err) < 0)
 			return -1;
 	}
 	for (size_t i = 0; a->builtin && a->builtin->inputs[i][0]; i++)
-		if (add_default(st, a->builtin->inputs[i][0], a->builtin->inputs[i][1], err) < 0)
+		if (add_default(st, a->builtin->inputs[i][0], a->builtin->inputs[i][1],
+			    err) < 0)
 			return -1;
 	return 0;
 }
@@ -170,7 +172,8 @@ static int run_action(struct steprun *st, struct err *err)
 		return 0;
 	}
 	if (st->action->kind == USED_LOCAL && st->action->meta->pre)
-		step_warning(st, "`pre` execution is not supported for local action from '%s'",
+		step_warning(st,
+			"`pre` execution is not supported for local action from '%s'",
 			uses);
 	steps_register_post(st, NULL);
 	node_run(st, st->action->meta->main);

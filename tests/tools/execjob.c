@@ -72,7 +72,8 @@ struct driver {
 
 static void die(const char *what, const struct err *err)
 {
-	(void)fprintf(stderr, "execjob: %s: %s\n", what, err ? err->msg : strerror(errno));
+	(void)fprintf(
+		stderr, "execjob: %s: %s\n", what, err ? err->msg : strerror(errno));
 	exit(2);
 }
 
@@ -90,8 +91,8 @@ static void make_dir(const struct driver *d, const char *rel)
 
 static void lay_out(struct driver *d)
 {
-	static const char *const dirs[] = { "", "jobs", "jobs/1", "jobs/1/1", "store", "repos",
-		"actions" };
+	static const char *const dirs[] = { "", "jobs", "jobs/1", "jobs/1/1", "store",
+		"repos", "actions" };
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 	_cleanup_free_ char *job = path_join(d->data, "jobs/1/1");
 	struct err err = ERR_INIT;
@@ -222,7 +223,8 @@ static void serve_spawner(struct driver *d)
 	json_set_int(answer, "seq", seq);
 	json_set_bool(answer, "ok", true);
 	if (str_eq(chan_msg_op(&m), "maps"))
-		rc = sandbox_write_maps((pid_t)json_get_int(m.head, "pid", 0), &d->ids, &err);
+		rc = sandbox_write_maps(
+			(pid_t)json_get_int(m.head, "pid", 0), &d->ids, &err);
 	else if (str_eq(chan_msg_op(&m), "cgroup"))
 		rc = make_group(d, m.head, answer, &cg, fds, &fds_len, &err);
 	else if (str_eq(chan_msg_op(&m), "uncgroup"))
@@ -257,7 +259,8 @@ static int print_frame(const struct journal_frame *f, void *data, struct err *er
 
 static void read_frames(struct driver *d)
 {
-	_cleanup_close_ int fd = openat(d->job_dir, JOB_FILE_JOURNAL, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd =
+		openat(d->job_dir, JOB_FILE_JOURNAL, O_RDONLY | O_CLOEXEC);
 	struct err err = ERR_INIT;
 
 	if (fd >= 0 && journal_each(fd, d->at, d->seq, print_frame, d, &d->at, &err) < 0)
@@ -269,8 +272,9 @@ static bool log_holds(const struct driver *d, const char *text)
 {
 	_cleanup_(strbuf_done) struct strbuf log = STRBUF_INIT;
 
-	return text && fd_read_file(d->job_dir, JOB_FILE_LOG, 1u << 28, &log, NULL) == 0 &&
-		strstr(log.buf, text) != NULL;
+	return text &&
+	       fd_read_file(d->job_dir, JOB_FILE_LOG, 1u << 28, &log, NULL) == 0 &&
+	       strstr(log.buf, text) != NULL;
 }
 
 static void say(struct driver *d, struct json *head, const struct json *body)
@@ -280,7 +284,8 @@ static void say(struct driver *d, struct json *head, const struct json *body)
 
 	json_set_int(owned, "seq", 1);
 	if (d->core >= 0)
-		(void)chan_send(d->core, owned, text, text ? strlen(text) : 0, NULL, 0, NULL);
+		(void)chan_send(
+			d->core, owned, text, text ? strlen(text) : 0, NULL, 0, NULL);
 }
 
 static void say_go(struct driver *d)
@@ -364,7 +369,8 @@ static void run(struct driver *d)
 			serve_core(d);
 		if (d->reconnects && d->core < 0) {
 			d->reconnects = false;
-			(void)chan_connect(d->sock, &d->core, NULL); /* gone: the end shows it */
+			(void)chan_connect(
+				d->sock, &d->core, NULL); /* gone: the end shows it */
 		}
 		if (p[0].revents)
 			break;
@@ -394,8 +400,24 @@ static void add_secret(struct driver *d, const char *pair)
 	json_set_str(d->secrets, name, *value ? value + 1 : "");
 }
 
-enum { OPT_SECRET = 256, OPT_TOKEN, OPT_NO_GO, OPT_EPOCH, OPT_CANCEL, OPT_FORCE, OPT_KILL,
-	OPT_DROP, OPT_ABORT, OPT_END, OPT_USER, OPT_NO_BYE, OPT_LOG, OPT_HELPER, OPT_EOF, OPT_CGROUP };
+enum {
+	OPT_SECRET = 256,
+	OPT_TOKEN,
+	OPT_NO_GO,
+	OPT_EPOCH,
+	OPT_CANCEL,
+	OPT_FORCE,
+	OPT_KILL,
+	OPT_DROP,
+	OPT_ABORT,
+	OPT_END,
+	OPT_USER,
+	OPT_NO_BYE,
+	OPT_LOG,
+	OPT_HELPER,
+	OPT_EOF,
+	OPT_CGROUP
+};
 
 static const struct option options[] = {
 	{ "secret", required_argument, NULL, OPT_SECRET },
@@ -429,29 +451,64 @@ static long long number(const char *text)
 static void read_option(struct driver *d, int opt)
 {
 	switch (opt) {
-	case OPT_SECRET: add_secret(d, optarg); break;
-	case OPT_TOKEN: d->token = optarg; break;
-	case OPT_NO_GO: d->no_go = true; break;
-	case OPT_EPOCH: d->epoch = number(optarg); break;
-	case OPT_CANCEL: d->cancel_on = optarg; break;
-	case OPT_FORCE: d->is_forced = true; break;
-	case OPT_KILL: d->kill_on = optarg; break;
-	case OPT_DROP: d->drop_on = optarg; break;
-	case OPT_ABORT: d->says_abort = true; break;
-	case OPT_END: d->end_ms = number(optarg); break;
-	case OPT_USER: d->user = (uid_t)number(optarg); break;
-	case OPT_NO_BYE: d->no_bye = true; break;
-	case OPT_LOG: d->wants_log = true; break;
-	case OPT_HELPER: d->helper = optarg; break;
-	case OPT_CGROUP: d->wants_group = true; break;
-	case OPT_EOF: d->cancels_on_eof = true; break;
-	default: exit(2);
+	case OPT_SECRET:
+		add_secret(d, optarg);
+		break;
+	case OPT_TOKEN:
+		d->token = optarg;
+		break;
+	case OPT_NO_GO:
+		d->no_go = true;
+		break;
+	case OPT_EPOCH:
+		d->epoch = number(optarg);
+		break;
+	case OPT_CANCEL:
+		d->cancel_on = optarg;
+		break;
+	case OPT_FORCE:
+		d->is_forced = true;
+		break;
+	case OPT_KILL:
+		d->kill_on = optarg;
+		break;
+	case OPT_DROP:
+		d->drop_on = optarg;
+		break;
+	case OPT_ABORT:
+		d->says_abort = true;
+		break;
+	case OPT_END:
+		d->end_ms = number(optarg);
+		break;
+	case OPT_USER:
+		d->user = (uid_t)number(optarg);
+		break;
+	case OPT_NO_BYE:
+		d->no_bye = true;
+		break;
+	case OPT_LOG:
+		d->wants_log = true;
+		break;
+	case OPT_HELPER:
+		d->helper = optarg;
+		break;
+	case OPT_CGROUP:
+		d->wants_group = true;
+		break;
+	case OPT_EOF:
+		d->cancels_on_eof = true;
+		break;
+	default:
+		exit(2);
 	}
 }
 
 int main(int argc, char **argv)
 {
-	struct driver d = { .epoch = -1, .end_ms = 120000, .core = -1, .spawner_chan = -1 };
+	struct driver d = {
+		.epoch = -1, .end_ms = 120000, .core = -1, .spawner_chan = -1
+	};
 	int opt;
 
 	d.secrets = json_new_object();
@@ -463,12 +520,14 @@ int main(int argc, char **argv)
 	}
 	d.data = argv[optind];
 	d.spec_path = argv[optind + 1];
-	(void)signal(SIGPIPE, SIG_IGN); /* an executor that was killed is an error of a write */
+	(void)signal(SIGPIPE,
+		SIG_IGN); /* an executor that was killed is an error of a write */
 	lay_out(&d);
 	start(&d);
 	run(&d);
 	if (d.tree)
-		(void)sandbox_cgroup_remove(d.tree, d.group, NULL); /* a killed executor's */
+		(void)sandbox_cgroup_remove(
+			d.tree, d.group, NULL); /* a killed executor's */
 	if (d.wants_log)
 		print_log(&d);
 	sandbox_cgroup_tree_free(d.tree);

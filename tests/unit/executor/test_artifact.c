@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "executor/artifact.h"
+#include "executor/blob.h"
 
 struct places {
 	struct test_dir *dir;
@@ -51,7 +52,8 @@ static void make(const struct places *p, const char *name)
 }
 
 /* PATTERNS one a line; the files of the artifact as "a b c", or the error. */
-static char *pack(const struct places *p, const char *patterns, bool hidden, struct err *err)
+static char *pack(
+	const struct places *p, const char *patterns, bool hidden, struct err *err)
 {
 	_cleanup_(json_freep) struct json *request = json_new_object(), *result = NULL;
 	_cleanup_(json_freep) struct json *manifest = NULL;
@@ -63,7 +65,7 @@ static char *pack(const struct places *p, const char *patterns, bool hidden, str
 
 	err_clear(err);
 	strvec_split(&lines, patterns, '\n');
-	strvec_foreach(l, &lines)
+	strvec_foreach (l, &lines)
 		json_push_str(list, *l);
 	json_set(request, "patterns", list);
 	json_set_bool(request, "hidden", hidden);
@@ -76,7 +78,8 @@ static char *pack(const struct places *p, const char *patterns, bool hidden, str
 	assert_ok(json_parse(text.buf, text.len, &manifest, err), err);
 	for (size_t i = 0; i < json_count(json_get(manifest, "files")); i++)
 		strbuf_addf(&names, "%s%s", i ? " " : "",
-			json_get_str(json_at(json_get(manifest, "files"), i), "path", "?"));
+			json_get_str(
+				json_at(json_get(manifest, "files"), i), "path", "?"));
 	strbuf_addf(&names, " <%s>", json_get_str(result, "root", "?"));
 	return strbuf_take(&names);
 }
@@ -117,7 +120,8 @@ static void picks_the_files_that_upload_artifact_picks(void **state)
 	make(p, "one.txt");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err err = ERR_INIT;
-		_cleanup_free_ char *got = pack(p, cases[i].patterns, cases[i].hidden, &err);
+		_cleanup_free_ char *got =
+			pack(p, cases[i].patterns, cases[i].hidden, &err);
 
 		if (!cases[i].want) {
 			assert_null(got);
@@ -161,10 +165,11 @@ static void round_trip(struct places *p, const char *patterns)
 	json_push_str(list, patterns);
 	json_set(request, "patterns", list);
 	assert_ok(artifact_pack(p->work, p->store, request, &facts, &err), &err);
-	assert_ok(artifact_unpack(p->out, p->store, json_get_str(facts, "sha256", ""), getuid(),
-			  getgid(), &back, &err),
+	assert_ok(artifact_unpack(p->out, p->store, json_get_str(facts, "sha256", ""),
+			  getuid(), getgid(), &back, &err),
 		&err);
-	assert_int_equal(json_get_int(facts, "files", -1), json_get_int(back, "files", -2));
+	assert_int_equal(
+		json_get_int(facts, "files", -1), json_get_int(back, "files", -2));
 	assert_int_equal(json_get_int(facts, "size", -1), json_get_int(back, "size", -2));
 }
 
@@ -205,8 +210,9 @@ static void never_writes_through_a_planted_link(void **state)
 	assert_ok(artifact_pack(p->work, p->store, request, &facts, &err), &err);
 	assert_int_equal(symlinkat("../store", p->out, "sub"), 0);
 	/* A link in place of a folder stops it, one in place of a file is replaced. */
-	assert_int_equal(artifact_unpack(p->out, p->store, json_get_str(facts, "sha256", ""),
-				 getuid(), getgid(), &back, &err),
+	assert_int_equal(
+		artifact_unpack(p->out, p->store, json_get_str(facts, "sha256", ""),
+			getuid(), getgid(), &back, &err),
 		-1);
 	assert_ok(fd_read_file(p->dir->fd, "victim", 100, &text, &err), &err);
 	assert_string_equal(text.buf, "untouched");
@@ -227,17 +233,18 @@ static void a_hostile_manifest_is_refused(void **state)
 	char blob[SHA256_HEX_MAX], hex[SHA256_HEX_MAX];
 	struct err err = ERR_INIT;
 
-	assert_ok(artifact_store_put(p->store, "data", 4, blob, &err), &err);
+	assert_ok(blob_put(p->store, "data", 4, blob, &err), &err);
 	for (size_t i = 0; i < ARRAY_SIZE(manifests); i++) {
 		_cleanup_free_ char *text = xasprintf(manifests[i], blob);
 		struct json *facts = NULL;
 
-		assert_ok(artifact_store_put(p->store, text, strlen(text), hex, &err), &err);
-		assert_int_equal(artifact_unpack(p->out, p->store, hex, getuid(), getgid(),
-					 &facts, &err),
+		assert_ok(blob_put(p->store, text, strlen(text), hex, &err), &err);
+		assert_int_equal(artifact_unpack(p->out, p->store, hex, getuid(),
+					 getgid(), &facts, &err),
 			-1);
 	}
-	assert_int_equal(artifact_unpack(p->out, p->store, "short", getuid(), getgid(), NULL, &err),
+	assert_int_equal(artifact_unpack(p->out, p->store, "short", getuid(), getgid(),
+				 NULL, &err),
 		-1);
 	assert_err(&err, ERR_NOT_FOUND, NULL);
 }
@@ -258,6 +265,7 @@ static void too_much_is_refused_before_it_is_kept(void **state)
 }
 
 #define WITH(fn) TEST_WITH(fn, setup, teardown)
-TEST_MAIN(WITH(picks_the_files_that_upload_artifact_picks), WITH(links_are_followed_only_within),
-	WITH(what_goes_in_comes_out), WITH(never_writes_through_a_planted_link),
-	WITH(a_hostile_manifest_is_refused), WITH(too_much_is_refused_before_it_is_kept))
+TEST_MAIN(WITH(picks_the_files_that_upload_artifact_picks),
+	WITH(links_are_followed_only_within), WITH(what_goes_in_comes_out),
+	WITH(never_writes_through_a_planted_link), WITH(a_hostile_manifest_is_refused),
+	WITH(too_much_is_refused_before_it_is_kept))

@@ -35,7 +35,8 @@ static void add(struct both *b, int n, enum joblog_stream s, const char *text)
 
 static int collect(const struct journal_frame *f, void *data, struct err *err)
 {
-	strbuf_addf(data, "%lld:%lld-%lld %s|", (long long)json_get_int(f->payload, "n", -1),
+	strbuf_addf(data, "%lld:%lld-%lld %s|",
+		(long long)json_get_int(f->payload, "n", -1),
 		(long long)json_get_int(f->payload, "from", -1),
 		(long long)json_get_int(f->payload, "to", -1),
 		json_get_str(f->payload, "stream", "?"));
@@ -123,8 +124,9 @@ static void over_its_size_it_is_cut_with_a_mark(void **state)
 	assert_ok(joblog_sync(b.log, &err), &err);
 	close_both(&b);
 	assert_ok(fd_read_file(dir->fd, JOB_FILE_LOG, 1000, &text, &err), &err);
-	assert_string_equal(text.buf, "12345678\n##[warning]the log has reached its size limit; "
-				      "what follows is dropped\n");
+	assert_string_equal(text.buf,
+		"12345678\n##[warning]the log has reached its size limit; "
+		"what follows is dropped\n");
 }
 
 static void the_digest_is_that_of_the_file(void **state)
@@ -158,6 +160,8 @@ static void an_old_log_is_never_written_over(void **state)
 	assert_err(&err, ERR_SYS, NULL);
 }
 
-TEST_MAIN(TEST_DIR(each_run_of_bytes_has_its_frame), TEST_DIR(the_index_names_each_1024th_line),
-	TEST_DIR(over_its_size_it_is_cut_with_a_mark), TEST_DIR(the_digest_is_that_of_the_file),
+TEST_MAIN(TEST_DIR(each_run_of_bytes_has_its_frame),
+	TEST_DIR(the_index_names_each_1024th_line),
+	TEST_DIR(over_its_size_it_is_cut_with_a_mark),
+	TEST_DIR(the_digest_is_that_of_the_file),
 	TEST_DIR(an_old_log_is_never_written_over))

@@ -174,7 +174,8 @@ static void recovery_cuts_the_torn_end_alone(void **state)
 static void a_huge_length_is_not_believed(void **state)
 {
 	const struct test_dir *dir = *state;
-	const unsigned char head[24] = { 0x53, 0x4c, 0x4a, 0x31, 0xff, 0xff, 0xff, 0x7f, 1 };
+	const unsigned char head[24] = { 0x53, 0x4c, 0x4a, 0x31, 0xff, 0xff, 0xff, 0x7f,
+		1 };
 	_cleanup_close_ int fd =
 		openat(dir->fd, "journal", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
@@ -208,8 +209,10 @@ static void every_type_has_a_name(void **state)
 	assert_null(journal_type_name(JOURNAL_EXIT + 1));
 }
 
-TEST_MAIN(TEST_DIR(reads_back_what_was_written), TEST_DIR(numbering_goes_on_after_a_reopening),
-	TEST_DIR(reads_from_the_middle), TEST_DIR(stops_before_a_torn_end),
-	TEST_DIR(stops_before_a_changed_byte), TEST_DIR(a_gap_in_the_numbers_ends_the_reading),
-	TEST_DIR(recovery_cuts_the_torn_end_alone), TEST_DIR(a_huge_length_is_not_believed),
+TEST_MAIN(TEST_DIR(reads_back_what_was_written),
+	TEST_DIR(numbering_goes_on_after_a_reopening), TEST_DIR(reads_from_the_middle),
+	TEST_DIR(stops_before_a_torn_end), TEST_DIR(stops_before_a_changed_byte),
+	TEST_DIR(a_gap_in_the_numbers_ends_the_reading),
+	TEST_DIR(recovery_cuts_the_torn_end_alone),
+	TEST_DIR(a_huge_length_is_not_believed),
 	TEST_DIR(a_frame_over_the_limit_is_refused_whole), TEST(every_type_has_a_name))

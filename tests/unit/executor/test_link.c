@@ -65,9 +65,10 @@ static void the_holder_of_a_lock_is_known_to_live(void **state)
 
 static void a_lock_file_of_nonsense_names_nobody(void **state)
 {
-	static const char *const texts[] = { "", "{}", "[]", "{\"boot_id\":\"\",\"pid\":1}",
-		"{\"boot_id\":\"a\",\"pid\":0}",
-		"{\"boot_id\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"pid\":5}" };
+	static const char *const texts[] = { "", "{}", "[]",
+		"{\"boot_id\":\"\",\"pid\":1}", "{\"boot_id\":\"a\",\"pid\":0}",
+		"{\"boot_id\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
+		"\"pid\":5}" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		struct link_holder h;
@@ -80,6 +81,7 @@ static void a_lock_file_of_nonsense_names_nobody(void **state)
 	}
 }
 
-TEST_MAIN(TEST(a_hello_survives_the_journey), TEST(a_hello_that_lacks_something_is_refused),
+TEST_MAIN(TEST(a_hello_survives_the_journey),
+	TEST(a_hello_that_lacks_something_is_refused),
 	TEST_DIR(the_holder_of_a_lock_is_known_to_live),
 	TEST_DIR(a_lock_file_of_nonsense_names_nobody))

@@ -33,7 +33,8 @@ static void starts_each_shell_as_the_runner_does(void **state)
 			strbuf_addf(&got, "%s%s", k ? "|" : "", s.argv.v[k]);
 		assert_string_equal(got.buf, shells[i].argv);
 		assert_string_equal(s.ext, shells[i].ext);
-		assert_int_equal(s.fallback != NULL, !shells[i].shell || !*shells[i].shell);
+		assert_int_equal(
+			s.fallback != NULL, !shells[i].shell || !*shells[i].shell);
 	}
 }
 
@@ -74,5 +75,5 @@ static void other_scripts_are_written_as_they_are(void **state)
 }
 
 TEST_MAIN(TEST(starts_each_shell_as_the_runner_does),
-	TEST(refuses_a_shell_without_a_place_for_the_script), TEST(powershell_stops_at_errors),
-	TEST(other_scripts_are_written_as_they_are))
+	TEST(refuses_a_shell_without_a_place_for_the_script),
+	TEST(powershell_stops_at_errors), TEST(other_scripts_are_written_as_they_are))

@@ -4,8 +4,9 @@
 #include "base/limits.h"
 #include "executor/spec.h"
 
-#define IDS \
-	"\"version\":1,\"run\":1,\"run_number\":2,\"job_id\":3,\"attempt\":4,\"epoch\":5,\"try\":6"
+#define IDS                                                                              \
+	"\"version\":1,\"run\":1,\"run_number\":2,\"job_id\":3,\"attempt\":4,\"epoch\":" \
+	"5,\"try\":6"
 
 static struct spec *parse(const char *text, struct err *err)
 {
@@ -21,15 +22,22 @@ static void reads_a_row_as_the_planner_gives_it(void **state)
 {
 	struct err err = ERR_INIT;
 	_cleanup_(spec_freep) struct spec *s = parse(
-		"{" IDS ",\"trusted\":true,\"env\":{\"CLI\":\"1\"},\"job\":{\"id\":\"call/build\","
+		"{" IDS ",\"trusted\":true,\"env\":{\"CLI\":\"1\"},\"job\":{\"id\":"
+			"\"call/build\","
 		"\"job_id\":\"build\",\"name\":\"call / build (1)\",\"matrix\":{\"n\":1},"
-		"\"timeout_minutes\":30,\"environment\":{\"name\":\"prod\",\"url\":\"https://x\","
-		"\"deployment\":true},\"secrets_map\":[{\"A\":\"${{ secrets.B }}\"}],\"spec\":{"
-		"\"workflow_env\":{\"W\":\"1\"},\"env\":{\"J\":\"2\"},\"defaults\":{\"run\":{"
+		"\"timeout_minutes\":30,\"environment\":{\"name\":\"prod\",\"url\":"
+		"\"https://x\","
+		"\"deployment\":true},\"secrets_map\":[{\"A\":\"${{ secrets.B "
+		"}}\"}],\"spec\":{"
+		"\"workflow_env\":{\"W\":\"1\"},\"env\":{\"J\":\"2\"},\"defaults\":{"
+		"\"run\":{"
 		"\"shell\":\"bash\",\"working-directory\":\"sub\"}},\"container\":null,"
-		"\"services\":{},\"steps\":[{\"id\":\"a\",\"generated_id\":false,\"run\":\"x\","
-		"\"uses\":null,\"if\":null,\"timeout-minutes\":5,\"continue_on_error\":true,"
-		"\"line\":9},{\"id\":\"__acme_x\",\"generated_id\":true,\"uses\":\"acme/x@v1\","
+		"\"services\":{},\"steps\":[{\"id\":\"a\",\"generated_id\":false,\"run\":"
+		"\"x\","
+		"\"uses\":null,\"if\":null,\"timeout-minutes\":5,\"continue_on_error\":"
+		"true,"
+		"\"line\":9},{\"id\":\"__acme_x\",\"generated_id\":true,\"uses\":\"acme/"
+		"x@v1\","
 		"\"with\":{\"k\":1},\"background\":false}]}}}",
 		&err);
 
@@ -79,13 +87,16 @@ static const struct {
 	{ "{" IDS "}", "'job' is not an object" },
 	{ "{" IDS ",\"job\":{\"steps\":[]}}", "the job has no 'id'" },
 	{ "{" IDS ",\"job\":{\"id\":\"a\"}}", "'steps' is not a list" },
-	{ "{" IDS ",\"job\":{\"id\":\"a\",\"steps\":[{}]}}", "step 1: needs either 'run' or 'uses'" },
+	{ "{" IDS ",\"job\":{\"id\":\"a\",\"steps\":[{}]}}",
+		"step 1: needs either 'run' or 'uses'" },
 	{ "{" IDS ",\"job\":{\"id\":\"a\",\"steps\":[{\"run\":\"a\",\"uses\":\"b\"}]}}",
 		"step 1: needs either 'run' or 'uses'" },
-	{ "{" IDS ",\"job\":{\"id\":\"a\",\"steps\":[{\"run\":1}]}}", "'run' is not a string" },
+	{ "{" IDS ",\"job\":{\"id\":\"a\",\"steps\":[{\"run\":1}]}}",
+		"'run' is not a string" },
 	{ "{" IDS ",\"job\":{\"id\":\"a\",\"steps\":[{\"run\":\"a\\u0000b\"}]}}",
 		"'run' holds a NUL byte" },
-	{ "{" IDS ",\"job\":{\"id\":\"a\",\"steps\":[],\"env\":[]}}", "'env' is not an object" },
+	{ "{" IDS ",\"job\":{\"id\":\"a\",\"steps\":[],\"env\":[]}}",
+		"'env' is not an object" },
 	{ "{" IDS ",\"job\":{\"id\":\"a\",\"steps\":[]},\"source\":{\"kind\":\"ftp\"}}",
 		"unknown source 'ftp'" },
 	{ "{" IDS ",\"job\":{\"id\":\"a\",\"steps\":[]},\"source\":{\"kind\":\"mirror\","
@@ -124,9 +135,11 @@ static void too_many_steps_are_refused_before_they_are_stored(void **state)
 static void what_is_not_built_is_named(void **state)
 {
 	struct err err = ERR_INIT;
-	_cleanup_(spec_freep) struct spec *s = parse("{" IDS ",\"job\":{\"id\":\"a\","
+	_cleanup_(spec_freep) struct spec *s = parse(
+		"{" IDS ",\"job\":{\"id\":\"a\","
 		"\"container\":\"alpine\",\"steps\":[{\"run\":\"x\",\"background\":true},"
-		"{\"parallel\":[]}]}}", &err);
+		"{\"parallel\":[]}]}}",
+		&err);
 
 	assert_ok(s ? 0 : -1, &err);
 	assert_string_equal(s->refused, "container");
@@ -137,8 +150,11 @@ static void what_is_not_built_is_named(void **state)
 static void a_boolean_condition_is_text(void **state)
 {
 	struct err err = ERR_INIT;
-	_cleanup_(spec_freep) struct spec *s = parse("{" IDS ",\"job\":{\"id\":\"a\","
-		"\"steps\":[{\"run\":\"x\",\"if\":false},{\"run\":\"x\",\"if\":\"a == b\"}]}}", &err);
+	_cleanup_(spec_freep) struct spec *s =
+		parse("{" IDS ",\"job\":{\"id\":\"a\","
+		      "\"steps\":[{\"run\":\"x\",\"if\":false},{\"run\":\"x\",\"if\":\"a "
+		      "== b\"}]}}",
+			&err);
 
 	assert_ok(s ? 0 : -1, &err);
 	assert_string_equal(s->steps[0].condition, "false");
@@ -146,7 +162,7 @@ static void a_boolean_condition_is_text(void **state)
 	assert_string_equal(s->steps[1].id, "__run_2");
 }
 
-TEST_MAIN(TEST(reads_a_row_as_the_planner_gives_it), TEST(untrusted_work_is_strict_unless_told),
-	TEST(names_the_member_at_fault),
-	TEST(too_many_steps_are_refused_before_they_are_stored), TEST(what_is_not_built_is_named),
-	TEST(a_boolean_condition_is_text))
+TEST_MAIN(TEST(reads_a_row_as_the_planner_gives_it),
+	TEST(untrusted_work_is_strict_unless_told), TEST(names_the_member_at_fault),
+	TEST(too_many_steps_are_refused_before_they_are_stored),
+	TEST(what_is_not_built_is_named), TEST(a_boolean_condition_is_text))
