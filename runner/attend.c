@@ -237,6 +237,24 @@ static int64_t count_lines(int dir)
 	return lines;
 }
 
+/* A refusal of what the journal says, not of this moment: trying again changes nothing. */
+static bool is_refusal(const struct err *err)
+{
+	return err->code == ERR_INPUT || err->code == ERR_LIMIT || err->code == ERR_BUG;
+}
+
+static int apply_end(struct live *v, bool with_exit, struct err *err)
+{
+	struct frames *f = &v->frames;
+	int rc = frames_apply(v->core, f, v->job, v->epoch, with_exit, err);
+
+	if (rc == 0 || !is_refusal(err))
+		return rc;
+	log_warnx("job=%" PRId64 " %s", v->job, err->msg);
+	frames_strip(f, err->msg);
+	return frames_apply(v->core, f, v->job, v->epoch, with_exit, err);
+}
+
 /* The state of the row decides what an exit record means for it. */
 static int store_end_of(struct live *v, struct err *err)
 {
@@ -244,7 +262,6 @@ static int store_end_of(struct live *v, struct err *err)
 	struct frames *f = &v->frames;
 	struct job j = { 0 };
 	int rc = jobs_get(c->store, v->job, &j, err);
-	const char *reason = *f->reason ? f->reason : "failed while it was set up";
 
 	if (rc < 0)
 		return -1;
@@ -254,15 +271,16 @@ static int store_end_of(struct live *v, struct err *err)
 	}
 	switch (j.state) {
 	case JOB_CLAIMED:
-		rc = frames_apply(c, f, v->job, v->epoch, false, err);
+		rc = apply_end(v, false, err);
 		if (rc == 0)
-			rc = jobs_fail(c->store, v->job, reason, err);
+			rc = jobs_fail(c->store, v->job,
+				*f->reason ? f->reason : "failed while it was set up", err);
 		break;
 	case JOB_RELEASED:
 	case JOB_RUNNING:
 	case JOB_CANCELLING:
 	case JOB_LOST:
-		rc = frames_apply(c, f, v->job, v->epoch, true, err);
+		rc = apply_end(v, true, err);
 		/* fall through */
 	case JOB_FINALISING:
 		if (rc == 0)
@@ -289,7 +307,8 @@ static void finish(struct live *v)
 	FP("attend.finish.before");
 	if (core_begin(v->core, &err) < 0 || store_end_of(v, &err) < 0) {
 		core_trouble(v->core, "cannot store the end of a job", &err);
-		prove_later(v, SPAWNER_RETRY_MS);
+		v->troubles++;
+		prove_later(v, SPAWNER_RETRY_MS << (v->troubles < 6 ? v->troubles : 6));
 		return;
 	}
 	core_after(v->core, after_finish, ref_new(v));
@@ -501,10 +520,9 @@ static void on_flush(struct loop *l, void *data)
 	v->flush = NULL;
 	if (v->state != LIVE_RUNNING || !v->frames.last)
 		return;
-	if (core_begin(v->core, &err) < 0 ||
-		frames_apply(v->core, &v->frames, v->job, v->epoch, true, &err) < 0) {
+	if (core_begin(v->core, &err) < 0 || apply_end(v, true, &err) < 0) {
 		core_trouble(v->core, "cannot store frames", &err);
-		v->flush = loop_add_timer(v->core->loop, SPAWNER_RETRY_MS, on_flush, v);
+		v->flush = loop_add_timer(v->core->loop, SPAWNER_RETRY_MS * 5, on_flush, v);
 		return;
 	}
 	frames_applied(&v->frames);
@@ -701,7 +719,8 @@ static void on_link(struct loop *l, int fd, uint32_t events, void *data)
 	if (n < 0 && err.code == ERR_UNAVAILABLE)
 		return;
 	hang_up(v);
-	if (v->state != LIVE_ENDING) /* else after_finish looks on */
+	/* ENDING: after_finish looks on. A timer of a failed try is not hurried. */
+	if (v->state != LIVE_ENDING && !(v->troubles && v->timer))
 		prove_later(v, 0);
 }
 
@@ -711,6 +730,7 @@ static int try_connect(struct live *v)
 	char path[64];
 	int fd;
 
+	hang_up(v);
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/" JOB_FILE_SOCK, v->dir);
 	if (chan_connect(path, &fd, &err) < 0)
 		return -1;

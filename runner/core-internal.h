@@ -45,6 +45,8 @@ void frames_init(struct frames *f);
 void frames_done(struct frames *f);
 /* Forgets what is pending (it has been applied); the position stays. */
 void frames_applied(struct frames *f);
+/* What is pending cannot be stored: only the end of the job is left of it, as a failure. */
+void frames_strip(struct frames *f, const char *why);
 /* Reads all good frames that are new. FN (may be NULL) sees each. */
 int frames_read(struct frames *f, int journal, int64_t job,
 	void (*fn)(int64_t job, const struct journal_frame *fr, void *data), void *data,
@@ -77,6 +79,7 @@ struct live {
 	struct frames frames;
 	int64_t began_ms;  /* of the present state, boot clock */
 	int64_t log_told;  /* log size watchers know */
+	unsigned troubles; /* storing its end failed so often */
 	bool is_cancelled, is_killed; /* cancel / cancel with force was sent */
 	bool is_burying;
 	bool is_adopted;

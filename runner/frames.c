@@ -44,6 +44,22 @@ void frames_applied(struct frames *f)
 	f->last = 0;
 }
 
+static struct job_update *add(struct frames *f, enum job_update_kind kind, int64_t at);
+
+void frames_strip(struct frames *f, const char *why)
+{
+	struct job_update *u;
+
+	clear_pending(f);
+	if (!f->has_exit)
+		return;
+	(void)snprintf(f->reason, sizeof(f->reason), "its journal cannot be stored: %.180s", why);
+	f->conclusion = CONCLUSION_FAILURE;
+	u = add(f, JOB_UPDATE_EXIT, clock_wall_ms());
+	u->conclusion = f->conclusion;
+	u->value = f->reason;
+}
+
 static struct job_update *add(struct frames *f, enum job_update_kind kind, int64_t at)
 {
 	struct job_update *u;

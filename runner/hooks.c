@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Deliveries and signed approvals that web hands over. All that arrive in one turn of the
- * loop share its transaction, and each is answered only after the commit.
+ * Deliveries and signed approvals as web hands them over. All of one turn share its
+ * transaction; each is answered after the commit, never before, and with an error that
+ * makes the forge deliver again when the commit failed.
  */
 #include "runner/core-internal.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/chan.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "runner/rpc.h"
@@ -20,24 +19,11 @@ struct hooks {
 	struct receiver *receiver;
 };
 
-/* An answer that waits for the commit. */
-struct reply {
-	unsigned long web;
+struct answer {
+	unsigned long web; /* which web asked */
 	int64_t seq;
-	int status;
-	int64_t delivery, event, gate;
-	char state[32];
-	char message[ERR_MSG_MAX];
+	struct json *fields;
 };
-
-static struct hooks *hooks_of(struct core *c)
-{
-	if (!c->hooks) {
-		c->hooks = xcalloc(1, sizeof(*c->hooks));
-		c->hooks->receiver = receiver_new();
-	}
-	return c->hooks;
-}
 
 void hooks_done(struct core *c)
 {
@@ -48,49 +34,50 @@ void hooks_done(struct core *c)
 	c->hooks = NULL;
 }
 
-static struct json *fields_of(const struct reply *r)
+static struct receiver *receiver_of(struct core *c)
 {
-	struct json *f = json_new_object();
-
-	json_set_int(f, "status", r->status);
-	json_set_str(f, "message", r->message);
-	if (r->delivery)
-		json_set_int(f, "delivery", r->delivery);
-	if (r->event)
-		json_set_int(f, "event", r->event);
-	if (r->gate)
-		json_set_int(f, "gate", r->gate);
-	if (r->state[0])
-		json_set_str(f, "state", r->state);
-	return f;
-}
-
-static void on_commit(struct core *c, const struct err *why, void *data)
-{
-	struct reply *r = data;
-	int fd = web_fd(c, r->web);
-	struct err err = ERR_INIT;
-
-	if (why) {
-		r->status = 503;
-		r->delivery = r->event = 0;
-		snprintf(r->message, sizeof(r->message),
-			"the server cannot store it now (%.120s); send it again", why->msg);
+	if (!c->hooks) {
+		c->hooks = xcalloc(1, sizeof(*c->hooks));
+		c->hooks->receiver = receiver_new();
 	}
-	if (fd >= 0 && rpc_answer(fd, r->seq, fields_of(r), NULL, 0, NULL, 0, &err) < 0)
-		log_warnx("cannot answer web: %s", err.msg);
-	free(r);
+	return c->hooks->receiver;
 }
 
-static void refuse(struct core *c, struct reply *r, const struct err *why)
+static void send_answer(struct core *c, struct answer *a)
 {
-	core_trouble(c, "cannot take a delivery", why);
-	on_commit(c, why, r);
+	struct err err = ERR_INIT;
+	int fd = web_fd(c, a->web);
+
+	if (fd >= 0 && rpc_answer(fd, a->seq, take_ptr(a->fields), NULL, 0, NULL, 0, &err) < 0)
+		log_warnx("cannot answer a delivery: %s", err.msg);
+	json_free(a->fields);
+	free(a);
 }
 
-static void serve_hook(struct core *c, const struct chan_msg *m, struct reply *r)
+static void set_trouble(struct json *fields, const struct err *why)
 {
-	struct hook_request q = {
+	json_unset(fields, "delivery");
+	json_unset(fields, "event");
+	json_unset(fields, "state");
+	json_set_int(fields, "status", 503);
+	json_set_str(fields, "message", "it could not be stored; send it again");
+	log_err("a delivery could not be stored: %s", why->msg);
+}
+
+static void after_commit(struct core *c, const struct err *why, void *data)
+{
+	struct answer *a = data;
+
+	FP("hooks.answer.before");
+	if (why)
+		set_trouble(a->fields, why);
+	send_answer(c, a);
+}
+
+static int take_hook(struct core *c, const struct chan_msg *m, struct json *fields,
+	struct err *err)
+{
+	const struct hook_request q = {
 		.forge = json_get_str(m->head, "forge", ""),
 		.headers = json_get(m->head, "headers"),
 		.repo = json_get_str(m->head, "query", NULL),
@@ -99,27 +86,25 @@ static void serve_hook(struct core *c, const struct chan_msg *m, struct reply *r
 		.body = m->body.buf,
 		.len = m->body.len,
 	};
-	struct hook_answer got;
-	struct err err = ERR_INIT;
+	struct hook_answer a = { 0 };
 
-	memset(&got, 0, sizeof(got));
-	if (core_begin(c, &err) < 0 ||
-		receive_hook(hooks_of(c)->receiver, c->store, &q, &got, &err) < 0) {
-		refuse(c, r, &err);
-		return;
-	}
-	r->status = got.status;
-	r->delivery = got.delivery;
-	r->event = got.event;
-	snprintf(r->message, sizeof(r->message), "%s", got.message);
-	if (got.event)
+	if (receive_hook(receiver_of(c), c->store, &q, &a, err) < 0)
+		return -1;
+	json_set_int(fields, "status", a.status);
+	json_set_str(fields, "message", a.message);
+	if (a.delivery)
+		json_set_int(fields, "delivery", a.delivery);
+	if (a.event) {
+		json_set_int(fields, "event", a.event);
 		core_wake(c);
-	core_after(c, on_commit, r);
+	}
+	return 0;
 }
 
-static void serve_approval(struct core *c, const struct chan_msg *m, struct reply *r)
+static int take_approval(struct core *c, const struct chan_msg *m, struct json *fields,
+	struct err *err)
 {
-	struct approval_request q = {
+	const struct approval_request q = {
 		.gate = json_get_str(m->head, "gate", ""),
 		.headers = json_get(m->head, "headers"),
 		.method = json_get_str(m->head, "method", ""),
@@ -128,30 +113,38 @@ static void serve_approval(struct core *c, const struct chan_msg *m, struct repl
 		.body = m->body.buf,
 		.len = m->body.len,
 	};
-	struct approval_answer got;
-	struct err err = ERR_INIT;
+	struct approval_answer a = { 0 };
 
-	memset(&got, 0, sizeof(got));
-	if (core_begin(c, &err) < 0 || approval_receive(c->store, &q, &got, &err) < 0) {
-		refuse(c, r, &err);
-		return;
-	}
-	r->status = got.status;
-	r->gate = got.gate;
-	snprintf(r->state, sizeof(r->state), "%s", got.state ? got.state : "");
-	snprintf(r->message, sizeof(r->message), "%s", got.message);
+	if (approval_receive(c->store, &q, &a, err) < 0)
+		return -1;
+	json_set_int(fields, "status", a.status);
+	json_set_str(fields, "message", a.message);
+	if (a.gate)
+		json_set_int(fields, "gate", a.gate);
+	if (a.state)
+		json_set_str(fields, "state", a.state);
 	core_wake(c);
-	core_after(c, on_commit, r);
+	return 0;
 }
 
 void hooks_serve(struct core *c, const struct chan_msg *m)
 {
-	struct reply *r = xcalloc(1, sizeof(*r));
+	struct answer *a = xcalloc(1, sizeof(*a));
+	struct err err = ERR_INIT;
+	int rc;
 
-	r->web = web_generation(c);
-	r->seq = json_get_int(m->head, "seq", 0);
-	if (str_eq(chan_msg_op(m), "approval"))
-		serve_approval(c, m, r);
-	else
-		serve_hook(c, m, r);
+	a->web = web_generation(c);
+	a->seq = json_get_int(m->head, "seq", 0);
+	a->fields = json_new_object();
+	FP("hooks.begin");
+	rc = core_begin(c, &err);
+	if (rc == 0)
+		rc = str_eq(chan_msg_op(m), "hook") ? take_hook(c, m, a->fields, &err)
+						    : take_approval(c, m, a->fields, &err);
+	if (rc < 0) {
+		set_trouble(a->fields, &err);
+		send_answer(c, a);
+		return;
+	}
+	core_after(c, after_commit, a);
 }

@@ -594,7 +594,9 @@ static void on_files(struct json *files, const struct err *why, void *data)
 	w->files = files;
 	from = w->e.base_sha;
 	to = w->e.head_sha;
-	if (!wants_changes(w) || !*to || str_starts(w->e.ref, "refs/tags/")) {
+	if (json_is(json_get(w->e.document, "changed"), JSON_KIND_ARRAY))
+		w->changed = json_share(json_get(w->e.document, "changed"));
+	if (w->changed || !wants_changes(w) || !*to || str_starts(w->e.ref, "refs/tags/")) {
 		ask_plan(w);
 		return;
 	}

@@ -447,7 +447,9 @@ int planner_main(int chan, void *data)
 	(void)prctl(PR_SET_NAME, "sluice-planner");
 	log_open("planner", LOG_INFO);
 	(void)signal(SIGPIPE, SIG_IGN);
-	(void)signal(SIGINT, SIG_IGN); /* Ctrl-C of `sluice run` is core's to judge */
+	/* What ends `sluice run` may reach its whole group; core's chan tells us to go. */
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGTERM, SIG_IGN);
 	if (confine(&err) < 0) {
 		log_err("cannot confine itself: %s", err.msg);
 		return 1;

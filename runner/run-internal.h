@@ -101,6 +101,7 @@ struct run_job {
 	int log;       /* open file, -1 */
 	int64_t log_at;
 	struct strbuf line;  /* not whole yet */
+	bool is_header; /* the line at hand belongs to the head of its step */
 	struct strvec notes; /* annotations, refusals: shown below the job */
 	struct strvec weaker;
 };
@@ -156,6 +157,8 @@ void run_view_tail(struct run_view *v, struct run_job *j, const struct run_step 
 const char *run_line_level(const char **text, size_t *len);
 /* "exit 1", "signal 9", or the reason; "" for none. */
 void run_step_why(const struct run_step *s, struct strbuf *out);
+/* Why a job ended as it did, as far as its steps have not said so. */
+void run_job_why(const struct run_view *v, const struct run_job *j, struct strbuf *out);
 
 /* ---- run_list.c ----------------------------------------------------------------------------------- */
 

@@ -226,13 +226,12 @@ static void on_line(struct run_view *v, struct run_job *j, const char *text, siz
 {
 	const char *level;
 
-	if (!state(v)->is_single || v->o->is_quiet)
+	if (!state(v)->is_single || v->o->is_quiet || (j->is_header && !v->o->is_verbose))
 		return;
 	level = run_line_level(&text, &len);
 	if (level && (str_eq(level, "endgroup") ||
 			     (str_eq(level, "debug") && !v->o->is_verbose)))
 		return;
-	(void)j;
 	erase(v);
 	if (level && !str_eq(level, "command") && !str_eq(level, "group"))
 		(void)fprintf(stdout, "%s: ", level);
@@ -304,7 +303,7 @@ static void summary_line(struct run_view *v, const struct run_job *j)
 		strbuf_addf(&why, "%s: ", s->name);
 		run_step_why(s, &why);
 	} else {
-		strbuf_adds(&why, j->reason);
+		run_job_why(v, j, &why);
 	}
 	(void)fprintf(stdout, "  %s%s%s %-*s  %-9s %6s  %s\n", cli_color(stdout, color_of(word)),
 		mark_of(j), cli_color(stdout, CLI_PLAIN), v->width, j->name, word,

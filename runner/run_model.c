@@ -105,17 +105,47 @@ static struct run_step *step_get(struct run_job *j, int64_t n)
 			return &j->steps[i];
 	GROW(j->steps, j->steps_cap, j->steps_len + 1);
 	s = &j->steps[j->steps_len++];
-	*s = (struct run_step){ .n = n, .name = xstrdup(""), .kind = xstrdup("main"),
+	*s = (struct run_step){ .n = n, .name = xstrdup(""), .kind = xstrdup("post"),
 		.exit_code = -1, .log_to = -1 };
 	return s;
 }
 
 void run_step_why(const struct run_step *s, struct strbuf *out)
 {
-	if (s->reason && *s->reason)
-		strbuf_adds(out, s->reason);
-	else if (s->exit_code > 0)
+	/* The runner's own sentence for an exit code says no more than the code. */
+	if (s->exit_code > 0 && (!s->reason || !*s->reason ||
+					str_starts(s->reason, "Process completed")))
 		strbuf_addf(out, "exit %" PRId64, s->exit_code);
+	else if (s->reason)
+		strbuf_adds(out, s->reason);
+}
+
+static const struct run_job *job_of_node(const struct run_view *v, const char *node)
+{
+	for (size_t i = 0; i < v->jobs_len; i++)
+		if (str_eq(v->jobs[i]->node, node) && *v->jobs[i]->conclusion &&
+			!str_eq(v->jobs[i]->conclusion, "success"))
+			return v->jobs[i];
+	return NULL;
+}
+
+void run_job_why(const struct run_view *v, const struct run_job *j, struct strbuf *out)
+{
+	const char *sep = "needs ";
+
+	for (size_t i = 0; i < j->steps_len; i++)
+		if (j->steps[i].conclusion && str_eq(j->steps[i].conclusion, "failure"))
+			return;
+	for (size_t i = 0; i < j->needs.len && str_eq(j->conclusion, "skipped"); i++) {
+		const struct run_job *n = job_of_node(v, j->needs.v[i]);
+
+		if (!n)
+			continue;
+		strbuf_addf(out, "%s%s: %s", sep, n->name, n->conclusion);
+		sep = ", ";
+	}
+	if (out->len == 0)
+		strbuf_adds(out, j->reason);
 }
 
 static void on_steps(struct run_job *j, const struct json *p)
@@ -150,6 +180,7 @@ static void on_step(struct run_view *v, struct run_job *j, const struct json *p)
 		s->began_ms = json_get_int(p, "started", at);
 		s->log_from = log;
 		j->step = s->n;
+		j->is_header = str_eq(s->kind, "main");
 	} else {
 		if (!s->began_ms)
 			s->log_from = log;
@@ -299,6 +330,8 @@ static void one_line(struct run_view *v, struct run_job *j, const char *text, si
 	}
 	if (v->show->line)
 		v->show->line(v, j, text, len);
+	if (len >= strlen("##[endgroup]") && memcmp(text, "##[endgroup]", 12) == 0)
+		j->is_header = false;
 }
 
 static void take_bytes(struct run_view *v, struct run_job *j, const char *data, size_t len)

@@ -104,6 +104,9 @@ static void on_line(struct run_view *v, struct run_job *j, const char *text, siz
 	const char *level = run_line_level(&text, &len);
 	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
 
+	if (level && str_eq(level, "error") && len > 17 &&
+		strncmp(text, "Process completed", 17) == 0)
+		return; /* the end of the step says it */
 	if (level && (str_eq(level, "error") || str_eq(level, "warning") ||
 			     str_eq(level, "notice"))) {
 		strbuf_addf(&out, "%s: ", level);
@@ -111,7 +114,8 @@ static void on_line(struct run_view *v, struct run_job *j, const char *text, siz
 		word(v, j, &out);
 		return;
 	}
-	if (!is_shown(v, j) || (level && str_eq(level, "endgroup")))
+	if (!is_shown(v, j) || (j->is_header && !v->o->is_verbose) ||
+		(level && str_eq(level, "endgroup")))
 		return;
 	if (level && str_eq(level, "debug")) {
 		if (v->o->is_verbose) {
@@ -126,7 +130,7 @@ static void on_line(struct run_view *v, struct run_job *j, const char *text, siz
 
 static void on_job_ended(struct run_view *v, struct run_job *j)
 {
-	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT, why = STRBUF_INIT;
 	char took[CLOCK_TEXT_MAX];
 
 	if (j->is_call)
@@ -134,8 +138,9 @@ static void on_job_ended(struct run_view *v, struct run_job *j)
 	strbuf_adds(&text, j->conclusion);
 	if (j->took_ms > 0)
 		strbuf_addf(&text, " %s", clock_duration(j->took_ms, took));
-	if (*j->reason)
-		strbuf_addf(&text, ": %s", j->reason);
+	run_job_why(v, j, &why);
+	if (why.len)
+		strbuf_addf(&text, ": %s", why.buf);
 	word(v, j, &text);
 }
 

@@ -159,47 +159,22 @@ static const struct json *node_of(const struct json *plan, const char *id)
 
 /* ---- from the planner's rows to the store's ---------------------------------------------- */
 
-static void copy_member(struct json *to, const char *name, const struct json *from,
-	const char *member)
+/* The member "job" of spec.json (executor/spec.h): the row as it stands, and whose it is. */
+static struct json *row_spec(const struct core *c, const struct json *node,
+	const struct json *row)
 {
-	struct json *v = json_get(from, member);
+	struct json *j = json_new_object();
 
-	if (v && !json_is(v, JSON_KIND_NULL))
-		json_set(to, name, json_share(v));
-}
-
-/* The member "job" of spec.json (executor/spec.h) out of a node and its row. */
-static struct json *row_spec(const struct json *node, const struct json *row)
-{
-	const struct json *spec = json_get(row, "spec");
-	struct json *j = json_new_object(), *env = json_new_array();
-	static const char *const layers[] = { "workflow_env", "env" };
-
-	json_set_str(j, "id", json_get_str(node, "job_id", json_get_str(node, "id", "")));
-	json_set_str(j, "node", json_get_str(node, "id", ""));
-	for (size_t i = 0; i < ARRAY_SIZE(layers); i++) {
-		struct json *layer = json_get(spec, layers[i]);
-
-		if (layer && !json_is(layer, JSON_KIND_NULL))
-			json_push(env, json_share(layer));
-	}
-	json_set(j, "env", env);
-	copy_member(j, "name", row, "name");
-	copy_member(j, "file", node, "file");
-	copy_member(j, "line", node, "line");
-	copy_member(j, "defaults", spec, "defaults");
-	copy_member(j, "steps", spec, "steps");
-	copy_member(j, "outputs", spec, "outputs");
-	copy_member(j, "container", spec, "container");
-	copy_member(j, "services", spec, "services");
-	copy_member(j, "permissions", spec, "permissions");
-	copy_member(j, "environment", row, "environment");
-	copy_member(j, "timeout-minutes", row, "timeout_minutes");
-	copy_member(j, "matrix", row, "matrix");
-	copy_member(j, "strategy", row, "strategy");
-	copy_member(j, "inputs", row, "inputs");
-	copy_member(j, "secret_maps", row, "secrets_map");
-	copy_member(j, "runs_on", row, "runs_on");
+	json_foreach(it, row)
+		json_set(j, it.key, json_share(it.value));
+	json_set_str(j, "id", json_get_str(node, "id", ""));
+	json_set_str(j, "job_id", json_get_str(node, "job_id", json_get_str(node, "id", "")));
+	json_set_str(j, "file", json_get_str(node, "file", ""));
+	json_set_int(j, "line", json_get_int(node, "line", 0));
+	if (c->o->job_minutes && !json_is(json_get(node, "timeout_minutes"), JSON_KIND_INT) &&
+		!json_is(json_get(node, "timeout_minutes"), JSON_KIND_REAL) &&
+		!json_is(json_get(node, "timeout_minutes"), JSON_KIND_STRING))
+		json_set_int(j, "timeout_minutes", c->o->job_minutes);
 	return j;
 }
 
@@ -239,8 +214,8 @@ static struct concurrency concurrency_of(const struct json *j)
 		.keeps_queue = str_eq(json_get_str(j, "queue", ""), "max") };
 }
 
-static int rows_of(const struct json *node, const struct json *x, struct rows *ret,
-	struct err *err)
+static int rows_of(const struct core *c, const struct json *node, const struct json *x,
+	struct rows *ret, struct err *err)
 {
 	const struct json *rows = json_get(x, "rows");
 	size_t n = json_count(rows);
@@ -258,7 +233,7 @@ static int rows_of(const struct json *node, const struct json *x, struct rows *r
 		const char *environment = json_get_str(env, "name", "");
 
 		row_labels(row, labels);
-		ret->specs[i] = row_spec(node, row);
+		ret->specs[i] = row_spec(c, node, row);
 		ret->v[i] = (struct job_row_new){
 			.name = json_get_str(row, "name", json_get_str(node, "id", "")),
 			.spec = ret->specs[i], .labels = labels, .environment = environment,
@@ -285,7 +260,7 @@ static int apply_expansion(struct core *c, const struct job *j, const struct jso
 		return jobs_settle(c->store, j->id, CONCLUSION_SKIPPED,
 			json_get_str(x, "reason", "its condition is false"), NULL,
 			json_get(x, "trace"), err);
-	if (rows_of(node, x, &rows, err) < 0)
+	if (rows_of(c, node, x, &rows, err) < 0)
 		return -1;
 	e.rows = rows.v;
 	e.rows_len = rows.len;

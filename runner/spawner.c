@@ -599,7 +599,8 @@ static int set_up(struct spawner *s, struct err *err)
 		log_warnx("no cgroups: %s", err->msg);
 		s->groups = NULL;
 	}
-	(void)loop_add_signal(s->loop, SIGTERM, on_term, s);
+	/* `sluice run` and all it started may be one process group; core says when to go. */
+	(void)loop_add_signal(s->loop, SIGTERM, s->o->chan >= 0 ? spawner_ignore : on_term, s);
 	(void)loop_add_signal(s->loop, SIGINT, s->o->chan >= 0 ? spawner_ignore : on_term, s);
 	if (s->o->chan < 0)
 		adopt_leftovers(s);

@@ -172,7 +172,7 @@ int spec_secret_names(struct core *c, const struct job *j, const struct json *ro
 	struct json **ret, struct err *err)
 {
 	/* With `secrets:` of a caller only the outermost map speaks of the run's own. */
-	const struct json *maps = json_get(row, "secret_maps");
+	const struct json *maps = json_get(row, "secrets_map");
 	const struct json *outer = json_count(maps) > 0 ? json_at(maps, 0) : NULL;
 	_cleanup_free_ char *text =
 		json_text(outer && !json_is(outer, JSON_KIND_NULL) ? outer : row);
@@ -323,8 +323,6 @@ static int fill(struct core *c, struct json *doc, const struct job *j, const str
 	json_set(doc, "github", json_share(github));
 	if (jobs_spec(c->store, j->id, &row, err) < 0)
 		return -1;
-	if (!json_get(row, "timeout-minutes") && c->o->job_minutes)
-		json_set_int(row, "timeout-minutes", c->o->job_minutes);
 	json_set(doc, "job", row);
 	if (vars_context(c->store, j->repo, j->environment, &vars, err) < 0)
 		return -1;

@@ -11,6 +11,8 @@
 #define NOTES_MAX 64
 #define NET_MAX 1000
 #define OUTPUTS_MAX 256
+/* Number 0 is the set-up; pre, post and composite steps come on top of the file's. */
+#define FRAMES_STEPS_MAX (4 * LIMIT_STEPS)
 #define TEXT_MAX (64 * 1024) /* one message or name; the log has the rest */
 
 struct target {
@@ -73,9 +75,9 @@ static int insert_step(struct store *s, const struct target *t, const struct job
 	_cleanup_free_ char *name = bounded(step->name);
 	struct state_move born = { .machine = MACHINE_STEP, .to = (int)step->state };
 
-	if (step->number < 1 || step->number > LIMIT_STEPS)
+	if (step->number < 0 || step->number > FRAMES_STEPS_MAX)
 		return err_set(err, ERR_LIMIT, "step %lld: a job has at most %d",
-			(long long)step->number, LIMIT_STEPS);
+			(long long)step->number, FRAMES_STEPS_MAX);
 	if (db_run(s->db, err,
 		    "INSERT INTO steps (job_id, number, key, name, state, changed_at)"
 		    " VALUES (?,?,?,?,?,?)",

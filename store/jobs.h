@@ -164,7 +164,7 @@ enum job_update_kind {
 };
 
 struct job_step {
-	int64_t number; /* from 1, in order of running */
+	int64_t number; /* 0 the set-up, then as in the file, then pre and post steps */
 	const char *key; /* id, or "" */
 	const char *name;
 	enum step_state state;
