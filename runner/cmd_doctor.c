@@ -396,6 +396,7 @@ static int run(const struct cli_args *a)
 
 static const struct cli_opt opts[] = {
 	{ "attack", 0, NULL, "try the escapes on this host: each outside, then in a job" },
+	{ "format", 0, "text|json", "JSON is one object" },
 	{ "config", 0, "FILE", "instead of $SLUICE_CONFIG or /etc/sluice/sluice.yml" },
 	{ "probe", 0, "ID", "one attack's probe, used by --attack itself" },
 	{ NULL, 0, NULL, NULL },
@@ -404,7 +405,7 @@ static const struct cli_opt opts[] = {
 const struct cli_verb verb_doctor = {
 	.name = "doctor",
 	.group = "operate",
-	.usage = "[--config FILE]\n--attack [ID]",
+	.usage = "[--config FILE] [--format text|json]\n--attack [ID]",
 	.summary = "Say what this host offers to confine jobs, and how to mend what is missing",
 	.opts = opts,
 	.example = "sluice doctor --attack",

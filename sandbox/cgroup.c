@@ -215,8 +215,8 @@ static void cgroup_words(const struct places *p, struct sandbox_fact *f)
 		p->controllers & SANDBOX_CTL_PIDS	? "memory" :
 							  "memory or process");
 	(void)snprintf(f->mend, sizeof(f->mend),
-		"run the spawner as the system unit sluice-spawner.service (Delegate=yes), or:\n"
-		"systemd-run --user --scope -p Delegate=yes sluice ...");
+		"systemd-run --user --scope -p Delegate=yes sluice run ...\n"
+		"sudo systemctl enable --now sluice-spawner.service   (the server)");
 }
 
 void cgroup_probe(struct sandbox_caps *caps)
