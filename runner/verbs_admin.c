@@ -14,14 +14,14 @@
 #define LINK_VALID_MS (24 * 3600 * 1000LL)
 #define OLD_SECRET_MS (3600 * 1000LL) /* a rotated hook secret still works this long */
 
-static void answer(struct verb_call *v, int r, struct json *j, const struct err *err)
+static void answer(struct verb_call *v, int r, struct json **j, const struct err *err)
 {
 	if (r < 0) {
 		verb_fail(v, err, NULL);
 		return;
 	}
-	query_public(j);
-	verb_ok(v, j);
+	query_public(*j);
+	verb_ok(v, *j);
 }
 
 static void done(struct verb_call *v, int r, const struct err *err)
@@ -117,7 +117,7 @@ static void repo_list(struct verb_call *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer(v, query_repos(v->core->store, &j, &err), j, &err);
+	answer(v, query_repos(v->core->store, &j, &err), &j, &err);
 }
 
 static void repo_show(struct verb_call *v)
@@ -127,7 +127,7 @@ static void repo_show(struct verb_call *v)
 	struct err err = ERR_INIT;
 
 	if (verb_arg_str(v, "repo", &name))
-		answer(v, query_repo(v->core->store, name, &j, &err), j, &err);
+		answer(v, query_repo(v->core->store, name, &j, &err), &j, &err);
 }
 
 static void on_checked(struct json *result, const struct err *why, void *data)
@@ -296,7 +296,7 @@ static void secret_list(struct verb_call *v)
 	int64_t repo;
 
 	if (verb_arg_scope(v, &repo))
-		answer(v, query_secrets(v->core->store, repo, &j, &err), j, &err);
+		answer(v, query_secrets(v->core->store, repo, &j, &err), &j, &err);
 }
 
 static void secret_remove(struct verb_call *v)
@@ -332,7 +332,7 @@ static void var_list(struct verb_call *v)
 	int64_t repo;
 
 	if (verb_arg_scope(v, &repo))
-		answer(v, query_vars(v->core->store, repo, &j, &err), j, &err);
+		answer(v, query_vars(v->core->store, repo, &j, &err), &j, &err);
 }
 
 static void var_remove(struct verb_call *v)
@@ -407,7 +407,7 @@ static void token_list(struct verb_call *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer(v, query_tokens(v->core->store, &j, &err), j, &err);
+	answer(v, query_tokens(v->core->store, &j, &err), &j, &err);
 }
 
 static void token_revoke(struct verb_call *v)
@@ -470,7 +470,7 @@ static void key_list(struct verb_call *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer(v, query_keys(v->core->store, &j, &err), j, &err);
+	answer(v, query_keys(v->core->store, &j, &err), &j, &err);
 }
 
 static void key_revoke(struct verb_call *v)

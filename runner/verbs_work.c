@@ -14,15 +14,18 @@
 #include "store/gates.h"
 #include "store/query.h"
 
-/* Answers with what a query gave; its times become text. */
-static void answer(struct verb_call *v, int r, struct json *j, const struct err *err)
+/*
+ * Answers with what a query gave; its times become text. By pointer: the query and the
+ * value it makes stand in one argument list, whose order of evaluation is nobody's.
+ */
+static void answer(struct verb_call *v, int r, struct json **j, const struct err *err)
 {
 	if (r < 0) {
 		verb_fail(v, err, NULL);
 		return;
 	}
-	query_public(j);
-	verb_ok(v, j);
+	query_public(*j);
+	verb_ok(v, *j);
 }
 
 /* ---- runs ---- */
@@ -54,7 +57,7 @@ static void run_list(struct verb_call *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer(v, query_runs(v->core->store, &q, &j, &err), j, &err);
+	answer(v, query_runs(v->core->store, &q, &j, &err), &j, &err);
 }
 
 static void run_show(struct verb_call *v)
@@ -65,7 +68,7 @@ static void run_show(struct verb_call *v)
 
 	if (verb_arg_run(v, &run))
 		answer(v,
-			query_run(v->core->store, run, int_arg(v->args, "attempt"), &j, &err), j,
+			query_run(v->core->store, run, int_arg(v->args, "attempt"), &j, &err), &j,
 			&err);
 }
 
@@ -294,7 +297,7 @@ static void job_show(struct verb_call *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer(v, query_job(v->core->store, int_arg(v->args, "job"), &j, &err), j, &err);
+	answer(v, query_job(v->core->store, int_arg(v->args, "job"), &j, &err), &j, &err);
 }
 
 static void job_trace(struct verb_call *v)
@@ -313,7 +316,7 @@ static void gate_list(struct verb_call *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer(v, query_gates_pending(v->core->store, &j, &err), j, &err);
+	answer(v, query_gates_pending(v->core->store, &j, &err), &j, &err);
 }
 
 static void gate_show(struct verb_call *v)
@@ -321,7 +324,7 @@ static void gate_show(struct verb_call *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer(v, query_gate(v->core->store, int_arg(v->args, "gate"), &j, &err), j, &err);
+	answer(v, query_gate(v->core->store, int_arg(v->args, "gate"), &j, &err), &j, &err);
 }
 
 static void gate_decide(struct verb_call *v)
@@ -363,7 +366,7 @@ static void queue_show(struct verb_call *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer(v, query_queue(v->core->store, &j, &err), j, &err);
+	answer(v, query_queue(v->core->store, &j, &err), &j, &err);
 }
 
 static void env_list(struct verb_call *v)
@@ -373,7 +376,7 @@ static void env_list(struct verb_call *v)
 
 	answer(v,
 		query_environments(v->core->store, json_get_str(v->args, "repo", NULL), &j, &err),
-		j, &err);
+		&j, &err);
 }
 
 static void deployment_list(struct verb_call *v)
@@ -385,7 +388,7 @@ static void deployment_list(struct verb_call *v)
 		query_deployments(v->core->store, json_get_str(v->args, "repo", NULL),
 			json_get_str(v->args, "environment", NULL), int_arg(v->args, "before"),
 			(int)int_arg(v->args, "limit"), &j, &err),
-		j, &err);
+		&j, &err);
 }
 
 /* ---- the whole ---- */
@@ -474,7 +477,7 @@ static void audit_list(struct verb_call *v)
 	answer(v,
 		query_audit(v->core->store, run, json_get_str(v->args, "verb", NULL),
 			int_arg(v->args, "before"), (int)int_arg(v->args, "limit"), &j, &err),
-		j, &err);
+		&j, &err);
 }
 
 const struct verb verbs_work[] = {

@@ -103,14 +103,14 @@ static int64_t route_int(const struct visit *v, size_t i)
 	return v->route[i] && str_to_int(v->route[i], 1, INT64_MAX, &n) == 0 ? n : 0;
 }
 
-static void answer_query(struct visit *v, int r, struct json *j, const struct err *err)
+static void answer_query(struct visit *v, int r, struct json **j, const struct err *err)
 {
 	if (r < 0) {
 		api_error(v, err, NULL);
 		return;
 	}
-	query_public(j);
-	api_json(v, 200, j);
+	query_public(*j);
+	api_json(v, 200, *j);
 }
 
 static void get_runs(struct visit *v)
@@ -130,7 +130,7 @@ static void get_runs(struct visit *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer_query(v, query_runs(v->web->store, &q, &j, &err), j, &err);
+	answer_query(v, query_runs(v->web->store, &q, &j, &err), &j, &err);
 }
 
 static void get_run(struct visit *v)
@@ -140,7 +140,7 @@ static void get_run(struct visit *v)
 
 	answer_query(v,
 		query_run(v->web->store, route_int(v, 0), query_int(v, "attempt", 0), &j, &err),
-		j, &err);
+		&j, &err);
 }
 
 static void get_run_events(struct visit *v)
@@ -153,7 +153,7 @@ static void get_job(struct visit *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer_query(v, query_job(v->web->store, route_int(v, 0), &j, &err), j, &err);
+	answer_query(v, query_job(v->web->store, route_int(v, 0), &j, &err), &j, &err);
 }
 
 static void get_job_log(struct visit *v)
@@ -171,7 +171,7 @@ static void get_job_trace(struct visit *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer_query(v, query_trace(v->web->store, route_int(v, 0), &j, &err), j, &err);
+	answer_query(v, query_trace(v->web->store, route_int(v, 0), &j, &err), &j, &err);
 }
 
 static void get_gates(struct visit *v)
@@ -179,7 +179,7 @@ static void get_gates(struct visit *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer_query(v, query_gates_pending(v->web->store, &j, &err), j, &err);
+	answer_query(v, query_gates_pending(v->web->store, &j, &err), &j, &err);
 }
 
 static void get_gate(struct visit *v)
@@ -187,7 +187,7 @@ static void get_gate(struct visit *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer_query(v, query_gate(v->web->store, route_int(v, 0), &j, &err), j, &err);
+	answer_query(v, query_gate(v->web->store, route_int(v, 0), &j, &err), &j, &err);
 }
 
 static void get_queue(struct visit *v)
@@ -195,7 +195,7 @@ static void get_queue(struct visit *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer_query(v, query_queue(v->web->store, &j, &err), j, &err);
+	answer_query(v, query_queue(v->web->store, &j, &err), &j, &err);
 }
 
 static void get_environments(struct visit *v)
@@ -204,7 +204,7 @@ static void get_environments(struct visit *v)
 	struct err err = ERR_INIT;
 
 	answer_query(v,
-		query_environments(v->web->store, http_query(v->r, "repo"), &j, &err), j, &err);
+		query_environments(v->web->store, http_query(v->r, "repo"), &j, &err), &j, &err);
 }
 
 static void get_deployments(struct visit *v)
@@ -216,7 +216,7 @@ static void get_deployments(struct visit *v)
 		query_deployments(v->web->store, http_query(v->r, "repo"),
 			http_query(v->r, "environment"), query_int(v, "before", 0),
 			(int)query_int(v, "limit", 0), &j, &err),
-		j, &err);
+		&j, &err);
 }
 
 static void get_repos(struct visit *v)
@@ -224,7 +224,7 @@ static void get_repos(struct visit *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer_query(v, query_repos(v->web->store, &j, &err), j, &err);
+	answer_query(v, query_repos(v->web->store, &j, &err), &j, &err);
 }
 
 static void get_repo(struct visit *v)
@@ -233,7 +233,7 @@ static void get_repo(struct visit *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer_query(v, query_repo(v->web->store, name, &j, &err), j, &err);
+	answer_query(v, query_repo(v->web->store, name, &j, &err), &j, &err);
 }
 
 static void get_deliveries(struct visit *v)
@@ -244,7 +244,7 @@ static void get_deliveries(struct visit *v)
 	answer_query(v,
 		query_deliveries(v->web->store, http_query(v->r, "repo"),
 			query_int(v, "before", 0), (int)query_int(v, "limit", 0), &j, &err),
-		j, &err);
+		&j, &err);
 }
 
 static void get_delivery(struct visit *v)
@@ -252,7 +252,7 @@ static void get_delivery(struct visit *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer_query(v, query_delivery(v->web->store, route_int(v, 0), &j, &err), j, &err);
+	answer_query(v, query_delivery(v->web->store, route_int(v, 0), &j, &err), &j, &err);
 }
 
 static void get_audit(struct visit *v)
@@ -263,7 +263,7 @@ static void get_audit(struct visit *v)
 	answer_query(v,
 		query_audit(v->web->store, query_int(v, "run", 0), http_query(v->r, "verb"),
 			query_int(v, "before", 0), (int)query_int(v, "limit", 0), &j, &err),
-		j, &err);
+		&j, &err);
 }
 
 static void get_status(struct visit *v)
@@ -271,7 +271,7 @@ static void get_status(struct visit *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	answer_query(v, query_status(v->web->store, &j, &err), j, &err);
+	answer_query(v, query_status(v->web->store, &j, &err), &j, &err);
 }
 
 static void get_me(struct visit *v)
