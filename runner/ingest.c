@@ -466,7 +466,7 @@ static struct json *plan_request(struct work *w, struct err *err)
 	if (json_get(doc, "inputs"))
 		json_set(req, "inputs", json_share(json_get(doc, "inputs")));
 	if (w->is_local)
-		json_set_bool(req, "ignore_filters", true);
+		json_set_bool(req, "is_own", true);
 	if (w->changed)
 		json_set(req, "changed", json_share(w->changed));
 	json_set(req, "files", json_share(w->files));

@@ -252,7 +252,7 @@ static struct json *plan_file(struct planner *p, const struct json *req,
 	r.changed_files_len = changed_len;
 	r.load = load;
 	r.load_data = &l;
-	r.ignore_filters = json_get_bool(req, "ignore_filters", false);
+	r.is_own = json_get_bool(req, "is_own", false);
 	r.shown = json_get_str(file, "shown", NULL);
 	rc = plan_build(&r, &plan, &d, &err);
 	json_set_str(out, "path", r.path);

@@ -167,7 +167,7 @@ static int plan_one(const struct run_options *o, struct run_event *e,
 	req.load = tree_load;
 	req.load_data = e->tree;
 	req.allow_missing = true;
-	req.ignore_filters = true;
+	req.is_own = true;
 	rc = plan_build(&req, ret, &d, &err);
 	if (rc < 0) {
 		diagnostics_sort(&d);

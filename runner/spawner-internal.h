@@ -48,11 +48,13 @@ struct spawner {
 	struct peer *peers;
 	struct loop_source *linger;
 	bool is_leaving, had_peer;
+	char tag[24]; /* of our groups' names: "job-" and a number of the data directory */
 	bool slots[SLOTS_MAX];
 };
 
 int spawner_job_dir(const struct spawner *s, int64_t job, int64_t try, struct err *err);
-void spawner_group_name(int64_t job, int64_t try, char *buf);
+/* "TAG-JOB-TRY" into BUF of GROUP_NAME_MAX. */
+void spawner_group_name(const struct spawner *s, int64_t job, int64_t try, char *buf);
 
 /* Serves one request of an executor and answers it. */
 void spawner_act(struct child *c, const struct chan_msg *m);

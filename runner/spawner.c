@@ -18,6 +18,7 @@
 
 #include "base/chan.h"
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/limits.h"
@@ -74,9 +75,9 @@ int spawner_job_dir(const struct spawner *s, int64_t job, int64_t try, struct er
 	return fd;
 }
 
-void spawner_group_name(int64_t job, int64_t try, char *buf)
+void spawner_group_name(const struct spawner *s, int64_t job, int64_t try, char *buf)
 {
-	(void)snprintf(buf, GROUP_NAME_MAX, "job-%" PRId64 "-%" PRId64, job, try);
+	(void)snprintf(buf, GROUP_NAME_MAX, "%s-%" PRId64 "-%" PRId64, s->tag, job, try);
 }
 
 /* 1 held, 0 free or never there, -1 error. */
@@ -96,7 +97,7 @@ static void remove_group(struct spawner *s, int64_t job, int64_t try)
 
 	if (!s->groups)
 		return;
-	spawner_group_name(job, try, name);
+	spawner_group_name(s, job, try, name);
 	if (sandbox_cgroup_remove(s->groups, name, &err) < 0)
 		log_warnx("cannot remove the group job=%" PRId64 " try=%" PRId64 ": %s", job,
 			try, err.msg);
@@ -263,7 +264,7 @@ static _Noreturn void child_main(struct spawner *s, struct child *c, int listene
 		_exit(1);
 	}
 	spawner_close_own(s, c);
-	spawner_group_name(c->job, c->try, group);
+	spawner_group_name(s, c->job, c->try, group);
 	path = xasprintf("%s/jobs/%" PRId64 "/%" PRId64, s->o->data_dir, c->job, c->try);
 	opt.job_path = path;
 	opt.helper = s->o->helper;
@@ -376,7 +377,7 @@ static int do_bury(struct spawner *s, int64_t job, int64_t try, struct err *err)
 		return -1;
 	if (lock_is_held(dir) != 0)
 		return err_set(err, ERR_CONFLICT, "its lock is held");
-	spawner_group_name(job, try, name);
+	spawner_group_name(s, job, try, name);
 	return s->groups ? sandbox_cgroup_remove(s->groups, name, err) : 0;
 }
 
@@ -543,7 +544,9 @@ static void adopt_leftovers(struct spawner *s)
 		long long job, try;
 		_cleanup_close_ int dir = -1;
 
-		if (sscanf(*name, "job-%lld-%lld", &job, &try) != 2)
+		/* Other data directories have spawners of their own. */
+		if (!str_starts(*name, s->tag) ||
+			sscanf(*name + strlen(s->tag), "-%lld-%lld", &job, &try) != 2)
 			continue;
 		dir = spawner_job_dir(s, job, try, NULL);
 		if (dir < 0 || lock_is_held(dir) == 0)
@@ -586,11 +589,27 @@ static int open_door(struct spawner *s, struct err *err)
 	return 0;
 }
 
+/* Groups of all data directories stand side by side: the tag says whose one is. */
+static int make_tag(struct spawner *s, struct err *err)
+{
+	struct stat st;
+	uint64_t id[2];
+
+	if (fstat(s->data, &st) < 0)
+		return err_sys(err, "cannot look at '%s'", s->o->data_dir);
+	id[0] = (uint64_t)st.st_dev;
+	id[1] = (uint64_t)st.st_ino;
+	(void)snprintf(s->tag, sizeof(s->tag), "job-%08x", crc32_of(0, id, sizeof(id)));
+	return 0;
+}
+
 static int set_up(struct spawner *s, struct err *err)
 {
 	s->data = open(s->o->data_dir, O_DIRECTORY | O_CLOEXEC | O_PATH);
 	if (s->data < 0)
 		return err_sys(err, "cannot open '%s'", s->o->data_dir);
+	if (make_tag(s, err) < 0)
+		return -1;
 	if (s->o->chan < 0 && take_lock(s, err) < 0)
 		return -1;
 	if (loop_new(&s->loop, err) < 0 || sandbox_host_open(&s->host, err) < 0)

@@ -67,7 +67,7 @@ static int act_cgroup(struct child *c, const struct chan_msg *m, struct json **r
 	limits.memory = (uint64_t)json_get_int(l, "memory", 0);
 	limits.pids = (uint64_t)json_get_int(l, "pids", 4096);
 	limits.cpu_percent = (uint32_t)json_get_int(l, "cpu_percent", 0);
-	spawner_group_name(c->job, c->try, name);
+	spawner_group_name(c->spawner, c->job, c->try, name);
 	if (sandbox_cgroup_make(c->spawner->groups, name, &limits,
 		    c->spawner->o->has_user ? c->spawner->o->uid : (uid_t)-1, cg, err) < 0)
 		return -1;
@@ -88,7 +88,7 @@ static int act_uncgroup(struct child *c, struct err *err)
 {
 	char name[GROUP_NAME_MAX];
 
-	spawner_group_name(c->job, c->try, name);
+	spawner_group_name(c->spawner, c->job, c->try, name);
 	return c->spawner->groups ? sandbox_cgroup_remove(c->spawner->groups, name, err) : 0;
 }
 

@@ -110,8 +110,8 @@ static char *source_name(const struct source *s)
 }
 
 /* Bytes of a file, from memory the second time. *RET is NULL when they cannot be had. */
-static int load_file(struct build *b, const struct source *src, struct called **ret,
-	struct err *err)
+static int load_file(
+	struct build *b, const struct source *src, struct called **ret, struct err *err)
 {
 	_cleanup_free_ char *name = source_name(src);
 	struct called *c = find_called(b, name);
@@ -169,9 +169,9 @@ static void note_local_action(struct build *b, const char *path, unsigned depth)
 	if (!b->req->load || depth > LIMIT_COMPOSITE_DEPTH)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		_cleanup_free_ char *file = len ?
-			xasprintf("%.*s/%s", (int)len, path, names[i]) :
-			xstrdup(names[i]);
+		_cleanup_free_ char *file =
+			len ? xasprintf("%.*s/%s", (int)len, path, names[i])
+			    : xstrdup(names[i]);
 		struct source src = { NULL, NULL, file };
 		struct err err = ERR_INIT;
 		struct called *c;
@@ -225,7 +225,8 @@ static bool gives(const struct yaml_node *map, const char *name)
 
 static void near_input(struct diag *d, const struct workflow *w, const char *name)
 {
-	_cleanup_free_ const char **names = xcalloc(w->call_inputs_len + 1, sizeof(*names));
+	_cleanup_free_ const char **names =
+		xcalloc(w->call_inputs_len + 1, sizeof(*names));
 
 	for (size_t i = 0; i < w->call_inputs_len; i++)
 		names[i] = w->call_inputs[i].name;
@@ -271,9 +272,10 @@ static void check_with(struct build *b, const struct scope *s, const struct job 
 		const struct input_decl *in = &called->call_inputs[i];
 
 		if (in->is_required && !gives(with, in->name))
-			diag_hint(error_at(b, s->w->path, job->uses->mark, "missing-input",
-					  "the workflow '%s' requires input '%s'",
-					  called->path, in->name),
+			diag_hint(
+				error_at(b, s->w->path, job->uses->mark, "missing-input",
+					"the workflow '%s' requires input '%s'",
+					called->path, in->name),
 				"add it under 'with'");
 	}
 }
@@ -288,7 +290,8 @@ static void check_secrets(struct build *b, const struct scope *s, const struct j
 	for (size_t i = 0; secrets && i < secrets->len; i++) {
 		const struct yaml_node *key = secrets->pairs[i].key;
 
-		if (!strstr(key->str, "${{") && !find_secret(called, key->str))
+		if (!strstr(key->str, "${{") && !find_secret(called, key->str) &&
+			!b->req->is_own)
 			(void)error_at(b, s->w->path, key->mark, "unknown-secret",
 				"the workflow '%s' has no secret '%.60s'", called->path,
 				key->str);
@@ -297,34 +300,36 @@ static void check_secrets(struct build *b, const struct scope *s, const struct j
 		const struct secret_decl *sec = &called->call_secrets[i];
 
 		if (sec->is_required && !gives(secrets, sec->name))
-			diag_hint(error_at(b, s->w->path, job->uses->mark, "missing-secret",
-					  "the workflow '%s' requires secret '%s'",
-					  called->path, sec->name),
+			diag_hint(
+				error_at(b, s->w->path, job->uses->mark, "missing-secret",
+					"the workflow '%s' requires secret '%s'",
+					called->path, sec->name),
 				"add it under 'secrets', or write 'secrets: inherit'");
 	}
 }
 
 /* ---- permissions -------------------------------------------------------------------- */
 
-static void check_permissions(struct build *b, const struct scope *s, const struct job *job,
-	const struct yaml_node *asked_node, const struct permissions *allowed,
-	const char *who, const char *name)
+static void check_permissions(struct build *b, const struct scope *s,
+	const struct job *job, const struct yaml_node *asked_node,
+	const struct permissions *allowed, const char *who, const char *name)
 {
 	struct permissions asked = permissions_of(asked_node);
 	struct strbuf more = STRBUF_INIT, less = STRBUF_INIT;
 
 	if (asked_node && permissions_exceed(&asked, allowed, &more, &less))
-		diag_hint(error_at(b, s->w->path, job->key->mark, "permissions",
-				  "%s '%s' asks for '%.120s' but is only allowed '%.120s'", who,
-				  name, more.buf, less.buf),
+		diag_hint(
+			error_at(b, s->w->path, job->key->mark, "permissions",
+				"%s '%s' asks for '%.120s' but is only allowed '%.120s'",
+				who, name, more.buf, less.buf),
 			"a called workflow can only lower what its caller has");
 	strbuf_done(&more);
 	strbuf_done(&less);
 }
 
 /* What JOB's own work may do: its own word, its workflow's, what the caller left. */
-static struct permissions job_permissions(const struct scope *s, const struct job *job,
-	bool *ret_is_said)
+static struct permissions job_permissions(
+	const struct scope *s, const struct job *job, bool *ret_is_said)
 {
 	const struct yaml_node *own = yaml_get(job->node, "permissions");
 	const struct yaml_node *all = yaml_get(s->w->root, "permissions");
@@ -356,8 +361,8 @@ static struct json *inputs_to_json(const struct workflow *w)
 	return list;
 }
 
-static struct json *call_to_json(const struct job *job, const struct uses *u,
-	const struct called *c)
+static struct json *call_to_json(
+	const struct job *job, const struct uses *u, const struct called *c)
 {
 	struct json *call = json_new_object(), *names = json_new_array();
 	struct json *outputs = json_new_object();
@@ -410,7 +415,8 @@ static struct called *load_call(struct build *b, const struct scope *s,
 		size_t before = b->diags->len + b->diags->dropped;
 
 		/* A faulty one is gone through all the same: its caller may be wrong too. */
-		workflow_parse_lenient(c->name, c->data.buf, c->data.len, &c->w, b->diags);
+		workflow_parse_lenient(
+			c->name, c->data.buf, c->data.len, &c->w, b->diags);
 		c->is_parsed = true;
 		c->has_errors = b->diags->len + b->diags->dropped > before;
 	}
@@ -427,8 +433,8 @@ static struct called *load_call(struct build *b, const struct scope *s,
 	return NULL;
 }
 
-static void add_call(struct build *b, const struct scope *s, const struct job *job,
-	struct json *node)
+static void add_call(
+	struct build *b, const struct scope *s, const struct job *job, struct json *node)
 {
 	struct uses u = uses_parse(job->uses->str, s->w->doc->arena);
 	_cleanup_free_ char *prefix = xasprintf("%s%s/", s->prefix, job->id);
@@ -491,7 +497,8 @@ static void add_child(struct build *b, const char *parent, const char *id)
 	}
 }
 
-static struct json *add_node(struct build *b, const struct scope *s, const struct job *job)
+static struct json *add_node(
+	struct build *b, const struct scope *s, const struct job *job)
 {
 	struct permissions p;
 	struct json *node;
@@ -531,7 +538,8 @@ static void add_jobs(struct build *b, const struct scope *s)
 
 /* ---- the plan --------------------------------------------------------------------------- */
 
-static struct json *workflow_to_json(const struct plan_request *r, const struct workflow *w)
+static struct json *workflow_to_json(
+	const struct plan_request *r, const struct workflow *w)
 {
 	const struct yaml_node *run_name = yaml_get(w->root, "run-name");
 	struct json *j = json_new_object();
@@ -539,9 +547,9 @@ static struct json *workflow_to_json(const struct plan_request *r, const struct 
 	json_set_str(j, "path", r->path);
 	json_set_str(j, "name", w->name == w->path ? r->path : w->name);
 	json_set(j, "run_name",
-		yaml_is_scalar(run_name) && run_name->str_len ?
-			json_new_str(run_name->str) :
-			json_new_null());
+		yaml_is_scalar(run_name) && run_name->str_len
+			? json_new_str(run_name->str)
+			: json_new_null());
 	return j;
 }
 
@@ -567,8 +575,8 @@ static struct json *declared_inputs(const struct workflow *w)
 	return list;
 }
 
-static int set_trigger(struct build *b, const struct workflow *w, struct json *plan,
-	struct err *err)
+static int set_trigger(
+	struct build *b, const struct workflow *w, struct json *plan, struct err *err)
 {
 	const struct plan_request *r = b->req;
 	struct trigger_change change = { r->changed_files, r->changed_files_len };
@@ -577,27 +585,44 @@ static int set_trigger(struct build *b, const struct workflow *w, struct json *p
 	int rc = 0;
 
 	if (r->event)
-		rc = trigger_match(w, r->event, r->github, &change, &is_triggered, &reason,
-			err);
-	if (r->event && rc == 0 && r->ignore_filters && workflow_find_trigger(w, r->event))
+		rc = trigger_match(
+			w, r->event, r->github, &change, &is_triggered, &reason, err);
+	if (r->event && rc == 0 && r->is_own && workflow_find_trigger(w, r->event))
 		is_triggered = true;
 	if (!r->event)
 		strbuf_adds(&reason, "no event was named");
 	json_set_str(plan, "event",
-		r->event ? r->event : w->triggers_len ? w->triggers[0].event : NULL);
+		r->event	  ? r->event
+		: w->triggers_len ? w->triggers[0].event
+				  : NULL);
 	json_set_bool(plan, "triggered", is_triggered);
 	json_set_str(plan, "reason", reason.buf);
 	strbuf_done(&reason);
 	return rc;
 }
 
-static int set_inputs(struct build *b, const struct workflow *w, struct json *plan,
-	struct err *err)
+/* Those of GIVEN that somebody declared: the others are seen in github.event alone. */
+static struct json *declared_of(
+	const struct input_decl *decls, size_t len, const struct json *given)
+{
+	struct json *j = json_new_object();
+
+	json_foreach (it, given) {
+		for (size_t i = 0; i < len; i++)
+			if (strcasecmp(decls[i].name, it.key) == 0)
+				json_set(j, it.key, json_share(it.value));
+	}
+	return j;
+}
+
+static int set_inputs(
+	struct build *b, const struct workflow *w, struct json *plan, struct err *err)
 {
 	const char *event = json_get_str(plan, "event", "");
-	struct json *inputs = NULL;
+	struct json *inputs = NULL, *given;
 	const struct input_decl *decls = NULL;
 	size_t len = 0;
+	int rc;
 
 	if (strcmp(event, "workflow_dispatch") == 0) {
 		decls = w->dispatch_inputs;
@@ -624,19 +649,25 @@ static int set_inputs(struct build *b, const struct workflow *w, struct json *pl
 		}
 		return 0;
 	}
-	if (trigger_inputs(decls, len, b->req->inputs, &inputs, err) < 0)
+	given = b->req->is_own ? declared_of(decls, len, b->req->inputs)
+			       : json_share((struct json *)b->req->inputs);
+	rc = trigger_inputs(decls, len, given, &inputs, err);
+	json_free(given);
+	if (rc < 0)
 		return err_wrap(err, "%s", w->path);
 	json_set(plan, "inputs", inputs);
 	return 0;
 }
 
-static struct json *request_contexts(const struct plan_request *r, const struct json *plan)
+static struct json *request_contexts(
+	const struct plan_request *r, const struct json *plan)
 {
 	struct json *j = json_new_object();
 
-	json_set(j, "github", r->github ? json_share((struct json *)r->github) :
-					  json_new_object());
-	json_set(j, "vars", r->vars ? json_share((struct json *)r->vars) : json_new_object());
+	json_set(j, "github",
+		r->github ? json_share((struct json *)r->github) : json_new_object());
+	json_set(j, "vars",
+		r->vars ? json_share((struct json *)r->vars) : json_new_object());
 	json_set(j, "inputs", json_share(json_get(plan, "inputs")));
 	return j;
 }
@@ -666,7 +697,8 @@ static void set_concurrency(struct build *b, const struct workflow *w, struct js
 	if (!j || !b->req->event)
 		return;
 	plan_eval_init(&ev, plan, contexts, SCOPE_GITHUB | SCOPE_INPUTS | SCOPE_VARS);
-	if (plan_eval_knows_json(&ev, j) && plan_eval_json(&ev, j, "concurrency", &v, &ignored) == 0) {
+	if (plan_eval_knows_json(&ev, j) &&
+		plan_eval_json(&ev, j, "concurrency", &v, &ignored) == 0) {
 		struct value *inner = value_get(v, "group");
 
 		json_set(plan, "concurrency",
@@ -675,11 +707,12 @@ static void set_concurrency(struct build *b, const struct workflow *w, struct js
 	plan_eval_done(&ev);
 }
 
-static int build(struct build *b, const struct workflow *w, struct json *plan,
-	struct err *err)
+static int build(
+	struct build *b, const struct workflow *w, struct json *plan, struct err *err)
 {
-	struct scope top = { .w = w, .prefix = "",
-		.allowed = permissions_all(PERMISSION_WRITE) };
+	struct scope top = {
+		.w = w, .prefix = "", .allowed = permissions_all(PERMISSION_WRITE)
+	};
 	const struct yaml_node *permissions = yaml_get(w->root, "permissions");
 	size_t before = b->diags->len + b->diags->dropped;
 	struct permissions p = permissions_of(permissions);
@@ -704,8 +737,8 @@ static int build(struct build *b, const struct workflow *w, struct json *plan,
 	return 0;
 }
 
-static void build_init(struct build *b, const struct plan_request *req,
-	struct diagnostics *d)
+static void build_init(
+	struct build *b, const struct plan_request *req, struct diagnostics *d)
 {
 	*b = (struct build){ .req = req, .diags = d };
 }
@@ -745,11 +778,12 @@ int plan_build(const struct plan_request *req, struct json **ret_plan,
 	return 0;
 }
 
-void plan_check(const struct plan_request *req, const struct workflow *w,
-	struct diagnostics *d)
+void plan_check(
+	const struct plan_request *req, const struct workflow *w, struct diagnostics *d)
 {
-	struct scope top = { .w = w, .prefix = "",
-		.allowed = permissions_all(PERMISSION_WRITE) };
+	struct scope top = {
+		.w = w, .prefix = "", .allowed = permissions_all(PERMISSION_WRITE)
+	};
 	struct build b;
 
 	build_init(&b, req, d);

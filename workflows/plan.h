@@ -88,8 +88,11 @@ struct plan_request {
 	void *load_data;
 	/* What LOAD says is ERR_UNAVAILABLE is no error: that call has no children. */
 	bool allow_missing;
-	/* `sluice run`: an event named under `on` starts it, whatever its filters say. */
-	bool ignore_filters;
+	/*
+	 * `sluice run`, by whoever sits there: an event named under `on` starts it whatever
+	 * its filters say; inputs and secrets that nobody declared are no mistake.
+	 */
+	bool is_own;
 };
 #define PLAN_REQUEST_INIT { 0 }
 
