@@ -77,7 +77,7 @@ void composite_run(struct steprun *st)
 		return;
 	sc = scope_open(st);
 	memory_grow(st->memory, a->steps_len);
-	for (size_t i = 0; i < a->steps_len && !step_is_stopped(st); i++)
+	for (size_t i = 0; i < a->steps_len && !sc->is_ended && !step_is_stopped(st); i++)
 		steps_run_nested(st, sc, &a->steps[i], &st->memory->children[i]);
 	set_outputs(st, sc);
 	if (st->is_cancelled)

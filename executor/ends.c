@@ -112,7 +112,6 @@ int ends_write_event(struct jobrun *job, struct err *err)
 static void on_job_timeout(struct loop *l, void *data)
 {
 	struct jobrun *job = data;
-	double minutes = json_as_real(job->spec->timeout_minutes, LIMIT_JOB_MINUTES);
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 	int n = job->step ? job->step->n : 0;
 
@@ -120,7 +119,7 @@ static void on_job_timeout(struct loop *l, void *data)
 	strbuf_adds(&text, "The job running on runner ");
 	strbuf_addf(&text, "%s has exceeded the maximum execution time of ",
 		job->spec->runner_name);
-	number_to_text(minutes, &text);
+	number_to_text(job->timeout_minutes, &text);
 	strbuf_adds(&text, " minutes.");
 	job_say(job, n, "##[error]%s", text.buf);
 	{
@@ -139,6 +138,7 @@ int ends_arm_timeout(struct jobrun *job, struct err *err)
 	if (eval_number(&at, job->spec->timeout_minutes, LIMIT_JOB_MINUTES, &minutes,
 		    err) < 0)
 		return err_wrap(err, "timeout-minutes of the job");
+	job->timeout_minutes = minutes;
 	if (minutes > 0 && minutes < 1e7)
 		job->timeout_timer = loop_add_timer(
 			job->loop, (int64_t)(minutes * 60000.0), on_job_timeout, job);

@@ -87,6 +87,7 @@ struct scope {
 	struct strvec overrides; /* env of the calling steps: beats GITHUB_ENV in here */
 	const struct used_action *action; /* of a composite, else NULL */
 	enum result status;		  /* github.action_status */
+	bool is_ended;			  /* a condition in it could not be told */
 	struct post *posts; /* newest first; of the nested actions of a composite */
 	struct scope *kept; /* an earlier one of the same composite, freed with this */
 	int depth;
@@ -104,7 +105,8 @@ struct jobrun {
 
 	enum job_phase phase;
 	int64_t began_ms; /* CLOCK_BOOTTIME at the start of the executor */
-	int64_t go_ms;	  /* at go */
+	double timeout_minutes;
+	int64_t go_ms; /* at go */
 	bool is_released, is_failed, is_cancelled, is_forced, is_aborted, is_over;
 	bool is_loading; /* matchers_load is on the stack */
 	bool is_broken;	 /* journal or log cannot be written, or the sandbox died */
@@ -130,7 +132,6 @@ struct jobrun {
 	char *repo_name;     /* NAME in the paths */
 	char *workspace;     /* as seen inside */
 	char *workspace_rel; /* beneath DIR_WORK */
-	char *mount_source;  /* in_place: the tree stands in the workspace */
 
 	/* Contexts; env and steps are built when asked for. */
 	struct value *github, *runner, *job_context, *secrets, *vars, *strategy, *matrix,

@@ -216,6 +216,22 @@ int step_set_state(
 	return 0;
 }
 
+/*
+ * Names that decide what code the programs of later steps load or run first. They are
+ * legal; that they were set is worth a line (SECURITY CMD03).
+ */
+static bool is_loader_name(const char *name)
+{
+	static const char *const names[] = { "LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT",
+		"BASH_ENV", "ENV", "IFS", "PROMPT_COMMAND", "PYTHONSTARTUP", "PYTHONPATH",
+		"PERL5OPT", "RUBYOPT", "GIT_SSH_COMMAND", "GCONV_PATH", "PATH", "HOME" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (str_eq(name, names[i]))
+			return true;
+	return str_starts(name, "GIT_CONFIG");
+}
+
 int step_set_env(struct steprun *st, const char *name, const char *value, struct err *err)
 {
 	struct jobrun *job = st->job;
@@ -225,6 +241,11 @@ int step_set_env(struct steprun *st, const char *name, const char *value, struct
 	if (job->env.len >= LIMIT_ENV_KEYS && !strvec_getenv(&job->env, name))
 		return err_set(err, ERR_LIMIT, "more than %d environment variables",
 			LIMIT_ENV_KEYS);
+	if (is_loader_name(name))
+		job_say(job, st->n,
+			"##[notice]%s is set for later steps: it decides what their "
+			"programs load",
+			name);
 	strvec_setenv(&job->env, name, value);
 	return 0;
 }

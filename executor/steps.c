@@ -168,6 +168,16 @@ static void say_timeout(struct steprun *st)
 		text.buf);
 }
 
+static const char *condition_of(const struct steprun *st)
+{
+	if (st->stage == STAGE_MAIN)
+		return st->def->condition;
+	if (!action_is_node(st->action))
+		return "always()"; /* of a composite: those inside are asked in their turn */
+	return st->stage == STAGE_PRE ? st->action->meta->pre_if
+				      : st->action->meta->post_if;
+}
+
 /*
  * A cancel reaches the running step unless its own condition still holds (always(),
  * cancelled()); later steps are judged in their turn.
@@ -180,14 +190,10 @@ void steps_cancelled(struct jobrun *job)
 
 	if (!st || st->is_cancelled)
 		return;
-	if (st->stage == STAGE_MAIN && !job->is_forced) {
-		at = step_at(st, step_if_key(st));
-		if (eval_condition(&at, st->def->condition, &goes_on, NULL) == 0 &&
-			goes_on)
-			return;
-	} else if (!job->is_forced) {
-		return; /* pre and post steps run to their end, within the five minutes */
-	}
+	at = step_at(st, st->stage == STAGE_MAIN ? step_if_key(st) : EVAL_ACTION_IF);
+	if (!job->is_forced &&
+		eval_condition(&at, condition_of(st), &goes_on, NULL) == 0 && goes_on)
+		return;
 	st->is_cancelled = true;
 	process_cancel(job, job->is_forced);
 }
@@ -273,6 +279,7 @@ static bool judge_and_run(struct steprun *st, bool shown)
 		step_error(
 			st, "The condition of the step cannot be evaluated: %s", err.msg);
 		st->outcome = RESULT_FAILURE;
+		st->scope->is_ended = true; /* a composite ends there */
 		return false;
 	}
 	if (!runs) {

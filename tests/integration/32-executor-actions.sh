@@ -83,6 +83,19 @@ EOF
 job
 ok 'a composite of a wrong shape fails its step' step_is 2 failure
 steps "$(write_step act/action.yml <<'EOF'
+name: odd
+runs:
+  using: composite
+  steps:
+    - { run: 'echo before', shell: bash }
+    - { run: 'echo odd', shell: bash, if: "fromJSON('{')" }
+    - { run: 'echo not after', shell: bash, if: 'always()' }
+EOF
+)" '{"uses":"./act"}'
+job
+ok 'a condition that cannot be told ends the composite' in_log 'cannot be evaluated'
+nok 'also for always()' grep -qx 'not after' <<<"$log"
+steps "$(write_step act/action.yml <<'EOF'
 name: self
 runs: { using: composite, steps: [ { uses: ./act } ] }
 EOF
