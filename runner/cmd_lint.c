@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -10,11 +11,13 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/strvec.h"
 #include "runner/cmd.h"
+#include "runner/lint_shell.h"
 #include "runner/tree.h"
 #include "workflows/lint.h"
 
-#define ZONES "/usr/share/zoneinfo"
+#define ZONES	 "/usr/share/zoneinfo"
 #define ZONE_MAX (256 * KiB) /* the largest there is has 4 KiB */
 
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_SARIF };
@@ -154,8 +157,8 @@ static int finish(const struct report *r)
 	_cleanup_(json_freep) struct json *doc = NULL;
 
 	if (r->format != FORMAT_TEXT) {
-		doc = r->format == FORMAT_JSON ? json_share(r->items) :
-						 sarif_document(r->items);
+		doc = r->format == FORMAT_JSON ? json_share(r->items)
+					       : sarif_document(r->items);
 		json_write(doc, JSON_WRITE_PRETTY, &out);
 		(void)fwrite(out.buf, 1, out.len, stdout); /* fflush tells */
 	}
@@ -163,22 +166,34 @@ static int finish(const struct report *r)
 		(void)fprintf(stderr, "lint: cannot write: %s\n", err_sys_text(errno));
 	if (r->findings > 0 && r->format == FORMAT_TEXT)
 		(void)fprintf(stderr,
-			"lint: %zu finding%s in %zu file%s; each code: docs/lint/CODE.md; "
+			"lint: %zu finding%s in %zu file%s; each code: "
+			"docs/lint/CODE.md; "
 			"silence one: # sluice: ignore CODE\n",
 			r->findings, r->findings == 1 ? "" : "s", r->files,
 			r->files == 1 ? "" : "s");
 	return r->findings > 0 ? CLI_NO : CLI_OK;
 }
 
+/* Labels of one's own, as for any key of the configuration: SLUICE_LABELS=a,b. */
+static void own_labels(struct strvec *labels)
+{
+	const char *s = getenv("SLUICE_LABELS");
+
+	if (s && *s)
+		strvec_split(labels, s, ',');
+}
+
 /* ---- files ------------------------------------------------------------------------ */
 
-static int lint_file(const struct cli_args *a, const char *file, struct report *r,
-	struct err *err)
+static int lint_file(
+	const struct cli_args *a, const char *file, struct report *r, struct err *err)
 {
 	_cleanup_(strbuf_done) struct strbuf data = STRBUF_INIT;
 	struct lint_options opt = LINT_OPTIONS_INIT;
 	struct diagnostics d = DIAGNOSTICS_INIT;
+	_cleanup_(strvec_done) struct strvec labels = STRVEC_INIT;
 	struct tree tree = TREE_INIT;
+	int rc = 0;
 
 	if (tree_read_file(file, &data, err) < 0 ||
 		tree_open(file, cli_get(a, "actions-dir"), &tree, err) < 0)
@@ -188,11 +203,15 @@ static int lint_file(const struct cli_args *a, const char *file, struct report *
 	opt.load = tree_load;
 	opt.load_data = &tree;
 	opt.load_tz = load_zone;
+	own_labels(&labels);
+	opt.labels = (const char *const *)labels.v;
 	lint_workflow(file, data.buf, data.len, &opt, &d);
+	if (opt.with_extra)
+		rc = lint_shell(file, data.buf, data.len, &d, err);
 	add_findings(r, &d, file, &data);
 	diagnostics_done(&d);
 	tree_done(&tree);
-	return 0;
+	return rc;
 }
 
 static int read_format(const struct cli_args *a, enum format *ret)
@@ -231,8 +250,10 @@ static int run_lint(const struct cli_args *a)
 }
 
 static const struct cli_opt lint_opts[] = {
-	{ "actions-dir", 0, "DIR", "DIR/OWNER/REPO: git work trees of other repositories" },
-	{ "rules", 0, "default|all", "what GitHub and actionlint find, or our own kinds too" },
+	{ "actions-dir", 0, "DIR",
+		"DIR/OWNER/REPO: git work trees of other repositories" },
+	{ "rules", 0, "default|all",
+		"what GitHub and actionlint find, or our own kinds too" },
 	{ "format", 0, "text|json|sarif", "three lines each, one array, or SARIF 2.1.0" },
 	{ NULL, 0, NULL, NULL },
 };

@@ -74,7 +74,8 @@ static void print_findings(const struct diagnostics *d, const struct inputs *in)
 		_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
 		bool is_own = strcmp(d->items[i].file, in->file) == 0;
 
-		diag_write_text(&d->items[i], is_own ? in->data.buf : NULL, in->data.len, &out);
+		diag_write_text(
+			&d->items[i], is_own ? in->data.buf : NULL, in->data.len, &out);
 		(void)fwrite(out.buf, 1, out.len, stderr); /* stderr: best effort */
 	}
 	if (d->dropped)
@@ -87,9 +88,9 @@ static int print_json(struct json *plan, struct json *listed)
 
 	json_set(plan, "jobs", json_share(listed));
 	json_write(plan, JSON_WRITE_PRETTY, &out);
-	return fwrite(out.buf, 1, out.len, stdout) == out.len && fflush(stdout) == 0 ?
-		CLI_OK :
-		CLI_NO;
+	return fwrite(out.buf, 1, out.len, stdout) == out.len && fflush(stdout) == 0
+		       ? CLI_OK
+		       : CLI_NO;
 }
 
 static int show(const struct cli_args *a, struct json *plan, const struct inputs *in)
@@ -152,9 +153,11 @@ static int run_plan(const struct cli_args *a)
 }
 
 static const struct cli_opt plan_opts[] = {
-	{ "event", 0, "NAME", "the event; default: the workflow's first, or push with --payload" },
+	{ "event", 0, "NAME",
+		"the event; default: the workflow's first, or push with --payload" },
 	{ "payload", 0, "FILE", "its JSON payload: github.event" },
-	{ "actions-dir", 0, "DIR", "DIR/OWNER/REPO: git work trees of other repositories" },
+	{ "actions-dir", 0, "DIR",
+		"DIR/OWNER/REPO: git work trees of other repositories" },
 	{ "format", 0, "text|json", "a table, or the whole plan" },
 	{ NULL, 0, NULL, NULL },
 };
@@ -162,8 +165,8 @@ static const struct cli_opt plan_opts[] = {
 const struct cli_verb verb_plan = { "plan", "here", "[FLAGS] FILE",
 	"Show what an event makes of a workflow file", plan_opts,
 	"sluice plan --event push .github/workflows/ci.yml",
-	"0 planned (also when the event does not start it), 1 refused, 2 usage", 1, 1, run_plan,
-	NULL };
+	"0 planned (also when the event does not start it), 1 refused, 2 usage", 1, 1,
+	run_plan, NULL };
 
 int cmd_plan(int argc, char **argv)
 {

@@ -17,8 +17,8 @@ static const struct {
 	const char *paths[4];
 } members[] = {
 	{ "repository", { "repository.full_name", NULL } },
-	{ "repository_owner",
-		{ "repository.owner.login", "repository.owner.name", "organization.login" } },
+	{ "repository_owner", { "repository.owner.login", "repository.owner.name",
+				      "organization.login" } },
 	{ "repository_id", { "repository.id", NULL } },
 	{ "actor", { "sender.login", "pusher.name", NULL } },
 	{ "triggering_actor", { "sender.login", "pusher.name", NULL } },
@@ -45,7 +45,8 @@ static void add_ref_parts(struct json *github)
 			str_starts(ref, "refs/") ? ref + strlen("refs/") : ref);
 }
 
-static void add_pull_ref(struct json *github, const char *event, const struct json *payload)
+static void add_pull_ref(
+	struct json *github, const char *event, const struct json *payload)
 {
 	int64_t number = json_as_int(json_path(payload, "number"),
 		json_as_int(json_path(payload, "pull_request.number"), 0));
@@ -78,8 +79,8 @@ struct json *github_context_of(const char *event, const struct json *payload)
 		}
 	add_pull_ref(github, event, payload);
 	add_ref_parts(github);
-	json_set(github, "event", payload ? json_share((struct json *)payload) :
-					    json_new_object());
+	json_set(github, "event",
+		payload ? json_share((struct json *)payload) : json_new_object());
 	return github;
 }
 

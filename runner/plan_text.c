@@ -38,7 +38,8 @@ static unsigned stage_of(const struct json *plan, const char *id, unsigned depth
 	if (!node || depth > 64)
 		return stage;
 	for (size_t i = 0; i < json_count(needs); i++) {
-		unsigned s = stage_of(plan, json_as_str(json_at(needs, i), ""), depth + 1) + 1;
+		unsigned s =
+			stage_of(plan, json_as_str(json_at(needs, i), ""), depth + 1) + 1;
 
 		stage = s > stage ? s : stage;
 	}
@@ -50,7 +51,8 @@ static unsigned stage_of(const struct json *plan, const char *id, unsigned depth
 static void join_needs(const struct json *needs, struct strbuf *out)
 {
 	for (size_t i = 0; i < json_count(needs); i++)
-		strbuf_addf(out, "%s%s", i ? " " : "", json_as_str(json_at(needs, i), ""));
+		strbuf_addf(
+			out, "%s%s", i ? " " : "", json_as_str(json_at(needs, i), ""));
 }
 
 static size_t rows_of(const struct json *listed, const char *id)
@@ -62,8 +64,8 @@ static size_t rows_of(const struct json *listed, const char *id)
 	return n;
 }
 
-static void add_job(struct cli_table *t, const struct json *plan, const struct json *listed,
-	const struct json *node)
+static void add_job(struct cli_table *t, const struct json *plan,
+	const struct json *listed, const struct json *node)
 {
 	_cleanup_(strbuf_done) struct strbuf needs = STRBUF_INIT;
 	const char *id = json_get_str(node, "id", "");
@@ -74,9 +76,10 @@ static void add_job(struct cli_table *t, const struct json *plan, const struct j
 	join_needs(json_get(node, "needs"), &needs);
 	(void)snprintf(stage, sizeof(stage), "%u", stage_of(plan, id, 0));
 	(void)snprintf(rows, sizeof(rows), "%zu", rows_of(listed, id));
-	(void)snprintf(line, sizeof(line), "%lld",
-		(long long)json_get_int(node, "line", 0));
-	cli_table_row(t, stage, id, rows, needs.buf, env, line, name && *name ? name : "");
+	(void)snprintf(
+		line, sizeof(line), "%lld", (long long)json_get_int(node, "line", 0));
+	cli_table_row(
+		t, stage, id, rows, needs.buf, env, line, name && *name ? name : "");
 }
 
 void plan_print(const struct json *plan, const struct json *listed, FILE *f)

@@ -67,7 +67,8 @@ static char *find_root(const char *dir)
 	return xstrdup(dir);
 }
 
-int tree_open(const char *file, const char *actions_dir, struct tree *ret, struct err *err)
+int tree_open(
+	const char *file, const char *actions_dir, struct tree *ret, struct err *err)
 {
 	_cleanup_free_ char *dir = NULL, *whole = NULL;
 	_cleanup_close_ int fd = -1;
@@ -88,8 +89,9 @@ int tree_open(const char *file, const char *actions_dir, struct tree *ret, struc
 		return -1;
 	}
 	len = strlen(root);
-	*ret = (struct tree){ .root = root, .root_fd = take_fd(&fd),
-		.actions_dir = actions_dir };
+	*ret = (struct tree){
+		.root = root, .root_fd = take_fd(&fd), .actions_dir = actions_dir
+	};
 	if (strcmp(file, "-") == 0)
 		ret->path = xstrdup("-");
 	else
@@ -108,8 +110,8 @@ void tree_done(struct tree *t)
 
 /* ---- files below it --------------------------------------------------------------- */
 
-static int load_local(const struct tree *t, const char *path, struct strbuf *out,
-	struct err *err)
+static int load_local(
+	const struct tree *t, const char *path, struct strbuf *out, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
 	_cleanup_free_ char *clean = path_normalise(path);
@@ -145,7 +147,8 @@ static int run_git(char *const *argv, struct strbuf *out, struct err *err)
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-		if (null < 0 || dup2(null, 0) < 0 || dup2(ends[1], 1) < 0 || dup2(null, 2) < 0)
+		if (null < 0 || dup2(null, 0) < 0 || dup2(ends[1], 1) < 0 ||
+			dup2(null, 2) < 0)
 			_exit(126);
 		execvpe("git", argv, env);
 		_exit(127);
@@ -177,8 +180,8 @@ static bool is_repository(const char *s)
 	return path_is_name(owner) && path_is_name(slash + 1);
 }
 
-static int load_remote(const struct tree *t, const struct source *s, struct strbuf *out,
-	struct err *err)
+static int load_remote(
+	const struct tree *t, const struct source *s, struct strbuf *out, struct err *err)
 {
 	_cleanup_(strvec_done) struct strvec argv = STRVEC_INIT;
 	_cleanup_free_ char *dir = NULL;
@@ -204,14 +207,15 @@ static int load_remote(const struct tree *t, const struct source *s, struct strb
 	strvec_pushf(&argv, "%s:%s", s->ref, s->path);
 	if (run_git(argv.v, out, err) < 0) {
 		if (err->code == ERR_NOT_FOUND)
-			return err_set(err, ERR_NOT_FOUND, "there is no '%s' at '%s' in '%s'",
-				s->path, s->ref, dir);
+			return err_set(err, ERR_NOT_FOUND,
+				"there is no '%s' at '%s' in '%s'", s->path, s->ref, dir);
 		return -1;
 	}
 	return 0;
 }
 
-int tree_load(const struct source *source, struct strbuf *out, struct err *err, void *data)
+int tree_load(
+	const struct source *source, struct strbuf *out, struct err *err, void *data)
 {
 	const struct tree *t = data;
 

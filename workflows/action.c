@@ -9,14 +9,18 @@
 #include "workflows/parse-internal.h"
 #include "workflows/plan-internal.h"
 
-struct using {
+struct using
+{
 	const char *text;
 	enum action_using kind;
 };
 
 static const struct using usings[] = {
-	{ "composite", ACTION_COMPOSITE }, { "docker", ACTION_DOCKER },
-	{ "node12", ACTION_NODE }, { "node16", ACTION_NODE }, { "node20", ACTION_NODE },
+	{ "composite", ACTION_COMPOSITE },
+	{ "docker", ACTION_DOCKER },
+	{ "node12", ACTION_NODE },
+	{ "node16", ACTION_NODE },
+	{ "node20", ACTION_NODE },
 	{ "node24", ACTION_NODE },
 };
 
@@ -42,7 +46,8 @@ static const struct {
 
 static const char *text_of(struct action *a, const struct yaml_node *n)
 {
-	return yaml_is_scalar(n) && n->kind != YAML_NULL ? yaml_text(n, a->doc->arena) : NULL;
+	return yaml_is_scalar(n) && n->kind != YAML_NULL ? yaml_text(n, a->doc->arena)
+							 : NULL;
 }
 
 static void parse_inputs(struct action *a)
@@ -83,7 +88,8 @@ static void parse_outputs(struct action *a)
 	a->outputs_len = n->len;
 }
 
-static bool parse_using(struct action *a, const struct yaml_node *runs, struct diagnostics *d)
+static bool parse_using(
+	struct action *a, const struct yaml_node *runs, struct diagnostics *d)
 {
 	const struct yaml_node *n = yaml_get(runs, "using");
 	const char *names[ARRAY_SIZE(usings) + 1] = { NULL };
@@ -107,7 +113,8 @@ static bool parse_using(struct action *a, const struct yaml_node *runs, struct d
 	return false;
 }
 
-static void check_keys(struct action *a, const struct yaml_node *runs, struct diagnostics *d)
+static void check_keys(
+	struct action *a, const struct yaml_node *runs, struct diagnostics *d)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(runs_keys); i++) {
 		const struct yaml_node *key = yaml_get_key(runs, runs_keys[i].key);

@@ -29,8 +29,8 @@ static bool diag_same(const struct diag *a, const char *file, struct mark mark,
 	const char *code, const char *msg)
 {
 	return a->mark.line == mark.line && a->mark.column == mark.column &&
-		strcmp(a->code, code) == 0 && strcmp(a->file, file) == 0 &&
-		strcmp(a->msg, msg) == 0;
+	       strcmp(a->code, code) == 0 && strcmp(a->file, file) == 0 &&
+	       strcmp(a->msg, msg) == 0;
 }
 
 struct diag *diag_vadd(struct diagnostics *d, const char *file, struct mark mark,
@@ -94,6 +94,15 @@ void diag_nearest(struct diag *item, const char *word, const char *const *names)
 		diag_hint(item, "did you mean '%s'?", near);
 }
 
+void diag_drop_last(struct diagnostics *d)
+{
+	struct diag *it = &d->items[--d->len];
+
+	free(it->file);
+	free(it->msg);
+	free(it->hint);
+}
+
 static int diag_cmp(const void *pa, const void *pb)
 {
 	const struct diag *a = pa, *b = pb;
@@ -149,7 +158,8 @@ static void add_visible(struct strbuf *out, const char *s, size_t len)
 		else if (c == 0xc2 && i + 1 < len && (unsigned char)s[i + 1] < 0xa0)
 			strbuf_addf(out, "\\u%04x", (unsigned char)s[++i]); /* C1 */
 		else if (c == 0xe2 && i + 2 < len && (unsigned char)s[i + 1] == 0x80 &&
-			(unsigned char)s[i + 2] >= 0xaa && (unsigned char)s[i + 2] <= 0xae) {
+			 (unsigned char)s[i + 2] >= 0xaa &&
+			 (unsigned char)s[i + 2] <= 0xae) {
 			strbuf_adds(out, "\\u20"); /* bidi overrides */
 			strbuf_addf(out, "%02x", (unsigned char)s[i + 2] - 0x80);
 			i += 2;
@@ -158,8 +168,8 @@ static void add_visible(struct strbuf *out, const char *s, size_t len)
 	}
 }
 
-static bool source_line(const char *source, size_t len, unsigned line, const char **ret,
-	size_t *ret_len)
+static bool source_line(
+	const char *source, size_t len, unsigned line, const char **ret, size_t *ret_len)
 {
 	const char *p = source, *end = source + len;
 
@@ -229,7 +239,8 @@ void diag_write_text(const struct diag *item, const char *source, size_t source_
 		unsigned n = caret_len(&item->mark, utf8_count(line, len));
 
 		strbuf_addf(out, "%*s", (int)item->mark.column - 1, "");
-		for (unsigned i = 0; i < n && i + item->mark.column <= LINE_SHOWN_MAX; i++)
+		for (unsigned i = 0; i < n && i + item->mark.column <= LINE_SHOWN_MAX;
+			i++)
 			strbuf_addc(out, '^');
 	}
 	if (item->hint) {
@@ -247,8 +258,8 @@ struct json *diag_to_json(const struct diag *item)
 	json_set_int(j, "line", item->mark.line);
 	json_set_int(j, "column", item->mark.column);
 	json_set_int(j, "end_column",
-		item->mark.end_line == item->mark.line ? item->mark.end_column :
-							 item->mark.column + 1);
+		item->mark.end_line == item->mark.line ? item->mark.end_column
+						       : item->mark.column + 1);
 	json_set_str(j, "severity", severity_name(item->severity));
 	json_set_str(j, "code", item->code);
 	json_set_str(j, "message", item->msg);

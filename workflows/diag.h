@@ -64,7 +64,9 @@ void diag_hint(struct diag *item, const char *fmt, ...) /* NULL item: nothing */
 /* "did you mean 'x'?" from the NULL-ended NAMES, when one is near. */
 void diag_nearest(struct diag *item, const char *word, const char *const *names);
 
-/* By file as first met, then line, column, code. */
+void diag_drop_last(struct diagnostics *d); /* takes the last one back */
+
+/* By file, line, column, code. */
 void diagnostics_sort(struct diagnostics *d);
 bool diagnostics_has_errors(const struct diagnostics *d);
 /* The first error as one line with its place, for callers that want one. ERR_INPUT. */

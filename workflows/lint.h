@@ -41,12 +41,15 @@ struct lint_options {
 	void *load_data;
 	tz_load_fn *load_tz;	       /* NULL: names of zones are not looked up */
 	void *tz_data;
-	const char *const *labels;     /* further known runner labels, NULL-ended; or NULL */
+	const char *const *labels; /* further runner labels, NULL-ended; "*": any */
 };
 #define LINT_OPTIONS_INIT { 0 }
 
 /* Appends the findings of FILE, sorted by place. DATA is the file's bytes. */
 void lint_workflow(const char *file, const char *data, size_t len,
 	const struct lint_options *opt, struct diagnostics *d);
+
+/* A comment of DATA silences D (findings that are made elsewhere: shellcheck). */
+bool lint_is_silenced(const char *data, size_t len, const struct diag *d);
 
 #endif

@@ -26,9 +26,10 @@ void lint_files_free(struct lint *l)
 
 static struct lint_file *load(struct lint *l, const struct source *src)
 {
-	_cleanup_free_ char *name = src->repository ?
-		xasprintf("%s/%s@%s", src->repository, src->path, src->ref) :
-		xstrdup(src->path);
+	_cleanup_free_ char *name =
+		src->repository
+			? xasprintf("%s/%s@%s", src->repository, src->path, src->ref)
+			: xstrdup(src->path);
 	struct err err = ERR_INIT;
 	struct lint_file *f;
 
@@ -59,7 +60,8 @@ struct lint_file *lint_load_workflow(struct lint *l, const struct job *job)
 	if (!yaml_is_scalar(job->uses) || has_template(job->uses))
 		return NULL;
 	u = uses_parse(job->uses->str, l->arena);
-	if ((u.kind != USES_LOCAL && u.kind != USES_REMOTE && u.kind != USES_SELF) || !u.path)
+	if ((u.kind != USES_LOCAL && u.kind != USES_REMOTE && u.kind != USES_SELF) ||
+		!u.path)
 		return NULL;
 	if (u.owner)
 		repository = xasprintf("%s/%s", u.owner, u.repo);
@@ -111,7 +113,8 @@ static void check_null_inputs(struct lint *l, const struct job *job)
 	struct lint_file *f = lint_load_workflow(l, job);
 	const struct yaml_node *with = yaml_get(job->node, "with");
 
-	for (size_t i = 0; f && f->w && yaml_is(with, YAML_MAPPING) && i < with->len; i++) {
+	for (size_t i = 0; f && f->w && yaml_is(with, YAML_MAPPING) && i < with->len;
+		i++) {
 		const struct yaml_node *v = with->pairs[i].value;
 
 		if (yaml_is(v, YAML_NULL))
@@ -142,8 +145,8 @@ static void check_plan(struct lint *l)
 		const struct diag *it = &d.items[i];
 
 		if (strcmp(it->file, l->file) == 0 || !is_own)
-			diag_hint(diag_add(l->d, it->file, it->mark, it->severity, it->code, "%s",
-					  it->msg),
+			diag_hint(diag_add(l->d, it->file, it->mark, it->severity,
+					  it->code, "%s", it->msg),
 				"%s", it->hint ? it->hint : "");
 	}
 	diagnostics_done(&d);
@@ -154,10 +157,11 @@ static void check_plan(struct lint *l)
 static bool is_docker_key(const struct action *a, const char *key)
 {
 	return a->using == ACTION_DOCKER &&
-		(strcasecmp(key, "args") == 0 || strcasecmp(key, "entrypoint") == 0);
+	       (strcasecmp(key, "args") == 0 || strcasecmp(key, "entrypoint") == 0);
 }
 
-static void check_action_inputs(struct lint *l, const struct step *s, const struct action *a)
+static void check_action_inputs(
+	struct lint *l, const struct step *s, const struct action *a)
 {
 	const struct yaml_node *with = yaml_get(s->node, "with");
 	const struct yaml_node *uses = yaml_get(s->node, "uses");
@@ -184,8 +188,8 @@ static void check_action_inputs(struct lint *l, const struct step *s, const stru
 		bool is_given = false;
 
 		for (size_t k = 0; with && k < with->len; k++)
-			is_given = is_given ||
-				strcasecmp(with->pairs[k].key->str, a->inputs[i].name) == 0;
+			is_given = is_given || strcasecmp(with->pairs[k].key->str,
+						       a->inputs[i].name) == 0;
 		if (a->inputs[i].is_required && !a->inputs[i].otherwise && !is_given)
 			diag_hint(lint_add(l, uses->mark, "action-input",
 					  "action '%.60s' requires input '%s'", uses->str,

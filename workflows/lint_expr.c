@@ -14,33 +14,46 @@ struct mark lint_expr_mark(const struct lint_expr *x, const struct expr_node *n)
 
 /* ---- contexts that are the same everywhere ---------------------------------------- */
 
-#define S(name) { name, &type_string }
+#define S(name)                    \
+	{                          \
+		name, &type_string \
+	}
 static const struct lint_prop runner_props[] = { S("arch"), S("debug"), S("environment"),
 	S("name"), S("os"), S("temp"), S("tool_cache"), S("workspace") };
-static const struct lint_type type_runner = { .kind = TYPE_OBJECT, .is_strict = true,
-	.props = runner_props, .len = ARRAY_SIZE(runner_props) };
+static const struct lint_type type_runner = { .kind = TYPE_OBJECT,
+	.is_strict = true,
+	.props = runner_props,
+	.len = ARRAY_SIZE(runner_props) };
 
 static const struct lint_prop container_props[] = { S("id"), S("network") };
-static const struct lint_type type_container = { .kind = TYPE_OBJECT, .is_strict = true,
-	.props = container_props, .len = ARRAY_SIZE(container_props) };
+static const struct lint_type type_container = { .kind = TYPE_OBJECT,
+	.is_strict = true,
+	.props = container_props,
+	.len = ARRAY_SIZE(container_props) };
 static const struct lint_prop service_props[] = { S("id"), S("network"),
 	{ "ports", &type_strings } };
-static const struct lint_type type_service = { .kind = TYPE_OBJECT, .is_strict = true,
-	.props = service_props, .len = ARRAY_SIZE(service_props) };
+static const struct lint_type type_service = { .kind = TYPE_OBJECT,
+	.is_strict = true,
+	.props = service_props,
+	.len = ARRAY_SIZE(service_props) };
 static const struct lint_type type_services = { .kind = TYPE_OBJECT,
 	.elem = &type_service };
 static const struct lint_prop job_props[] = { { "container", &type_container },
 	{ "services", &type_services }, S("status"), { "check_run_id", &type_number },
 	S("workflow_ref"), S("workflow_sha"), S("workflow_repository"),
 	S("workflow_file_path") };
-static const struct lint_type type_job = { .kind = TYPE_OBJECT, .is_strict = true,
-	.props = job_props, .len = ARRAY_SIZE(job_props) };
+static const struct lint_type type_job = { .kind = TYPE_OBJECT,
+	.is_strict = true,
+	.props = job_props,
+	.len = ARRAY_SIZE(job_props) };
 
 static const struct lint_prop strategy_props[] = { { "fail-fast", &type_bool },
 	{ "job-index", &type_number }, { "job-total", &type_number },
 	{ "max-parallel", &type_number } };
-static const struct lint_type type_strategy = { .kind = TYPE_OBJECT, .is_strict = true,
-	.props = strategy_props, .len = ARRAY_SIZE(strategy_props) };
+static const struct lint_type type_strategy = { .kind = TYPE_OBJECT,
+	.is_strict = true,
+	.props = strategy_props,
+	.len = ARRAY_SIZE(strategy_props) };
 
 const struct lint_type *lint_context(struct lint *l, const char *name)
 {
@@ -51,7 +64,8 @@ const struct lint_type *lint_context(struct lint *l, const char *name)
 		{ "vars", &type_strings }, { "needs", l->needs },
 		{ "strategy", &type_strategy }, { "matrix", l->matrix },
 		{ "secrets", l->secrets }, { "steps", l->steps }, { "job", &type_job },
-		{ "runner", &type_runner }, { "env", &type_strings }, { "jobs", l->jobs } };
+		{ "runner", &type_runner }, { "env", &type_strings },
+		{ "jobs", l->jobs } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		if (strcasecmp(table[i].name, name) == 0)
@@ -62,8 +76,8 @@ const struct lint_type *lint_context(struct lint *l, const char *name)
 /* ---- properties ------------------------------------------------------------------- */
 
 /* The source of the receiver: "github.event" of `github.event.x`. */
-static void receiver_words(const struct lint_expr *x, const struct expr_node *n,
-	struct strbuf *out)
+static void receiver_words(
+	const struct lint_expr *x, const struct expr_node *n, struct strbuf *out)
 {
 	const char *text = x->scalar->str + x->base + n->offset;
 
@@ -71,8 +85,8 @@ static void receiver_words(const struct lint_expr *x, const struct expr_node *n,
 }
 
 /* A job that is there but not needed, a step that comes later. */
-static bool hint_order(struct lint_expr *x, const struct expr_node *n, struct diag *d,
-	const char *name)
+static bool hint_order(
+	struct lint_expr *x, const struct expr_node *n, struct diag *d, const char *name)
 {
 	const struct expr_node *context = n->children[0];
 	const struct job *job = x->l->job;
@@ -84,10 +98,12 @@ static bool hint_order(struct lint_expr *x, const struct expr_node *n, struct di
 		if (strcasecmp(job->id, name) == 0)
 			diag_hint(d, "that is this very job");
 		else
-			diag_hint(d, "add '%s' to the 'needs' of job '%s'", name, job->id);
+			diag_hint(
+				d, "add '%s' to the 'needs' of job '%s'", name, job->id);
 		return true;
 	}
-	for (size_t i = 0; strcasecmp(context->name, "steps") == 0 && i < job->steps_len; i++)
+	for (size_t i = 0; strcasecmp(context->name, "steps") == 0 && i < job->steps_len;
+		i++)
 		if (strcasecmp(job->steps[i].id, name) == 0) {
 			diag_hint(d, "step '%s' (line %u) has not run by then", name,
 				job->steps[i].node->mark.line);
@@ -151,8 +167,8 @@ static const struct lint_type *property(struct lint_expr *x, const struct expr_n
 	case TYPE_ARRAY:
 		if (t->is_filter) {
 			struct lint_type *a = (struct lint_type *)type_new_array(
-				x->l->arena, property(x, n, t->elem ? t->elem : &type_any,
-						     name, len));
+				x->l->arena,
+				property(x, n, t->elem ? t->elem : &type_any, name, len));
 
 			a->is_filter = true;
 			return a;
@@ -219,12 +235,12 @@ static const struct lint_type *filter_type(struct lint_expr *x, const struct exp
 		break;
 	case TYPE_OBJECT:
 		for (size_t i = 0; i < t->len; i++)
-			elem = elem ? type_merge(x->l->arena, elem, t->props[i].type) :
-				      t->props[i].type;
+			elem = elem ? type_merge(x->l->arena, elem, t->props[i].type)
+				    : t->props[i].type;
 		if (!t->is_strict)
-			elem = elem && t->elem ? type_merge(x->l->arena, elem, t->elem) :
-			       t->elem	       ? t->elem :
-						 &type_any;
+			elem = elem && t->elem ? type_merge(x->l->arena, elem, t->elem)
+			       : t->elem       ? t->elem
+					       : &type_any;
 		break;
 	case TYPE_NULL:
 	case TYPE_BOOL:
@@ -271,8 +287,8 @@ static const struct signature signatures[] = {
 	{ "cancelled", { NULL, NULL }, &type_bool, true },
 };
 
-static size_t first_misfit(const struct signature *s, const struct lint_type **types,
-	size_t len)
+static size_t first_misfit(
+	const struct signature *s, const struct lint_type **types, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		const struct lint_type *want = i < 2 ? s->args[i] : s->args[1];
@@ -329,12 +345,14 @@ static void check_format(struct lint_expr *x, const struct expr_node *n)
 		if (!used[i])
 			diag_hint(lint_add(x->l, lint_expr_mark(x, n->children[i + 1]),
 					  "format-arguments",
-					  "format has no '{%zu}': this argument is not used",
+					  "format has no '{%zu}': this argument is not "
+					  "used",
 					  i),
 				"drop it, or put {%zu} into the text", i);
 }
 
-static const struct lint_type *from_json_type(struct lint_expr *x, const struct expr_node *n)
+static const struct lint_type *from_json_type(
+	struct lint_expr *x, const struct expr_node *n)
 {
 	_cleanup_(json_freep) struct json *j = NULL;
 	_cleanup_(value_unrefp) struct value *v = NULL;
@@ -352,8 +370,8 @@ static const struct lint_type *from_json_type(struct lint_expr *x, const struct 
 	return type_of_value(x->l->arena, v);
 }
 
-static const struct lint_type *case_type(struct lint_expr *x, const struct lint_type **types,
-	size_t len)
+static const struct lint_type *case_type(
+	struct lint_expr *x, const struct lint_type **types, size_t len)
 {
 	const struct lint_type *t = len ? types[len - 1] : &type_any;
 
@@ -426,7 +444,8 @@ static bool is_collection(const struct lint_type *t)
 	return t->kind == TYPE_ARRAY || t->kind == TYPE_OBJECT;
 }
 
-static bool comparable(const char *op, const struct lint_type *a, const struct lint_type *b)
+static bool comparable(
+	const char *op, const struct lint_type *a, const struct lint_type *b)
 {
 	if (a->kind == TYPE_ANY || b->kind == TYPE_ANY)
 		return true;
@@ -441,10 +460,11 @@ static bool comparable(const char *op, const struct lint_type *a, const struct l
 		return a->kind == b->kind;
 	}
 	return (a->kind == TYPE_NUMBER || a->kind == TYPE_STRING) &&
-		(b->kind == TYPE_NUMBER || b->kind == TYPE_STRING);
+	       (b->kind == TYPE_NUMBER || b->kind == TYPE_STRING);
 }
 
-static const struct lint_type *operator_type(struct lint_expr *x, const struct expr_node *n)
+static const struct lint_type *operator_type(
+	struct lint_expr *x, const struct expr_node *n)
 {
 	const struct lint_type *a = lint_expr_type(x, n->children[0]), *b;
 	struct strbuf wa = STRBUF_INIT, wb = STRBUF_INIT;

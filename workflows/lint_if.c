@@ -32,8 +32,8 @@ static bool is_constant(const struct expr_node *n)
 	return true;
 }
 
-static void check_constant(struct lint *l, const struct yaml_node *n, const char *text,
-	size_t len)
+static void check_constant(
+	struct lint *l, const struct yaml_node *n, const char *text, size_t len)
 {
 	_cleanup_(expr_freep) struct expr *e = NULL;
 	_cleanup_(value_unrefp) struct value *v = NULL, *contexts = NULL;
@@ -51,8 +51,8 @@ static void check_constant(struct lint *l, const struct yaml_node *n, const char
 		return;
 	diag_hint(lint_add(l, n->mark, "if-constant", "condition is always %s",
 			  value_truthy(v) ? "true" : "false"),
-		value_truthy(v) ? "drop the 'if'" :
-				  "remove what it guards, or silence this on purpose");
+		value_truthy(v) ? "drop the 'if'"
+				: "remove what it guards, or silence this on purpose");
 }
 
 struct inner {
@@ -86,7 +86,8 @@ void lint_condition(struct lint *l, const struct yaml_node *n)
 		return;
 	}
 	diag_hint(lint_add(l, n->mark, "if-always-true",
-			  "condition is always true: text outside '${{ }}' makes it a string"),
-		n->block ? "write '|-' or leave out '${{ }}': the line end is such text" :
-			   "put all of it inside, or drop '${{ }}'");
+			  "condition is always true: text outside '${{ }}' makes it a "
+			  "string"),
+		n->block ? "write '|-' or leave out '${{ }}': the line end is such text"
+			 : "put all of it inside, or drop '${{ }}'");
 }

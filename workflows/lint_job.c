@@ -16,16 +16,17 @@ enum platform {
 /* ---- runner labels ---------------------------------------------------------------- */
 
 /* What GitHub offers, and what self-hosted runners have of themselves. */
-static const char *const known_labels[] = { "ubuntu-latest", "ubuntu-24.04", "ubuntu-22.04",
-	"ubuntu-26.04", "ubuntu-slim", "ubuntu-24.04-arm", "ubuntu-22.04-arm",
-	"ubuntu-26.04-arm", "ubuntu-latest-4-cores", "ubuntu-latest-8-cores",
-	"ubuntu-latest-16-cores", "windows-latest", "windows-2025", "windows-2022",
-	"windows-11-arm", "windows-2025-vs2026", "windows-latest-8-cores", "macos-latest",
-	"macos-26", "macos-15", "macos-14", "macos-13", "macos-latest-large",
-	"macos-latest-xlarge", "macos-26-large", "macos-26-xlarge", "macos-15-intel",
-	"macos-26-intel", "macos-15-large", "macos-15-xlarge", "macos-14-large",
-	"macos-14-xlarge", "macos-13-large", "macos-13-xlarge", "self-hosted", "linux",
-	"windows", "macos", "x64", "x86", "arm", "arm64", NULL };
+static const char *const known_labels[] = { "ubuntu-latest", "ubuntu-24.04",
+	"ubuntu-22.04", "ubuntu-26.04", "ubuntu-slim", "ubuntu-24.04-arm",
+	"ubuntu-22.04-arm", "ubuntu-26.04-arm", "ubuntu-latest-4-cores",
+	"ubuntu-latest-8-cores", "ubuntu-latest-16-cores", "windows-latest",
+	"windows-2025", "windows-2022", "windows-11-arm", "windows-2025-vs2026",
+	"windows-latest-8-cores", "macos-latest", "macos-26", "macos-15", "macos-14",
+	"macos-13", "macos-latest-large", "macos-latest-xlarge", "macos-26-large",
+	"macos-26-xlarge", "macos-15-intel", "macos-26-intel", "macos-15-large",
+	"macos-15-xlarge", "macos-14-large", "macos-14-xlarge", "macos-13-large",
+	"macos-13-xlarge", "self-hosted", "linux", "windows", "macos", "x64", "x86",
+	"arm", "arm64", NULL };
 
 static bool in_list(const char *s, const char *const *list)
 {
@@ -44,7 +45,8 @@ static enum platform platform_of(const char *label)
 		{ "windows", PLATFORM_WINDOWS }, { "macos", PLATFORM_MACOS } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (strncasecmp(label, prefixes[i].prefix, strlen(prefixes[i].prefix)) == 0)
+		if (strncasecmp(label, prefixes[i].prefix, strlen(prefixes[i].prefix)) ==
+			0)
 			return prefixes[i].platform;
 	return PLATFORM_ANY;
 }
@@ -54,13 +56,15 @@ static void check_label(struct lint *l, const struct yaml_node *n, bool is_self_
 	struct diag *d;
 
 	if (!yaml_is_scalar(n) || n->str_len == 0 || has_template(n) || is_self_hosted ||
-		in_list(n->str, known_labels) || in_list(n->str, l->opt->labels))
+		in_list(n->str, known_labels) || in_list(n->str, l->opt->labels) ||
+		in_list("*", l->opt->labels))
 		return;
-	d = lint_add(l, n->mark, "runner-label", "no runner is known with the label '%.60s'",
-		n->str);
+	d = lint_add(l, n->mark, "runner-label",
+		"no runner is known with the label '%.60s'", n->str);
 	diag_nearest(d, n->str, known_labels);
 	if (d && !d->hint)
-		diag_hint(d, "a label of your own: add it to 'labels' of the configuration");
+		diag_hint(d,
+			"a label of your own: add it to 'labels' of the configuration");
 }
 
 /* `runs-on: ${{ matrix.os }}`: the labels stand in the matrix. */
@@ -104,7 +108,8 @@ static void check_conflicts(struct lint *l, const struct yaml_node *list)
 			diag_hint(lint_add(l, n->mark, "label-conflict",
 					  "no runner has both '%.60s' and '%.60s'",
 					  first->str, n->str),
-				"all labels must fit one machine; use a matrix for several");
+				"all labels must fit one machine; use a matrix for "
+				"several");
 	}
 }
 
@@ -121,15 +126,16 @@ static void check_runs_on(struct lint *l, const struct job *job)
 	bool is_self_hosted = false;
 
 	if (yaml_is_scalar(n)) {
-		check_label(l, n, yaml_get(yaml_get(job->node, "runs-on"), "group") != NULL);
+		check_label(
+			l, n, yaml_get(yaml_get(job->node, "runs-on"), "group") != NULL);
 		check_matrix_labels(l, job, n, false);
 	}
 	if (!yaml_is(n, YAML_SEQUENCE))
 		return;
 	for (size_t i = 0; i < n->len; i++)
-		is_self_hosted = is_self_hosted ||
-			(yaml_is_scalar(n->items[i]) &&
-				strcasecmp(n->items[i]->str, "self-hosted") == 0);
+		is_self_hosted = is_self_hosted || (yaml_is_scalar(n->items[i]) &&
+							   strcasecmp(n->items[i]->str,
+								   "self-hosted") == 0);
 	for (size_t i = 0; i < n->len; i++) {
 		check_label(l, n->items[i], is_self_hosted);
 		if (yaml_is_scalar(n->items[i]))
@@ -173,13 +179,14 @@ static void check_shell(struct lint *l, const struct yaml_node *n, enum platform
 		if (strcasecmp(shells[i].name, n->str) != 0)
 			continue;
 		if (platform && !(shells[i].platforms & platform))
-			diag_hint(lint_add(l, n->mark, "shell-name",
-					  "shell '%s' is not on %s", n->str,
-					  platform == PLATFORM_WINDOWS ? "Windows" :
-									 "Linux or macOS"),
-				platform == PLATFORM_WINDOWS ?
-					"there are: bash, cmd, powershell, pwsh, python" :
-					"there are: bash, pwsh, python, sh");
+			diag_hint(
+				lint_add(l, n->mark, "shell-name",
+					"shell '%s' is not on %s", n->str,
+					platform == PLATFORM_WINDOWS ? "Windows"
+								     : "Linux or macOS"),
+				platform == PLATFORM_WINDOWS
+					? "there are: bash, cmd, powershell, pwsh, python"
+					: "there are: bash, pwsh, python, sh");
 		return;
 	}
 	diag_hint(lint_add(l, n->mark, "shell-name", "'%.60s' is no shell", n->str),
@@ -206,7 +213,8 @@ static void check_strategy(struct lint *l, const struct yaml_node *strategy)
 {
 	const struct yaml_node *n = yaml_get(strategy, "max-parallel");
 
-	if (yaml_is(n, YAML_NUMBER) && (n->number < 1 || n->number != (double)(long)n->number))
+	if (yaml_is(n, YAML_NUMBER) &&
+		(n->number < 1 || n->number != (double)(long)n->number))
 		(void)lint_add(l, n->mark, "whole-number",
 			"'max-parallel' must be a whole number, 1 or more");
 }
@@ -217,9 +225,10 @@ static void check_env(struct lint *l, const struct yaml_node *env)
 		const struct yaml_node *key = env->pairs[i].key;
 
 		if (!has_template(key) && strpbrk(key->str, "&= \t"))
-			diag_hint(lint_add(l, key->mark, "env-name",
-					  "'%.60s' is no name for an environment variable",
-					  key->str),
+			diag_hint(
+				lint_add(l, key->mark, "env-name",
+					"'%.60s' is no name for an environment variable",
+					key->str),
 				"letters, digits and '_'");
 	}
 }
@@ -269,8 +278,8 @@ static void check_repeated_needs(struct lint *l, const struct job *job)
 	}
 }
 
-static void check_steps(struct lint *l, const struct step *steps, size_t len,
-	enum platform platform)
+static void check_steps(
+	struct lint *l, const struct step *steps, size_t len, enum platform platform)
 {
 	for (size_t i = 0; i < len; i++) {
 		check_shell(l, yaml_get(steps[i].node, "shell"), platform);

@@ -71,7 +71,8 @@ static const struct {
 static void check_filters(struct lint *l, const struct trigger *t)
 {
 	static const char *const lists[] = { "types", "names", "versions", "branches",
-		"branches-ignore", "tags", "tags-ignore", "paths", "paths-ignore", "workflows" };
+		"branches-ignore", "tags", "tags-ignore", "paths", "paths-ignore",
+		"workflows" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(pattern_keys); i++) {
 		const struct yaml_node *n = yaml_get(t->config, pattern_keys[i].key);
@@ -84,7 +85,8 @@ static void check_filters(struct lint *l, const struct trigger *t)
 		const struct yaml_node *n = yaml_get(t->config, lists[i]);
 
 		if (yaml_is(n, YAML_SEQUENCE) && n->len == 0)
-			diag_hint(lint_add(l, n->mark, "empty-list", "'%s' is empty", lists[i]),
+			diag_hint(lint_add(l, n->mark, "empty-list", "'%s' is empty",
+					  lists[i]),
 				"name something, or leave the key out");
 	}
 }
@@ -133,7 +135,8 @@ static void check_crons(struct lint *l, const struct trigger *t)
 				"no month named has the day named: this never runs");
 		else if (cron_shortest_gap(&c) < CRON_GRAIN_MINUTES)
 			diag_hint(lint_add(l, n->mark, "cron-too-often",
-					  "runs every %d minute%s: the shortest is every %d",
+					  "runs every %d minute%s: the shortest is every "
+					  "%d",
 					  cron_shortest_gap(&c),
 					  cron_shortest_gap(&c) == 1 ? "" : "s",
 					  CRON_GRAIN_MINUTES),
@@ -157,7 +160,8 @@ static void check_inputs(struct lint *l)
 
 		if (in->is_required && in->otherwise)
 			diag_hint(lint_add(l, in->otherwise->mark, "required-default",
-					  "input '%s' is required: its default is never used",
+					  "input '%s' is required: its default is never "
+					  "used",
 					  in->name),
 				"drop one of the two");
 	}
@@ -172,5 +176,6 @@ void lint_on(struct lint *l)
 	check_inputs(l);
 	for (size_t i = 0; i < l->w->jobs_len; i++)
 		check_pattern(l,
-			yaml_get(yaml_get(l->w->jobs[i].node, "snapshot"), "version"), true);
+			yaml_get(yaml_get(l->w->jobs[i].node, "snapshot"), "version"),
+			true);
 }

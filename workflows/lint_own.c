@@ -44,13 +44,14 @@ static const char *source_of(struct arena *a, const char *text, const struct exp
 
 static const char *literal(const struct expr_node *n)
 {
-	return n->kind == EXPR_NODE_LITERAL && value_kind_of(n->value) == VALUE_STRING ?
-		value_str(n->value) :
-		NULL;
+	return n->kind == EXPR_NODE_LITERAL && value_kind_of(n->value) == VALUE_STRING
+		       ? value_str(n->value)
+		       : NULL;
 }
 
 static void add_fact(struct facts *f, struct arena *a, const char *text,
-	const struct expr_node *subject, const struct expr_node *value, enum fact_kind kind)
+	const struct expr_node *subject, const struct expr_node *value,
+	enum fact_kind kind)
 {
 	if (f->len == FACTS_MAX || !literal(value) ||
 		(subject->kind != EXPR_NODE_INDEX && subject->kind != EXPR_NODE_CONTEXT))
@@ -60,8 +61,8 @@ static void add_fact(struct facts *f, struct arena *a, const char *text,
 }
 
 /* What is joined by && must all hold. */
-static void collect(struct facts *f, struct arena *a, const char *text,
-	const struct expr_node *n)
+static void collect(
+	struct facts *f, struct arena *a, const char *text, const struct expr_node *n)
 {
 	if (n->kind == EXPR_NODE_CALL && n->children_len == 2 &&
 		strcasecmp(n->name, "startsWith") == 0)
@@ -105,7 +106,8 @@ static void facts_of(struct lint *l, const struct job *job, struct facts *f)
 	if (has_template(n)) {
 		if (!str_starts(n->str, "${{") || !str_ends(n->str, "}}") ||
 			strstr(n->str + 3, "${{") ||
-			template_each(n->str, n->str_len, collect_inner, &text, &error) < 0)
+			template_each(n->str, n->str_len, collect_inner, &text, &error) <
+				0)
 			return;
 		len = n->str_len - 5;
 	}
@@ -141,7 +143,8 @@ static bool contradict(const struct fact *a, const struct fact *b)
 	return false;
 }
 
-static const struct fact *find_conflict(const struct facts *mine, const struct facts *theirs)
+static const struct fact *find_conflict(
+	const struct facts *mine, const struct facts *theirs)
 {
 	for (size_t i = 0; i < mine->len; i++)
 		for (size_t k = 0; k < theirs->len; k++)
@@ -179,9 +182,9 @@ static void check_never_runs(struct lint *l)
 		facts_of(l, &l->w->jobs[i], &all[i]);
 	for (size_t i = 0; i < n; i++) {
 		const struct job *job = &l->w->jobs[i];
-		size_t len = all[i].has_status || all[i].len == 0 ?
-			0 :
-			ancestors(l, job, seen, list);
+		size_t len = all[i].has_status || all[i].len == 0
+				     ? 0
+				     : ancestors(l, job, seen, list);
 
 		for (size_t k = 0; k < len; k++) {
 			const struct job *need = &l->w->jobs[list[k]];
@@ -210,7 +213,8 @@ static bool is_commit(const char *ref)
 
 static bool is_branch_name(const char *ref)
 {
-	static const char *const names[] = { "main", "master", "develop", "trunk", "HEAD" };
+	static const char *const names[] = { "main", "master", "develop", "trunk",
+		"HEAD" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strcmp(ref, names[i]) == 0)
@@ -228,11 +232,12 @@ static void check_pinned(struct lint *l, const struct yaml_node *n)
 	if (u.kind != USES_REMOTE || is_commit(u.ref))
 		return;
 	diag_hint(lint_add(l, n->mark, "unpinned-action",
-			  is_branch_name(u.ref) ?
-				  "'%.60s' is a branch: whoever pushes to it runs code with "
-				  "your secrets" :
-				  "'%.60s' can be moved: whoever moves it runs code with your "
-				  "secrets",
+			  is_branch_name(u.ref) ? "'%.60s' is a branch: whoever pushes "
+						  "to it runs code with "
+						  "your secrets"
+						: "'%.60s' can be moved: whoever moves "
+						  "it runs code with your "
+						  "secrets",
 			  u.ref),
 		"pin a commit: %.*s@<40 hex digits>", (int)strcspn(n->str, "@"), n->str);
 }
@@ -240,7 +245,7 @@ static void check_pinned(struct lint *l, const struct yaml_node *n)
 static bool is_privileged(const struct workflow *w)
 {
 	return workflow_find_trigger(w, "pull_request_target") ||
-		workflow_find_trigger(w, "workflow_run");
+	       workflow_find_trigger(w, "workflow_run");
 }
 
 /* Code of the pull request's head, in a run that has the secrets. */
@@ -252,7 +257,8 @@ static void check_checkout(struct lint *l, const struct step *s)
 	if (!yaml_is_scalar(uses) || !str_starts(uses->str, "actions/checkout@") ||
 		!yaml_is_scalar(ref))
 		return;
-	if (strstr(ref->str, "pull_request.head") || strstr(ref->str, "github.head_ref") ||
+	if (strstr(ref->str, "pull_request.head") ||
+		strstr(ref->str, "github.head_ref") ||
 		strstr(ref->str, "workflow_run.head"))
 		diag_hint(lint_add(l, ref->mark, "stranger-checkout",
 				  "code of a stranger is checked out where secrets are"),
@@ -314,8 +320,8 @@ static void check_numbers(struct lint *l, const struct yaml_node *n)
 		n->str[len - 2] != '.')
 		number_to_text(n->number, &text);
 	if (text.len > 0)
-		diag_hint(lint_add(l, n->mark, "number-text", "%s is the number %s", n->str,
-				  text.buf),
+		diag_hint(lint_add(l, n->mark, "number-text", "%s is the number %s",
+				  n->str, text.buf),
 			"for the text write '%s' in quotes", n->str);
 	strbuf_done(&text);
 }

@@ -17,11 +17,13 @@ static const struct expr_rules any_rules = { NULL,
 
 static const struct lint_type *input_type_of(enum input_type t)
 {
-	return t == INPUT_BOOLEAN ? &type_bool : t == INPUT_NUMBER ? &type_number : &type_string;
+	return t == INPUT_BOOLEAN  ? &type_bool
+	       : t == INPUT_NUMBER ? &type_number
+				   : &type_string;
 }
 
-static void add_inputs(struct lint *l, struct lint_type *t, const struct input_decl *list,
-	size_t len)
+static void add_inputs(
+	struct lint *l, struct lint_type *t, const struct input_decl *list, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		const struct lint_type *own = input_type_of(list[i].type);
@@ -35,8 +37,8 @@ static void add_inputs(struct lint *l, struct lint_type *t, const struct input_d
 static const struct lint_type *inputs_type(struct lint *l)
 {
 	const struct workflow *w = l->w;
-	struct lint_type *t = type_new_object(l->arena,
-		w->dispatch_inputs_len + w->call_inputs_len, true);
+	struct lint_type *t = type_new_object(
+		l->arena, w->dispatch_inputs_len + w->call_inputs_len, true);
 
 	add_inputs(l, t, w->dispatch_inputs, w->dispatch_inputs_len);
 	add_inputs(l, t, w->call_inputs, w->call_inputs_len);
@@ -44,13 +46,14 @@ static const struct lint_type *inputs_type(struct lint *l)
 }
 
 static const char *const github_strings[] = { "action", "action_path", "action_ref",
-	"action_repository", "action_status", "actor", "actor_id", "api_url", "artifact_cache_size_limit",
-	"base_ref", "env", "event_name", "event_path", "graphql_url", "head_ref", "job", "output",
-	"path", "ref", "ref_name", "ref_type", "repository", "repository_id",
-	"repository_owner", "repository_owner_id", "repository_visibility", "repositoryUrl",
-	"retention_days", "run_attempt", "run_id", "run_number", "secret_source",
-	"server_url", "sha", "state", "step_summary", "token", "triggering_actor",
-	"workflow", "workflow_ref", "workflow_sha", "workspace" };
+	"action_repository", "action_status", "actor", "actor_id", "api_url",
+	"artifact_cache_size_limit", "base_ref", "env", "event_name", "event_path",
+	"graphql_url", "head_ref", "job", "output", "path", "ref", "ref_name", "ref_type",
+	"repository", "repository_id", "repository_owner", "repository_owner_id",
+	"repository_visibility", "repositoryUrl", "retention_days", "run_attempt",
+	"run_id", "run_number", "secret_source", "server_url", "sha", "state",
+	"step_summary", "token", "triggering_actor", "workflow", "workflow_ref",
+	"workflow_sha", "workspace" };
 
 static const struct lint_type *github_type(struct lint *l)
 {
@@ -88,7 +91,8 @@ static const struct lint_type *secrets_type(struct lint *l)
 	/* Only a workflow that is always called, and says what it gets, is sure of it. */
 	if (!t || l->w->triggers_len > 1 || !yaml_get_key(t->config, "secrets"))
 		return &type_strings;
-	type = type_new_object(l->arena, l->w->call_secrets_len + ARRAY_SIZE(always), true);
+	type = type_new_object(
+		l->arena, l->w->call_secrets_len + ARRAY_SIZE(always), true);
 	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
 		type_add(type, always[i], &type_string);
 	for (size_t i = 0; i < l->w->call_secrets_len; i++)
@@ -200,7 +204,8 @@ const struct lint_type *lint_node_type(struct lint *l, const struct yaml_node *n
 	return t;
 }
 
-static void add_include(struct lint *l, struct lint_type *t, const struct yaml_node *include)
+static void add_include(
+	struct lint *l, struct lint_type *t, const struct yaml_node *include)
 {
 	if (!yaml_is(include, YAML_SEQUENCE)) {
 		t->is_strict = t->is_strict && !include;
@@ -222,7 +227,8 @@ static void add_include(struct lint *l, struct lint_type *t, const struct yaml_n
 			if (has_template(row->pairs[k].key))
 				t->is_strict = false;
 			else
-				type_add(t, key, old ? type_merge(l->arena, old, own) : own);
+				type_add(t, key,
+					old ? type_merge(l->arena, old, own) : own);
 		}
 	}
 }
@@ -232,7 +238,8 @@ static size_t include_keys(const struct yaml_node *include)
 	size_t n = 0;
 
 	for (size_t i = 0; yaml_is(include, YAML_SEQUENCE) && i < include->len; i++)
-		n += yaml_is(include->items[i], YAML_MAPPING) ? include->items[i]->len : 0;
+		n += yaml_is(include->items[i], YAML_MAPPING) ? include->items[i]->len
+							      : 0;
 	return n;
 }
 
@@ -277,7 +284,7 @@ struct visit {
 static bool is_whole(const struct yaml_node *n)
 {
 	return n->str_len > 5 && memcmp(n->str, "${{", 3) == 0 &&
-		memcmp(n->str + n->str_len - 2, "}}", 2) == 0;
+	       memcmp(n->str + n->str_len - 2, "}}", 2) == 0;
 }
 
 static bool is_script(const struct visit *v)
@@ -291,16 +298,16 @@ static bool is_script(const struct visit *v)
 	if (strcmp(p->key, "run") == 0)
 		return true;
 	return strcmp(p->key, "with") == 0 && p->name && strcmp(p->name, "script") == 0 &&
-		yaml_is_scalar(uses) && str_starts(uses->str, "actions/github-script@");
+	       yaml_is_scalar(uses) && str_starts(uses->str, "actions/github-script@");
 }
 
-static void check_text_type(struct visit *v, struct lint_expr *x, const struct expr_node *n,
-	const struct lint_type *t)
+static void check_text_type(struct visit *v, struct lint_expr *x,
+	const struct expr_node *n, const struct lint_type *t)
 {
 	const struct schema_def *def = v->place->def;
 	struct strbuf words = STRBUF_INIT;
-	bool wants_text = !def ||
-		((def->kinds & KIND_STRING) && !(def->kinds & (KIND_SEQ | KIND_MAP)));
+	bool wants_text = !def || ((def->kinds & KIND_STRING) &&
+					  !(def->kinds & (KIND_SEQ | KIND_MAP)));
 
 	if ((def && (def->flags & SCHEMA_EXPRESSION)) || (v->is_whole && !wants_text))
 		return;
@@ -309,7 +316,8 @@ static void check_text_type(struct visit *v, struct lint_expr *x, const struct e
 	type_words(t, &words);
 	diag_hint(lint_add(v->l, lint_expr_mark(x, n), "object-in-text",
 			  "%s becomes text here, which says nothing", words.buf),
-		t->kind == TYPE_NULL ? "an empty text comes out" : "write toJSON(...) around it");
+		t->kind == TYPE_NULL ? "an empty text comes out"
+				     : "write toJSON(...) around it");
 	strbuf_done(&words);
 }
 
@@ -370,7 +378,8 @@ static void visit_scalar(const struct schema_place *p, void *data)
 
 	if (strstr(p->node->str, "${{")) {
 		v.is_whole = is_whole(p->node);
-		(void)template_each(p->node->str, p->node->str_len, visit_inner, &v, &error);
+		(void)template_each(
+			p->node->str, p->node->str_len, visit_inner, &v, &error);
 		if (v.is_whole && v.count == 1)
 			check_whole_type(&v);
 	} else if (p->def && (p->def->flags & SCHEMA_EXPRESSION))
@@ -453,7 +462,8 @@ static void visit_steps(struct lint *l, const struct job *job)
 	l->steps = steps;
 	for (size_t i = 0; i < job->steps_len; i++) {
 		l->step = &job->steps[i];
-		schema_each_scalar(job->steps[i].node, &schema_step, NULL, visit_scalar, l);
+		schema_each_scalar(
+			job->steps[i].node, &schema_step, NULL, visit_scalar, l);
 		add_step(l, steps, &job->steps[i]);
 	}
 	l->step = NULL;

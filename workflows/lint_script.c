@@ -64,9 +64,10 @@ static size_t path_of(const struct expr_node *n, const char *parts[PATH_MAX_PART
 		if (len == 0 || len == PATH_MAX_PARTS)
 			return 0;
 		parts[len] = n->children[1]->kind == EXPR_NODE_LITERAL &&
-				value_kind_of(n->children[1]->value) == VALUE_STRING ?
-			value_str(n->children[1]->value) :
-			"*";
+					     value_kind_of(n->children[1]->value) ==
+						     VALUE_STRING
+				     ? value_str(n->children[1]->value)
+				     : "*";
 		return len + 1;
 	case EXPR_NODE_LITERAL:
 	case EXPR_NODE_CALL:
@@ -84,7 +85,8 @@ static bool path_matches(const char *pattern, const char *const *parts, size_t l
 		if (n == 0)
 			return false;
 		if (strcmp(parts[i], "*") != 0 && !(n == 1 && pattern[0] == '*') &&
-			!(strlen(parts[i]) == n && strncasecmp(pattern, parts[i], n) == 0))
+			!(strlen(parts[i]) == n &&
+				strncasecmp(pattern, parts[i], n) == 0))
 			return false;
 		pattern += n;
 		pattern += *pattern == '.';
@@ -120,7 +122,8 @@ static bool is_comparison(const char *op)
 	return strcmp(op, "&&") != 0 && strcmp(op, "||") != 0;
 }
 
-static void tell_untrusted(struct lint_expr *x, const struct expr_node *n, const char *path)
+static void tell_untrusted(
+	struct lint_expr *x, const struct expr_node *n, const char *path)
 {
 	const struct yaml_node *step = x->l->step ? x->l->step->node : NULL;
 	char *name = arena_strdup(x->l->arena, strrchr(path, '.') + 1);
@@ -186,7 +189,8 @@ static void check_old_commands(struct lint *l, const struct yaml_node *run)
 			if (!str_starts(after, old_commands[i].rest))
 				continue;
 			diag_hint(lint_add(l,
-					  yaml_mark_at(l->doc, run, (size_t)(p - run->str), len),
+					  yaml_mark_at(l->doc, run,
+						  (size_t)(p - run->str), len),
 					  "deprecated-command",
 					  "workflow command '%.*s' is gone",
 					  (int)strcspn(p + 2, " :"), p + 2),
@@ -203,9 +207,12 @@ static void check_sudo(struct lint *l, const struct yaml_node *run)
 
 		if (!starts || !strchr(" \t\n", p[4]) || p[4] == '\0')
 			continue;
-		diag_hint(lint_add(l, yaml_mark_at(l->doc, run, (size_t)(p - run->str), 4),
-				  "sudo", "steps run without root: there is nothing to 'sudo' to"),
-			"prepare the machine's root with what the job needs (image build)");
+		diag_hint(
+			lint_add(l, yaml_mark_at(l->doc, run, (size_t)(p - run->str), 4),
+				"sudo",
+				"steps run without root: there is nothing to 'sudo' to"),
+			"prepare the machine's root with what the job needs (image "
+			"build)");
 		return;
 	}
 }

@@ -63,8 +63,8 @@ static const struct lint_type *elem_of(const struct lint_type *t)
 /* Merging objects of objects of ... is cut: deeper they are just objects. */
 #define MERGE_PROPS_MAX 256
 
-static const struct lint_type *merge_objects(struct arena *a, const struct lint_type *x,
-	const struct lint_type *y)
+static const struct lint_type *merge_objects(
+	struct arena *a, const struct lint_type *x, const struct lint_type *y)
 {
 	struct lint_type *t;
 
@@ -76,18 +76,20 @@ static const struct lint_type *merge_objects(struct arena *a, const struct lint_
 			type_prop(y, x->props[i].name, strlen(x->props[i].name));
 
 		type_add(t, x->props[i].name,
-			other ? type_merge(a, x->props[i].type, other) : x->props[i].type);
+			other ? type_merge(a, x->props[i].type, other)
+			      : x->props[i].type);
 	}
 	for (size_t i = 0; i < y->len; i++)
 		if (!type_prop(t, y->props[i].name, strlen(y->props[i].name)))
 			type_add(t, y->props[i].name, y->props[i].type);
 	if (!t->is_strict)
-		t->elem = x->elem && y->elem ? type_merge(a, x->elem, y->elem) : &type_any;
+		t->elem =
+			x->elem && y->elem ? type_merge(a, x->elem, y->elem) : &type_any;
 	return t;
 }
 
-const struct lint_type *type_merge(struct arena *a, const struct lint_type *x,
-	const struct lint_type *y)
+const struct lint_type *type_merge(
+	struct arena *a, const struct lint_type *x, const struct lint_type *y)
 {
 	struct lint_type *t;
 
@@ -144,7 +146,7 @@ bool type_fits(const struct lint_type *from, const struct lint_type *to)
 	switch (to->kind) {
 	case TYPE_STRING:
 		return from->kind == TYPE_BOOL || from->kind == TYPE_NUMBER ||
-			from->kind == TYPE_STRING;
+		       from->kind == TYPE_STRING;
 	case TYPE_BOOL:
 		return from->kind == TYPE_BOOL;
 	case TYPE_NUMBER:

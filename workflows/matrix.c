@@ -80,8 +80,8 @@ static bool is_excluded(const struct build *b, const struct value *row)
 }
 
 /* The filter part of an include: its keys that are vectors. */
-static bool include_fits(const struct build *b, const struct value *row,
-	const struct value *include)
+static bool include_fits(
+	const struct build *b, const struct value *row, const struct value *include)
 {
 	for (size_t i = 0; i < value_count(include); i++) {
 		const char *key = value_key_at(include, i);
@@ -93,7 +93,8 @@ static bool include_fits(const struct build *b, const struct value *row,
 	return true;
 }
 
-static void add_extras(const struct build *b, struct value *row, const struct value *include)
+static void add_extras(
+	const struct build *b, struct value *row, const struct value *include)
 {
 	for (size_t i = 0; i < value_count(include); i++) {
 		const char *key = value_key_at(include, i);
@@ -128,7 +129,8 @@ static int product(struct build *b, struct err *err)
 	size_t total = 1;
 
 	for (size_t i = 0; i < b->vectors_len; i++) {
-		total *= value_count(b->vectors[i]); /* each step bounded by the last check */
+		total *= value_count(
+			b->vectors[i]); /* each step bounded by the last check */
 		if (total > PRODUCT_MAX)
 			return err_set(err, ERR_LIMIT, "the matrix has more than %d rows",
 				LIMIT_MATRIX_ROWS);
@@ -145,22 +147,23 @@ static int product(struct build *b, struct err *err)
 	return 0;
 }
 
-static int check_filters(const struct value *list, const char *what, bool may_be_empty,
-	struct err *err)
+static int check_filters(
+	const struct value *list, const char *what, bool may_be_empty, struct err *err)
 {
 	if (value_kind_of(list) == VALUE_NULL)
 		return 0;
 	if (value_kind_of(list) != VALUE_ARRAY)
 		return err_set(err, ERR_INPUT, "'%s' of the matrix must be a list", what);
 	if (value_count(list) > FILTERS_MAX)
-		return err_set(err, ERR_LIMIT, "'%s' of the matrix has more than %d entries",
-			what, FILTERS_MAX);
+		return err_set(err, ERR_LIMIT,
+			"'%s' of the matrix has more than %d entries", what, FILTERS_MAX);
 	for (size_t i = 0; i < value_count(list); i++) {
 		const struct value *v = value_at(list, i);
 
 		if (value_kind_of(v) != VALUE_OBJECT)
 			return err_set(err, ERR_INPUT,
-				"each entry of '%s' of the matrix must be a mapping", what);
+				"each entry of '%s' of the matrix must be a mapping",
+				what);
 		if (!may_be_empty && value_count(v) == 0)
 			return err_set(err, ERR_INPUT,
 				"an entry of '%s' of the matrix is empty", what);
@@ -177,9 +180,11 @@ static int find_vectors(struct build *b, const struct value *source, struct err 
 		if (strcasecmp(key, "include") == 0 || strcasecmp(key, "exclude") == 0)
 			continue;
 		if (value_kind_of(v) != VALUE_ARRAY)
-			return err_set(err, ERR_INPUT, "matrix key '%s' must be a list", key);
+			return err_set(
+				err, ERR_INPUT, "matrix key '%s' must be a list", key);
 		if (value_count(v) == 0)
-			return err_set(err, ERR_INPUT, "matrix key '%s' has no values", key);
+			return err_set(
+				err, ERR_INPUT, "matrix key '%s' has no values", key);
 		b->keys[b->vectors_len] = key;
 		b->vectors[b->vectors_len++] = v;
 	}
@@ -189,7 +194,8 @@ static int find_vectors(struct build *b, const struct value *source, struct err 
 
 			if (!is_vector_key(b, key))
 				return err_set(err, ERR_INPUT,
-					"'exclude' names '%s', which is no key of the matrix",
+					"'exclude' names '%s', which is no key of the "
+					"matrix",
 					key);
 		}
 	return 0;

@@ -8,8 +8,8 @@
 #include "base/limits.h"
 #include "workflows/parse-internal.h"
 
-struct diag *parse_error(struct parser *p, struct mark mark, const char *code,
-	const char *fmt, ...)
+struct diag *parse_error(
+	struct parser *p, struct mark mark, const char *code, const char *fmt, ...)
 {
 	struct diag *d;
 	va_list ap;
@@ -103,8 +103,9 @@ bool has_template_below(const struct yaml_node *n)
 	for (size_t i = 0; i < n->len; i++) {
 		if (n->kind == YAML_SEQUENCE && has_template_below(n->items[i]))
 			return true;
-		if (n->kind == YAML_MAPPING && (has_template(n->pairs[i].key) ||
-						       has_template_below(n->pairs[i].value)))
+		if (n->kind == YAML_MAPPING &&
+			(has_template(n->pairs[i].key) ||
+				has_template_below(n->pairs[i].value)))
 			return true;
 	}
 	return false;
@@ -117,8 +118,8 @@ const char *const *parse_strings(struct parser *p, const struct yaml_node *n)
 
 	if (!n)
 		return NULL;
-	list = arena_alloc(p->arena, ((n->kind == YAML_SEQUENCE ? n->len : 1) + 1) *
-			sizeof(*list));
+	list = arena_alloc(
+		p->arena, ((n->kind == YAML_SEQUENCE ? n->len : 1) + 1) * sizeof(*list));
 	if (yaml_is_scalar(n))
 		list[len++] = yaml_text(n, p->arena);
 	for (size_t i = 0; n->kind == YAML_SEQUENCE && i < n->len; i++)
@@ -132,7 +133,8 @@ const char *const *parse_strings(struct parser *p, const struct yaml_node *n)
 
 static bool is_word(const char *s, size_t len)
 {
-	return len > 0 && !(len == 1 && s[0] == '.') && !(len == 2 && memcmp(s, "..", 2) == 0);
+	return len > 0 && !(len == 1 && s[0] == '.') &&
+	       !(len == 2 && memcmp(s, "..", 2) == 0);
 }
 
 static bool climbs_out(const char *path)
@@ -180,7 +182,8 @@ struct uses uses_parse(const char *text, struct arena *arena)
 		return u;
 	u.owner = arena_strndup(arena, text, (size_t)(slash - text));
 	u.repo = arena_strndup(arena, slash + 1, (size_t)(rest - slash - 1));
-	u.path = rest < at ? arena_strndup(arena, rest + 1, (size_t)(at - rest - 1)) : NULL;
+	u.path = rest < at ? arena_strndup(arena, rest + 1, (size_t)(at - rest - 1))
+			   : NULL;
 	u.ref = arena_strdup(arena, at + 1);
 	if (!u.path || !climbs_out(u.path))
 		u.kind = USES_REMOTE;
@@ -238,7 +241,8 @@ static void parse_services(struct parser *p, const struct yaml_node *n)
 
 static void parse_concurrency(struct parser *p, const struct yaml_node *n)
 {
-	const struct yaml_node *group = yaml_is(n, YAML_MAPPING) ? yaml_get(n, "group") : n;
+	const struct yaml_node *group =
+		yaml_is(n, YAML_MAPPING) ? yaml_get(n, "group") : n;
 
 	if (!yaml_is_scalar(group) || has_template(group))
 		return;
@@ -288,8 +292,8 @@ static void parse_job(struct parser *p, struct job *job)
 
 /* ---- needs ------------------------------------------------------------------------ */
 
-static void unknown_need(struct parser *p, const struct job *job,
-	const struct yaml_node *node)
+static void unknown_need(
+	struct parser *p, const struct job *job, const struct yaml_node *node)
 {
 	_cleanup_free_ const char **ids = xcalloc(p->w->jobs_len + 1, sizeof(*ids));
 	const char *near;
@@ -350,7 +354,8 @@ struct graph {
 	size_t *first, *edges;
 };
 
-static struct graph needs_graph(const struct workflow *w, struct arena *arena, bool reversed)
+static struct graph needs_graph(
+	const struct workflow *w, struct arena *arena, bool reversed)
 {
 	struct graph g;
 	size_t n = w->jobs_len, total = 0;
@@ -422,16 +427,18 @@ static void check_cycles(struct parser *p)
 
 		for (size_t k = 0; !gone[i] && k < j->needs_len; k++)
 			if (!gone[j->needs[k].job])
-				(void)parse_error(p, j->needs[k].node->mark, "needs-cycle",
-					"job '%s' needs '%s', which needs it in turn", j->id,
-					j->needs[k].id);
+				(void)parse_error(p, j->needs[k].node->mark,
+					"needs-cycle",
+					"job '%s' needs '%s', which needs it in turn",
+					j->id, j->needs[k].id);
 	}
 }
 
 static void check_first(struct parser *p, const struct yaml_node *jobs, size_t before)
 {
 	for (size_t i = 0; i < p->w->jobs_len; i++)
-		if (!yaml_get(p->w->jobs[i].node, "needs") || p->w->jobs[i].needs_len == 0)
+		if (!yaml_get(p->w->jobs[i].node, "needs") ||
+			p->w->jobs[i].needs_len == 0)
 			return;
 	if (p->diags->len + p->diags->dropped == before)
 		(void)parse_error(p, jobs->mark, "no-first-job",
@@ -447,8 +454,8 @@ void parse_jobs(struct parser *p)
 	if (!yaml_is(jobs, YAML_MAPPING))
 		return;
 	if (jobs->len > LIMIT_JOBS) {
-		(void)parse_error(p, jobs->mark, "limit", "the workflow has more than %d jobs",
-			LIMIT_JOBS);
+		(void)parse_error(p, jobs->mark, "limit",
+			"the workflow has more than %d jobs", LIMIT_JOBS);
 		return;
 	}
 	p->w->jobs = arena_alloc(p->arena, (jobs->len + 1) * sizeof(*p->w->jobs));
@@ -460,7 +467,8 @@ void parse_jobs(struct parser *p)
 			has_template(jobs->pairs[i].key))
 			continue;
 		*job = (struct job){ .id = jobs->pairs[i].key->str,
-			.key = jobs->pairs[i].key, .node = jobs->pairs[i].value };
+			.key = jobs->pairs[i].key,
+			.node = jobs->pairs[i].value };
 		(void)id_map_add(&ids, p->arena, job->id, p->w->jobs_len, &is_new);
 		p->w->jobs_len++;
 	}
@@ -510,8 +518,8 @@ void workflow_parse_lenient(const char *path, const char *data, size_t len,
 		return;
 	}
 	name = yaml_get(doc->root, "name");
-	p.w->name = yaml_is_scalar(name) && name->str_len ? yaml_text(name, p.arena) :
-							     p.w->path;
+	p.w->name = yaml_is_scalar(name) && name->str_len ? yaml_text(name, p.arena)
+							  : p.w->path;
 	parse_on(&p);
 	parse_concurrency(&p, yaml_get(doc->root, "concurrency"));
 	parse_jobs(&p);

@@ -21,8 +21,8 @@ static enum input_type parse_type(const struct yaml_node *n)
 	return INPUT_STRING;
 }
 
-static bool in_options(const struct yaml_node *options, const char *text,
-	struct arena *arena)
+static bool in_options(
+	const struct yaml_node *options, const char *text, struct arena *arena)
 {
 	for (size_t i = 0; i < options->len; i++)
 		if (strcmp(yaml_text(options->items[i], arena), text) == 0)
@@ -35,7 +35,8 @@ static void check_options(struct parser *p, const struct input_decl *in)
 	if (in->type != INPUT_CHOICE) {
 		if (in->options)
 			diag_hint(parse_error(p, in->options->mark, "input-options",
-					  "input '%s' has options but is no choice", in->name),
+					  "input '%s' has options but is no choice",
+					  in->name),
 				"add 'type: choice', or drop the options");
 		return;
 	}
@@ -59,7 +60,7 @@ static void check_default(struct parser *p, const struct input_decl *in)
 	if (!d || has_template(d) || !yaml_is_scalar(d) || d->kind == YAML_NULL)
 		return;
 	is_wrong = (in->type == INPUT_BOOLEAN && d->kind != YAML_BOOL) ||
-		(in->type == INPUT_NUMBER && d->kind != YAML_NUMBER);
+		   (in->type == INPUT_NUMBER && d->kind != YAML_NUMBER);
 	if (!is_wrong)
 		return;
 	diag_hint(parse_error(p, d->mark, "input-default",
@@ -136,7 +137,8 @@ static void check_cron(struct parser *p, const struct yaml_node *n)
 	struct cron_error error;
 
 	if (cron_parse(n->str, n->str_len, &cron, &error) < 0)
-		diag_hint(parse_error(p, yaml_mark_at(p->w->doc, n, error.offset, error.len),
+		diag_hint(parse_error(p,
+				  yaml_mark_at(p->w->doc, n, error.offset, error.len),
 				  "cron", "%s", error.msg),
 			"five fields: minute hour day month weekday");
 }
@@ -169,10 +171,10 @@ static void check_both(struct parser *p, const struct trigger *t, const char *ki
 
 	if (!a || !b)
 		return;
-	later = a->mark.line > b->mark.line ||
-			(a->mark.line == b->mark.line && a->mark.column > b->mark.column) ?
-		a :
-		b;
+	later = a->mark.line > b->mark.line || (a->mark.line == b->mark.line &&
+						       a->mark.column > b->mark.column)
+			? a
+			: b;
 	diag_hint(parse_error(p, later->mark, "both-filters",
 			  "event '%s' has '%s' and '%s'", t->event, kind, ignore),
 		"use '%s' alone, with '!' before what to leave out", kind);
@@ -199,8 +201,8 @@ static void parse_config(struct parser *p, struct trigger *t)
 	if (strcmp(t->event, "schedule") == 0)
 		parse_schedule(p, t);
 	if (strcmp(t->event, "workflow_dispatch") == 0)
-		p->w->dispatch_inputs = parse_inputs(p, yaml_get(c, "inputs"), true,
-			&p->w->dispatch_inputs_len);
+		p->w->dispatch_inputs = parse_inputs(
+			p, yaml_get(c, "inputs"), true, &p->w->dispatch_inputs_len);
 	if (strcmp(t->event, "workflow_call") != 0)
 		return;
 	p->w->call_inputs =
@@ -209,8 +211,8 @@ static void parse_config(struct parser *p, struct trigger *t)
 	parse_outputs(p, yaml_get(c, "outputs"));
 }
 
-static void add_trigger(struct parser *p, const struct yaml_node *key,
-	const struct yaml_node *config)
+static void add_trigger(
+	struct parser *p, const struct yaml_node *key, const struct yaml_node *config)
 {
 	struct trigger *t = &p->w->triggers[p->w->triggers_len];
 	const char *name = yaml_text(key, p->arena);

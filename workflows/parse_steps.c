@@ -125,8 +125,8 @@ static void check_uses(struct parser *p, const struct step *s)
 			"write OWNER/REPO[/PATH]@REF, ./PATH or docker://IMAGE");
 }
 
-static void check_target(struct parser *p, const struct step_ids *ids, const struct step *s,
-	const struct yaml_node *n)
+static void check_target(struct parser *p, const struct step_ids *ids,
+	const struct step *s, const struct yaml_node *n)
 {
 	const char *text = yaml_text(n, p->arena);
 	const struct id_entry *e = id_map_find(&ids->taken, text);
@@ -134,18 +134,20 @@ static void check_target(struct parser *p, const struct step_ids *ids, const str
 	if (!yaml_is_scalar(n) || n->str_len == 0)
 		return;
 	if (s->id && strcasecmp(s->id, text) == 0)
-		(void)parse_error(p, n->mark, "unknown-step", "step '%s' names itself", s->id);
+		(void)parse_error(
+			p, n->mark, "unknown-step", "step '%s' names itself", s->id);
 	else if (str_starts(text, "__"))
-		(void)parse_error(p, n->mark, "bad-id", "'%.60s': ids that start with '__' are "
-							"reserved",
+		(void)parse_error(p, n->mark, "bad-id",
+			"'%.60s': ids that start with '__' are "
+			"reserved",
 			text);
 	else if (!e)
 		(void)parse_error(p, n->mark, "unknown-step",
 			"there is no step '%.60s' before this one", text);
 }
 
-static void check_targets(struct parser *p, const struct step_ids *ids,
-	const struct step *s)
+static void check_targets(
+	struct parser *p, const struct step_ids *ids, const struct step *s)
 {
 	const struct yaml_node *n =
 		yaml_get(s->node, s->kind == STEP_WAIT ? "wait" : "cancel");
@@ -159,8 +161,8 @@ static void check_targets(struct parser *p, const struct step_ids *ids,
 static void parse_list(struct parser *p, struct step_ids *ids,
 	const struct yaml_node *list, struct step **ret, size_t *ret_len, bool is_nested);
 
-static void parse_step(struct parser *p, struct step_ids *ids, struct step *s,
-	bool is_nested)
+static void parse_step(
+	struct parser *p, struct step_ids *ids, struct step *s, bool is_nested)
 {
 	const struct yaml_node *all;
 
@@ -216,8 +218,8 @@ static void parse_list(struct parser *p, struct step_ids *ids,
 	*ret_len = n;
 }
 
-static void generate_ids(struct parser *p, struct step_ids *ids, struct step *steps,
-	size_t len)
+static void generate_ids(
+	struct parser *p, struct step_ids *ids, struct step *steps, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (!steps[i].id)
@@ -230,7 +232,8 @@ void parse_steps(struct parser *p, struct job *job)
 {
 	struct step_ids ids = { 0 };
 
-	parse_list(p, &ids, yaml_get(job->node, "steps"), &job->steps, &job->steps_len, false);
+	parse_list(p, &ids, yaml_get(job->node, "steps"), &job->steps, &job->steps_len,
+		false);
 	/* Given ids come first, whatever their place. */
 	generate_ids(p, &ids, job->steps, job->steps_len);
 }
@@ -244,8 +247,8 @@ static bool is_vector(const struct yaml_node *matrix, size_t i)
 	return strcmp(key, "include") != 0 && strcmp(key, "exclude") != 0;
 }
 
-static void check_exclude(struct parser *p, const struct yaml_node *matrix,
-	const struct yaml_node *filter)
+static void check_exclude(
+	struct parser *p, const struct yaml_node *matrix, const struct yaml_node *filter)
 {
 	if (!yaml_is(filter, YAML_MAPPING))
 		return;
@@ -258,13 +261,15 @@ static void check_exclude(struct parser *p, const struct yaml_node *matrix,
 
 		for (size_t k = 0; !is_known && k < matrix->len; k++)
 			is_known = is_vector(matrix, k) &&
-				strcasecmp(matrix->pairs[k].key->str, key->str) == 0;
+				   strcasecmp(matrix->pairs[k].key->str, key->str) == 0;
 		if (!is_known)
-			diag_hint(parse_error(p, key->mark, "matrix-exclude",
-					  "'exclude' names '%.60s', which is no key of the "
-					  "matrix",
-					  key->str),
-				"only values listed in the matrix itself can be excluded");
+			diag_hint(
+				parse_error(p, key->mark, "matrix-exclude",
+					"'exclude' names '%.60s', which is no key of the "
+					"matrix",
+					key->str),
+				"only values listed in the matrix itself can be "
+				"excluded");
 	}
 }
 
@@ -290,7 +295,8 @@ void parse_strategy(struct parser *p, const struct yaml_node *strategy)
 				"matrix key '%.60s' has no values",
 				matrix->pairs[i].key->str);
 	}
-	if (vectors == 0 && !(include && (include->kind != YAML_SEQUENCE || include->len)))
+	if (vectors == 0 &&
+		!(include && (include->kind != YAML_SEQUENCE || include->len)))
 		(void)parse_error(p, matrix->mark, "empty-value",
 			"the matrix has neither a key with values nor 'include'");
 	for (size_t i = 0; yaml_is(exclude, YAML_SEQUENCE) && i < exclude->len; i++)

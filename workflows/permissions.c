@@ -65,8 +65,9 @@ struct permissions permissions_of(const struct yaml_node *n)
 	return p;
 }
 
-bool permissions_exceed(const struct permissions *asked, const struct permissions *allowed,
-	struct strbuf *ret_asked, struct strbuf *ret_allowed)
+bool permissions_exceed(const struct permissions *asked,
+	const struct permissions *allowed, struct strbuf *ret_asked,
+	struct strbuf *ret_allowed)
 {
 	bool is_more = false;
 
@@ -82,7 +83,8 @@ bool permissions_exceed(const struct permissions *asked, const struct permission
 	return is_more;
 }
 
-struct permissions permissions_cap(const struct permissions *a, const struct permissions *b)
+struct permissions permissions_cap(
+	const struct permissions *a, const struct permissions *b)
 {
 	struct permissions p;
 

@@ -15,12 +15,14 @@ void plan_eval_set(struct plan_eval *ev, const char *context, struct value *v)
 	value_set(ev->contexts, context, v);
 }
 
-void plan_eval_init(struct plan_eval *ev, const struct json *plan, const struct json *contexts,
-	unsigned scope)
+void plan_eval_init(struct plan_eval *ev, const struct json *plan,
+	const struct json *contexts, unsigned scope)
 {
 	static const char *const plain[] = { "github", "vars", "needs" };
 
-	*ev = (struct plan_eval){ .contexts = value_new_object(), .scope = scope, .plan = plan,
+	*ev = (struct plan_eval){ .contexts = value_new_object(),
+		.scope = scope,
+		.plan = plan,
 		.given = contexts };
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++) {
 		const struct json *j = json_get(contexts, plain[i]);
@@ -28,8 +30,9 @@ void plan_eval_init(struct plan_eval *ev, const struct json *plan, const struct 
 		plan_eval_set(ev, plain[i], j ? value_from_json(j) : value_new_object());
 	}
 	plan_eval_set(ev, "inputs",
-		value_from_json(json_get(contexts, "inputs") ? json_get(contexts, "inputs") :
-							       json_get(plan, "inputs")));
+		value_from_json(json_get(contexts, "inputs")
+					? json_get(contexts, "inputs")
+					: json_get(plan, "inputs")));
 }
 
 void plan_eval_done(struct plan_eval *ev)
@@ -62,11 +65,11 @@ static bool node_known(const struct plan_eval *ev, const struct expr_node *n)
 {
 	if (n->kind == EXPR_NODE_CONTEXT && !(ev->scope & scope_of_name(n->name)))
 		return false;
-	if (n->kind == EXPR_NODE_CALL &&
-		(strcasecmp(n->name, "hashFiles") == 0 || strcasecmp(n->name, "success") == 0 ||
-			strcasecmp(n->name, "failure") == 0 ||
-			strcasecmp(n->name, "cancelled") == 0 ||
-			strcasecmp(n->name, "always") == 0))
+	if (n->kind == EXPR_NODE_CALL && (strcasecmp(n->name, "hashFiles") == 0 ||
+						 strcasecmp(n->name, "success") == 0 ||
+						 strcasecmp(n->name, "failure") == 0 ||
+						 strcasecmp(n->name, "cancelled") == 0 ||
+						 strcasecmp(n->name, "always") == 0))
 		return false;
 	for (size_t i = 0; i < n->children_len; i++)
 		if (!node_known(ev, n->children[i]))
@@ -99,7 +102,8 @@ bool plan_eval_knows(const struct plan_eval *ev, const char *text)
 
 	if (!strstr(text, "${{"))
 		return true;
-	return template_each(text, strlen(text), inner_known, &k, &error) == 0 && k.is_known;
+	return template_each(text, strlen(text), inner_known, &k, &error) == 0 &&
+	       k.is_known;
 }
 
 bool plan_eval_knows_json(const struct plan_eval *ev, const struct json *j)
@@ -111,16 +115,17 @@ bool plan_eval_knows_json(const struct plan_eval *ev, const struct json *j)
 			if (!plan_eval_knows_json(ev, json_at(j, i)))
 				return false;
 	if (json_is(j, JSON_KIND_OBJECT))
-		json_foreach(it, j)
-			if (!plan_eval_knows(ev, it.key) || !plan_eval_knows_json(ev, it.value))
+		json_foreach (it, j)
+			if (!plan_eval_knows(ev, it.key) ||
+				!plan_eval_knows_json(ev, it.value))
 				return false;
 	return true;
 }
 
 /* ---- values ----------------------------------------------------------------------- */
 
-int plan_eval_text(struct plan_eval *ev, const char *text, const char *mark, struct value **ret,
-	struct err *err)
+int plan_eval_text(struct plan_eval *ev, const char *text, const char *mark,
+	struct value **ret, struct err *err)
 {
 	struct expr_env env = { .contexts = ev->contexts };
 
@@ -194,7 +199,8 @@ static int eval_member(struct plan_eval *ev, struct value *obj, const char *key,
 			return plan_eval_error(ev, mark, err);
 		}
 		for (size_t i = 0; i < value_count(v); i++)
-			value_set(obj, value_key_at(v, i), value_ref(value_member_at(v, i)));
+			value_set(obj, value_key_at(v, i),
+				value_ref(value_member_at(v, i)));
 		return 0;
 	}
 	if (plan_eval_text(ev, key, mark, &name, err) < 0)
@@ -204,8 +210,8 @@ static int eval_member(struct plan_eval *ev, struct value *obj, const char *key,
 	return 0;
 }
 
-int plan_eval_json(struct plan_eval *ev, const struct json *j, const char *mark, struct value **ret,
-	struct err *err)
+int plan_eval_json(struct plan_eval *ev, const struct json *j, const char *mark,
+	struct value **ret, struct err *err)
 {
 	_cleanup_(value_unrefp) struct value *obj = NULL;
 
@@ -216,7 +222,7 @@ int plan_eval_json(struct plan_eval *ev, const struct json *j, const char *mark,
 		return plan_array(ev, j, mark, ret, err);
 	case JSON_KIND_OBJECT:
 		obj = value_new_object();
-		json_foreach(it, j)
+		json_foreach (it, j)
 			if (eval_member(ev, obj, it.key, it.value, mark, err) < 0)
 				return -1;
 		*ret = take_ptr(obj);
@@ -292,8 +298,8 @@ static bool any_named(const char *const *args, size_t len, const char *id)
 	return len == 0;
 }
 
-static bool job_status(const char *name, const char *const *args, size_t args_len,
-	void *data)
+static bool job_status(
+	const char *name, const char *const *args, size_t args_len, void *data)
 {
 	struct status *s = data;
 	bool is_cancelled = json_get_bool(s->ev->given, "cancelled", false);
@@ -316,7 +322,8 @@ static bool job_status(const char *name, const char *const *args, size_t args_le
 	return is_good && !is_cancelled;
 }
 
-static struct json *trace_to_json(const struct expr_trace *t, const char *text, size_t base)
+static struct json *trace_to_json(
+	const struct expr_trace *t, const char *text, size_t base)
 {
 	struct json *list = json_new_array();
 
@@ -326,8 +333,8 @@ static struct json *trace_to_json(const struct expr_trace *t, const char *text, 
 
 		json_set_int(j, "offset", (int64_t)(base + it->node->offset));
 		json_set_int(j, "len", (int64_t)it->node->len);
-		json_set(j, "text",
-			json_new_strn(text + it->node->offset, it->node->len));
+		json_set(
+			j, "text", json_new_strn(text + it->node->offset, it->node->len));
 		json_set_int(j, "depth", it->depth);
 		json_set_bool(j, "reached", it->reached);
 		if (it->reached)
@@ -384,8 +391,8 @@ static bool is_blank(const char *s, size_t len)
 	return true;
 }
 
-static int eval_condition_expr(struct plan_eval *ev, const struct one *o, struct expr_env *env,
-	bool *ret_run, struct json *ret, struct err *err)
+static int eval_condition_expr(struct plan_eval *ev, const struct one *o,
+	struct expr_env *env, bool *ret_run, struct json *ret, struct err *err)
 {
 	_cleanup_(expr_freep) struct expr *e = NULL;
 	_cleanup_(value_unrefp) struct value *v = NULL;
@@ -421,12 +428,14 @@ static int eval_condition_expr(struct plan_eval *ev, const struct one *o, struct
 	return rc < 0 ? plan_eval_error(ev, "if", err) : 0;
 }
 
-int plan_eval_condition(struct plan_eval *ev, bool *ret_run, struct json *ret, struct err *err)
+int plan_eval_condition(
+	struct plan_eval *ev, bool *ret_run, struct json *ret, struct err *err)
 {
 	const char *text = json_get_str(ev->node, "if", "");
 	struct status status = { .ev = ev };
-	struct expr_env env = { .contexts = ev->contexts, .status = job_status,
-		.data = &status };
+	struct expr_env env = {
+		.contexts = ev->contexts, .status = job_status, .data = &status
+	};
 	struct one o;
 	int rc = 0;
 
@@ -436,9 +445,9 @@ int plan_eval_condition(struct plan_eval *ev, bool *ret_run, struct json *ret, s
 		json_set_bool(ret, "implicit", true);
 		json_set(ret, "trace", json_new_array());
 		json_set_str(ret, "reason",
-			!*ret_run ? "not all jobs it needs ended in success" :
-			status.seen_len ? "all jobs it needs ended in success" :
-					  "it needs no other job");
+			!*ret_run	  ? "not all jobs it needs ended in success"
+			: status.seen_len ? "all jobs it needs ended in success"
+					  : "it needs no other job");
 	} else if (condition_expr(text, &o))
 		rc = eval_condition_expr(ev, &o, &env, ret_run, ret, err);
 	else {
@@ -447,7 +456,8 @@ int plan_eval_condition(struct plan_eval *ev, bool *ret_run, struct json *ret, s
 			(void)plan_eval_error(ev, "if", err);
 		json_set(ret, "trace", json_new_array());
 		json_set_str(ret, "reason",
-			"text outside of '${{ }}' makes the condition a string, which is true");
+			"text outside of '${{ }}' makes the condition a string, which is "
+			"true");
 	}
 	json_set_bool(ret, "run", rc == 0 && *ret_run);
 	free(status.seen);

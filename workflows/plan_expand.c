@@ -39,9 +39,11 @@ static int expand(struct plan_eval *ev, struct json *out, struct err *err)
 		return -1;
 	if (json_get_bool(call, "inputs_unknown", false))
 		return err_set(err, ERR_INPUT,
-			"%s: the inputs of job '%s' depend on its caller's matrix or needs: "
+			"%s: the inputs of job '%s' depend on its caller's matrix or "
+			"needs: "
 			"the caller's row is wanted",
-			json_get_str(ev->node, "file", ""), json_get_str(ev->node, "id", ""));
+			json_get_str(ev->node, "file", ""),
+			json_get_str(ev->node, "id", ""));
 	take_inputs(ev, call);
 	if (plan_eval_condition(ev, &is_run, out, err) < 0)
 		return -1;
@@ -77,20 +79,20 @@ int plan_expand(const struct json *plan, const char *node_id, const struct json 
 
 static void finish_listed(struct json *row, const struct json *node)
 {
-	static const char *const keys[] = { "id", "job_id", "parent", "needs", "if", "file",
-		"line", "column", "marks" };
+	static const char *const keys[] = { "id", "job_id", "parent", "needs", "if",
+		"file", "line", "column", "marks" };
 	struct json *spec = json_share(json_get(row, "spec"));
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		json_set(row, keys[i], json_share(json_get(node, keys[i])));
 	json_unset(row, "spec");
-	json_foreach(it, spec)
+	json_foreach (it, spec)
 		json_set(row, it.key, json_share(it.value));
 	json_free(spec);
 }
 
-static int list_node(struct plan_eval *ev, const struct json *node, struct json *out,
-	struct err *err)
+static int list_node(
+	struct plan_eval *ev, const struct json *node, struct json *out, struct err *err)
 {
 	_cleanup_(json_freep) struct json *call = NULL, *rows = json_new_array();
 
@@ -128,7 +130,8 @@ int plan_list(const struct json *plan, const struct json *contexts, struct json 
 		/* Left over from a job of another workflow. */
 		if (json_get_str(node, "parent", NULL) || i > 0)
 			plan_eval_set(&ev, "inputs",
-				value_from_json(inputs ? inputs : json_get(plan, "inputs")));
+				value_from_json(
+					inputs ? inputs : json_get(plan, "inputs")));
 		rc = list_node(&ev, node, out, err);
 	}
 	plan_eval_done(&ev);
@@ -156,8 +159,8 @@ static const char *default_name(const struct json *plan, const struct json *cont
 	return json_as_str(json_path(plan, "workflow.name"), "");
 }
 
-int plan_run_name(const struct json *plan, const struct json *contexts, struct strbuf *out,
-	struct err *err)
+int plan_run_name(const struct json *plan, const struct json *contexts,
+	struct strbuf *out, struct err *err)
 {
 	const char *text = json_as_str(json_path(plan, "workflow.run_name"), NULL);
 	const char *otherwise = default_name(plan, contexts);
@@ -167,7 +170,8 @@ int plan_run_name(const struct json *plan, const struct json *contexts, struct s
 	int rc = 0;
 
 	if (text) {
-		plan_eval_init(&ev, plan, contexts, SCOPE_GITHUB | SCOPE_INPUTS | SCOPE_VARS);
+		plan_eval_init(
+			&ev, plan, contexts, SCOPE_GITHUB | SCOPE_INPUTS | SCOPE_VARS);
 		rc = plan_eval_text(&ev, text, "run_name", &v, err);
 		plan_eval_done(&ev);
 		if (rc == 0)
@@ -178,8 +182,9 @@ int plan_run_name(const struct json *plan, const struct json *contexts, struct s
 	return rc;
 }
 
-int plan_call_outputs(const struct json *plan, const char *node_id, const struct json *jobs,
-	const struct json *contexts, struct json **ret, struct err *err)
+int plan_call_outputs(const struct json *plan, const char *node_id,
+	const struct json *jobs, const struct json *contexts, struct json **ret,
+	struct err *err)
 {
 	const struct json *node = plan_node(plan, node_id);
 	const struct json *outputs = json_get(json_get(node, "call"), "outputs");
@@ -193,7 +198,7 @@ int plan_call_outputs(const struct json *plan, const char *node_id, const struct
 		SCOPE_GITHUB | SCOPE_INPUTS | SCOPE_VARS | SCOPE_JOBS);
 	ev.node = node;
 	plan_eval_set(&ev, "jobs", value_from_json(jobs));
-	json_foreach(it, outputs) {
+	json_foreach (it, outputs) {
 		_cleanup_(value_unrefp) struct value *v = NULL;
 		_cleanup_free_ char *text = NULL;
 

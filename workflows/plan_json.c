@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "workflows/plan-internal.h"
 
-static struct json *scalar_to_json(const struct yaml_node *n, const struct schema_def *def)
+static struct json *scalar_to_json(
+	const struct yaml_node *n, const struct schema_def *def)
 {
 	struct arena *arena;
 	struct json *j;
@@ -56,7 +57,8 @@ static struct json *step_to_json(const struct step *s, const struct schema_def *
 		const struct yaml_node *key = s->node->pairs[i].key;
 		const struct schema_prop *p = schema_prop(def, key->str);
 
-		if (!p || strcmp(key->str, "id") == 0 || strcmp(key->str, "parallel") == 0)
+		if (!p || strcmp(key->str, "id") == 0 ||
+			strcmp(key->str, "parallel") == 0)
 			continue;
 		json_set(j, key->str, schema_to_json(s->node->pairs[i].value, p->def));
 	}
@@ -69,8 +71,8 @@ static struct json *step_to_json(const struct step *s, const struct schema_def *
 	return j;
 }
 
-struct json *steps_to_json(const struct step *steps, size_t len,
-	const struct schema_def *def)
+struct json *steps_to_json(
+	const struct step *steps, size_t len, const struct schema_def *def)
 {
 	struct json *j = json_new_array();
 
@@ -81,8 +83,8 @@ struct json *steps_to_json(const struct step *steps, size_t len,
 
 /* ---- jobs ------------------------------------------------------------------------- */
 
-static struct json *member(const struct yaml_node *map, const struct schema_def *def,
-	const char *key)
+static struct json *member(
+	const struct yaml_node *map, const struct schema_def *def, const char *key)
 {
 	return schema_to_json(yaml_get(map, key), schema_prop(def, key)->def);
 }
@@ -114,7 +116,8 @@ static void respell(struct json *j, const char *from, const char *to)
 	json_unset(j, from);
 }
 
-static struct json *strategy_to_json(const struct yaml_node *n, const struct schema_def *def)
+static struct json *strategy_to_json(
+	const struct yaml_node *n, const struct schema_def *def)
 {
 	struct json *j = member(n, def, "strategy");
 
@@ -162,9 +165,10 @@ static struct json *marks_to_json(const struct job *job)
 	struct json *marks = json_new_object();
 
 	for (size_t i = 0; i < ARRAY_SIZE(marked); i++) {
-		const struct yaml_node *n = strcmp(marked[i], "matrix") == 0 ?
-			yaml_get(yaml_get(job->node, "strategy"), "matrix") :
-			yaml_get(job->node, marked[i]);
+		const struct yaml_node *n =
+			strcmp(marked[i], "matrix") == 0
+				? yaml_get(yaml_get(job->node, "strategy"), "matrix")
+				: yaml_get(job->node, marked[i]);
 
 		if (n)
 			set_mark(marks, marked[i], n->mark);
@@ -193,7 +197,8 @@ static struct json *defaults_to_json(const struct workflow *w, const struct job 
 	return j;
 }
 
-struct json *job_to_json(const struct workflow *w, const struct job *job, const char *prefix)
+struct json *job_to_json(
+	const struct workflow *w, const struct job *job, const char *prefix)
 {
 	struct json *j = json_new_object(), *needs = json_new_array();
 	_cleanup_free_ char *id = xasprintf("%s%s", prefix, job->id);
@@ -213,8 +218,10 @@ struct json *job_to_json(const struct workflow *w, const struct job *job, const 
 		if (schema_prop(&schema_job, plain[i].key))
 			json_set(j, plain[i].name,
 				member(job->node, &schema_job, plain[i].key));
-	json_set(j, "environment", wrapped(job->node, &schema_job, "environment", "name"));
-	json_set(j, "concurrency", wrapped(job->node, &schema_job, "concurrency", "group"));
+	json_set(
+		j, "environment", wrapped(job->node, &schema_job, "environment", "name"));
+	json_set(j, "concurrency",
+		wrapped(job->node, &schema_job, "concurrency", "group"));
 	respell(json_get(j, "concurrency"), "cancel-in-progress", "cancel_in_progress");
 	json_set(j, "strategy", strategy_to_json(job->node, &schema_job));
 	json_set(j, "workflow_env", member(w->root, &schema_workflow, "env"));

@@ -12,7 +12,7 @@
 
 struct strategy {
 	bool is_fail_fast;
-	double max_parallel; /* 0: all */
+	double max_parallel;  /* 0: all */
 	struct json *unknown; /* the matrix as text, when it cannot be known yet */
 };
 
@@ -26,10 +26,11 @@ struct rows {
 	const struct matrix_row *row; /* NULL: no matrix */
 };
 
-static int bad(struct plan_eval *ev, const char *mark, struct err *err, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+static int bad(struct plan_eval *ev, const char *mark, struct err *err, const char *fmt,
+	...) __attribute__((format(printf, 4, 5)));
 
-static int bad(struct plan_eval *ev, const char *mark, struct err *err, const char *fmt, ...)
+static int bad(
+	struct plan_eval *ev, const char *mark, struct err *err, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -40,8 +41,8 @@ static int bad(struct plan_eval *ev, const char *mark, struct err *err, const ch
 }
 
 /* A member of the node evaluated; NULL when there is none. 1: it stays text. */
-static int eval_member_of(struct plan_eval *ev, const char *key, struct value **ret,
-	struct err *err)
+static int eval_member_of(
+	struct plan_eval *ev, const char *key, struct value **ret, struct err *err)
 {
 	const struct json *j = json_get(ev->node, key);
 
@@ -67,7 +68,8 @@ static int read_limits(struct rows *r, const struct value *v, struct err *err)
 	r->strategy.is_fail_fast = true;
 	if (fast && value_kind_of(fast) != VALUE_NULL) {
 		if (value_kind_of(fast) != VALUE_BOOL)
-			return bad(r->ev, "strategy", err, "'fail-fast' must be a boolean");
+			return bad(
+				r->ev, "strategy", err, "'fail-fast' must be a boolean");
 		r->strategy.is_fail_fast = value_bool(fast);
 	}
 	if (max && value_kind_of(max) != VALUE_NULL) {
@@ -109,8 +111,8 @@ static int read_strategy(struct rows *r, struct err *err)
 		return 0;
 	if (matrix_expand(matrix, &r->matrix, err) < 0)
 		return plan_eval_error(r->ev,
-			json_get(json_get(r->ev->node, "marks"), "matrix") ? "matrix" :
-									     "strategy",
+			json_get(json_get(r->ev->node, "marks"), "matrix") ? "matrix"
+									   : "strategy",
 			err);
 	r->total = r->matrix.len;
 	return 0;
@@ -125,7 +127,9 @@ static struct value *strategy_context(const struct rows *r)
 	value_set(v, "job-index", value_new_number((double)r->index));
 	value_set(v, "job-total", value_new_number((double)r->total));
 	value_set(v, "max-parallel",
-		value_new_number(max > 0 ? max : r->row ? (double)r->total : 1));
+		value_new_number(max > 0  ? max
+				 : r->row ? (double)r->total
+					  : 1));
 	return v;
 }
 
@@ -175,8 +179,8 @@ static int set_name(struct rows *r, struct json *row, struct err *err)
 	return 0;
 }
 
-static int push_labels(struct rows *r, struct json *labels, const struct value *v,
-	struct err *err)
+static int push_labels(
+	struct rows *r, struct json *labels, const struct value *v, struct err *err)
 {
 	enum value_kind kind = value_kind_of(v);
 	_cleanup_free_ char *text = NULL;
@@ -188,7 +192,8 @@ static int push_labels(struct rows *r, struct json *labels, const struct value *
 		return 0;
 	}
 	if (kind == VALUE_OBJECT)
-		return bad(r->ev, "runs_on", err, "a label of 'runs-on' must be a string");
+		return bad(
+			r->ev, "runs_on", err, "a label of 'runs-on' must be a string");
 	text = value_text(v);
 	if (*text == '\0')
 		return bad(r->ev, "runs_on", err, "a label of 'runs-on' is empty");
@@ -213,7 +218,8 @@ static int set_runs_on(struct rows *r, struct json *row, struct err *err)
 		break;
 	}
 	if (!v) {
-		json_set(row, "runs_on", take_ptr(labels)); /* a job that calls a workflow */
+		json_set(row, "runs_on",
+			take_ptr(labels)); /* a job that calls a workflow */
 		return 0;
 	}
 	list = v;
@@ -265,7 +271,7 @@ static int set_environment(struct rows *r, struct json *row, struct err *err)
 		return 0;
 	/* The address may speak of steps: it is evaluated after them. */
 	known = json_new_object();
-	json_foreach(it, j)
+	json_foreach (it, j)
 		if (strcmp(it.key, "url") != 0)
 			json_set(known, it.key, json_share(it.value));
 	if (r->ev->is_partial && !plan_eval_knows_json(r->ev, known)) {
@@ -324,8 +330,8 @@ static int set_concurrency(struct rows *r, struct json *row, struct err *err)
 	return 0;
 }
 
-static int set_minutes(struct rows *r, struct json *row, const char *key, double otherwise,
-	struct err *err)
+static int set_minutes(struct rows *r, struct json *row, const char *key,
+	double otherwise, struct err *err)
 {
 	_cleanup_(value_unrefp) struct value *v = NULL;
 	double d = otherwise;
@@ -343,10 +349,9 @@ static int set_minutes(struct rows *r, struct json *row, const char *key, double
 		d = value_to_number(v);
 	if (!(d > 0) || d > 1e6)
 		return bad(r->ev, key, err, "'%s' must be a number of minutes above 0",
-			strcmp(key, "timeout_minutes") == 0 ? "timeout-minutes" :
-							      "cancel-timeout-minutes");
-	json_set(row, key,
-		d == floor(d) ? json_new_int((int64_t)d) : json_new_real(d));
+			strcmp(key, "timeout_minutes") == 0 ? "timeout-minutes"
+							    : "cancel-timeout-minutes");
+	json_set(row, key, d == floor(d) ? json_new_int((int64_t)d) : json_new_real(d));
 	return 0;
 }
 
@@ -375,9 +380,9 @@ static int set_continue(struct rows *r, struct json *row, struct err *err)
 
 static enum input_type type_of(const char *name)
 {
-	return strcmp(name, "boolean") == 0 ? INPUT_BOOLEAN :
-		strcmp(name, "number") == 0 ? INPUT_NUMBER :
-					      INPUT_STRING;
+	return strcmp(name, "boolean") == 0  ? INPUT_BOOLEAN
+	       : strcmp(name, "number") == 0 ? INPUT_NUMBER
+					     : INPUT_STRING;
 }
 
 static struct json *empty_of(enum input_type type)
@@ -389,7 +394,7 @@ static struct json *empty_of(enum input_type type)
 
 static const struct json *find_member(const struct json *obj, const char *key)
 {
-	json_foreach(it, obj)
+	json_foreach (it, obj)
 		if (strcasecmp(it.key, key) == 0)
 			return it.value;
 	return NULL;
@@ -428,8 +433,8 @@ static int call_input(struct rows *r, const struct json *decl, const struct json
 	return 0;
 }
 
-static int call_inputs(struct rows *r, const struct json *call, struct json *row,
-	struct err *err)
+static int call_inputs(
+	struct rows *r, const struct json *call, struct json *row, struct err *err)
 {
 	const struct json *decls = json_get(call, "inputs");
 	struct json *out = json_new_object();
@@ -437,7 +442,8 @@ static int call_inputs(struct rows *r, const struct json *call, struct json *row
 
 	json_set(row, "inputs", out);
 	for (size_t i = 0; i < json_count(decls); i++) {
-		int rc = call_input(r, json_at(decls, i), json_get(call, "with"), out, err);
+		int rc = call_input(
+			r, json_at(decls, i), json_get(call, "with"), out, err);
 
 		if (rc < 0)
 			return -1;
@@ -465,8 +471,8 @@ static struct json *call_secrets(struct rows *r, const struct json *call)
 		json_set(contexts, names[i],
 			value_to_json(value_get(r->ev->contexts, names[i])));
 	json_set(level, "secrets",
-		json_is(secrets, JSON_KIND_OBJECT) ? json_share((struct json *)secrets) :
-						     json_new_object());
+		json_is(secrets, JSON_KIND_OBJECT) ? json_share((struct json *)secrets)
+						   : json_new_object());
 	json_set(level, "contexts", contexts);
 	json_push(list, level);
 	return list;
@@ -504,7 +510,8 @@ static int fill_row(struct rows *r, struct json *row, struct err *err)
 
 	json_set(row, "strategy", value_to_json(strategy));
 	plan_eval_set(r->ev, "strategy", strategy);
-	plan_eval_set(r->ev, "matrix", r->row ? value_ref(r->row->values) : value_new_null());
+	plan_eval_set(
+		r->ev, "matrix", r->row ? value_ref(r->row->values) : value_new_null());
 	if (r->strategy.unknown)
 		json_set(row, "matrix", json_share(r->strategy.unknown));
 	else
@@ -539,7 +546,8 @@ static int make_rows(struct rows *r, struct json *rows, struct err *err)
 	return 0;
 }
 
-int expand_rows(struct plan_eval *ev, const struct json *call, struct json *rows, struct err *err)
+int expand_rows(
+	struct plan_eval *ev, const struct json *call, struct json *rows, struct err *err)
 {
 	_cleanup_(json_freep) struct json *spec = make_spec(ev->node);
 	struct rows r = { .ev = ev, .call = call, .spec = spec, .matrix = MATRIX_INIT };
@@ -568,8 +576,8 @@ int expand_call(const struct plan_eval *ev, struct json **ret, struct err *err)
 		*ret = json_share((struct json *)given);
 		return 0;
 	}
-	plan_eval_init(&up, ev->plan, ev->given,
-		SCOPE_GITHUB | SCOPE_VARS | SCOPE_INPUTS);
+	plan_eval_init(
+		&up, ev->plan, ev->given, SCOPE_GITHUB | SCOPE_VARS | SCOPE_INPUTS);
 	up.is_partial = true;
 	up.node = plan_node(ev->plan, parent);
 	rc = expand_call(&up, &outer, err);
@@ -587,9 +595,9 @@ int expand_call(const struct plan_eval *ev, struct json **ret, struct err *err)
 		if (json_count(rows) > 1) {
 			json_set_bool(row, "inputs_unknown", true);
 			json_set(row, "name",
-				json_share(json_get(up.node, json_get_str(up.node, "name", NULL) ?
-						    "name" :
-						    "job_id")));
+				json_share(json_get(up.node,
+					json_get_str(up.node, "name", NULL) ? "name"
+									    : "job_id")));
 		}
 		*ret = row;
 	}

@@ -5,38 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/limits.h"
-#include "base/mem.h"
-
-static const char *const context_names[SCOPE_CONTEXT_COUNT] = { "github", "inputs", "vars",
-	"needs", "strategy", "matrix", "secrets", "steps", "job", "runner", "env", "jobs" };
-
-const char *const *scope_contexts(unsigned scope, const char *buf[SCOPE_CONTEXT_COUNT + 1])
-{
-	size_t n = 0;
-
-	for (unsigned i = 0; i < SCOPE_CONTEXT_COUNT; i++)
-		if (scope & (1u << i))
-			buf[n++] = context_names[i];
-	buf[n] = NULL;
-	return buf;
-}
-
-unsigned scope_functions(unsigned scope)
-{
-	return (scope & SCOPE_FN_STATUS ? EXPR_FN_STATUS : 0) |
-		(scope & SCOPE_FN_JOB_STATUS ? EXPR_FN_JOB_STATUS : 0) |
-		(scope & SCOPE_FN_HASHFILES ? EXPR_FN_HASHFILES : 0);
-}
-
-unsigned scope_of_name(const char *context)
-{
-	for (unsigned i = 0; i < SCOPE_CONTEXT_COUNT; i++)
-		if (strcasecmp(context_names[i], context) == 0)
-			return 1u << i;
-	return 0;
-}
-
 /* ---- the walk --------------------------------------------------------------------- */
 
 struct walk {
@@ -63,8 +31,8 @@ static void walk_node(struct walk *w, const struct yaml_node *n,
 static struct diag *error_at(struct walk *w, struct mark mark, const char *code,
 	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-static struct diag *error_at(struct walk *w, struct mark mark, const char *code,
-	const char *fmt, ...)
+static struct diag *error_at(
+	struct walk *w, struct mark mark, const char *code, const char *fmt, ...)
 {
 	struct diag *d;
 	va_list ap;
@@ -94,19 +62,8 @@ static void add_where(const struct at *at, struct strbuf *out)
 	else if (strcmp(at->owner, "workflow") == 0 || strcmp(at->owner, "action") == 0)
 		strbuf_addf(out, "the %s", at->owner);
 	else
-		strbuf_addf(out, "%s %s", is_article_an(at->owner) ? "an" : "a", at->owner);
-}
-
-void schema_place_words(const struct schema_place *p, struct strbuf *out)
-{
-	if (!p->owner)
-		strbuf_adds(out, "the file");
-	else if (strcmp(p->owner, "workflow") == 0 || strcmp(p->owner, "action") == 0)
-		strbuf_addf(out, "the %s", p->owner);
-	else
-		strbuf_addf(out, "%s %s", is_article_an(p->owner) ? "an" : "a", p->owner);
-	if (p->key)
-		strbuf_addf(out, "'s '%s'", p->key);
+		strbuf_addf(
+			out, "%s %s", is_article_an(at->owner) ? "an" : "a", at->owner);
 }
 
 static void expected_kinds(unsigned kinds, struct strbuf *out)
@@ -138,10 +95,11 @@ static void add_subject(const struct at *at, struct strbuf *out)
 	}
 }
 
-static void add_type_hint(struct diag *d, const struct yaml_node *n,
-	const struct schema_def *def)
+static void add_type_hint(
+	struct diag *d, const struct yaml_node *n, const struct schema_def *def)
 {
-	if (n->kind == YAML_STRING && n->quoted && (def->kinds & (KIND_BOOL | KIND_NUMBER)))
+	if (n->kind == YAML_STRING && n->quoted &&
+		(def->kinds & (KIND_BOOL | KIND_NUMBER)))
 		diag_hint(d, "write it without quotes");
 	else if (n->kind == YAML_STRING && def->kinds == KIND_BOOL)
 		diag_hint(d, "write true or false");
@@ -166,258 +124,15 @@ static void type_error(struct walk *w, const struct yaml_node *n,
 		d = error_at(w, n->mark, "wrong-type", "%s must be %s, not %s '%.40s'",
 			subject.buf, kinds.buf, yaml_kind_name(n->kind) + 2, n->str);
 	else if (n->kind == YAML_STRING)
-		d = error_at(w, n->mark, "wrong-type", "%s must be %s, not %s", subject.buf,
-			kinds.buf, n->quoted ? "a string in quotes" : "text");
+		d = error_at(w, n->mark, "wrong-type", "%s must be %s, not %s",
+			subject.buf, kinds.buf,
+			n->quoted ? "a string in quotes" : "text");
 	else
-		d = error_at(w, n->mark, "wrong-type", "%s must be %s, not %s", subject.buf,
-			kinds.buf, yaml_kind_name(n->kind));
+		d = error_at(w, n->mark, "wrong-type", "%s must be %s, not %s",
+			subject.buf, kinds.buf, yaml_kind_name(n->kind));
 	add_type_hint(d, n, def);
 	strbuf_done(&subject);
 	strbuf_done(&kinds);
-}
-
-/* ---- expressions ------------------------------------------------------------------ */
-
-struct expr_check {
-	struct walk *w;
-	const struct schema_place *place;
-	const char *text; /* of the whole scalar */
-	size_t base;	  /* offset of the expression in it */
-	size_t found;
-};
-
-static struct mark expr_mark(const struct expr_check *c, size_t offset, size_t len)
-{
-	return yaml_mark_at(c->w->doc, c->place->node, c->base + offset, len);
-}
-
-static void allowed_names(unsigned scope, struct strbuf *out)
-{
-	const char *names[SCOPE_CONTEXT_COUNT + 1];
-
-	scope_contexts(scope, names);
-	for (size_t i = 0; names[i]; i++)
-		strbuf_addf(out, "%s%s", i ? ", " : "", names[i]);
-}
-
-/* NAME of `secrets.NAME`, or NULL. */
-static const char *secret_name(const struct expr_node *n, const struct expr_node *parent)
-{
-	if (strcasecmp(n->name, "secrets") != 0 || !parent ||
-		parent->children[1]->kind != EXPR_NODE_LITERAL ||
-		value_kind_of(parent->children[1]->value) != VALUE_STRING)
-		return NULL;
-	return value_str(parent->children[1]->value);
-}
-
-/* PARENT is the index that N is the object of, or NULL: both are underlined. */
-static void context_not_here(struct expr_check *c, const struct expr_node *n,
-	const struct expr_node *parent)
-{
-	const struct schema_place *p = c->place;
-	const struct expr_node *whole = parent ? parent : n;
-	const char *secret = secret_name(n, parent);
-	struct strbuf place = STRBUF_INIT, names = STRBUF_INIT;
-	struct diag *d;
-
-	schema_place_words(p, &place);
-	d = error_at(c->w, expr_mark(c, whole->offset, whole->len), "context-not-here",
-		"context '%s' is not available in %s", n->name, place.buf);
-	allowed_names(p->scope, &names);
-	if (secret && p->def && (p->def->flags & SCHEMA_EXPRESSION))
-		diag_hint(d, "set env: %s: ${{ secrets.%s }} on the job, test env.%s", secret,
-			secret, secret);
-	else if (names.len)
-		diag_hint(d, "available here: %s", names.buf);
-	strbuf_done(&place);
-	strbuf_done(&names);
-}
-
-static void context_error(struct expr_check *c, const struct expr_node *n,
-	const struct expr_node *parent)
-{
-	const char *list[SCOPE_CONTEXT_COUNT + 1];
-	struct diag *d;
-
-	c->found++;
-	if (scope_of_name(n->name)) {
-		context_not_here(c, n, parent);
-		return;
-	}
-	d = error_at(c->w, expr_mark(c, n->offset, n->len), "unknown-context",
-		"there is no context '%.60s'", n->name);
-	diag_nearest(d, n->name, scope_contexts(SCOPE_CONTEXTS, list));
-	if (d && !d->hint)
-		diag_hint(d, "text stands in single quotes: '%.60s'", n->name);
-}
-
-static void function_error(struct expr_check *c, const struct expr_node *n)
-{
-	struct strbuf place = STRBUF_INIT;
-
-	schema_place_words(c->place, &place);
-	c->found++;
-	diag_hint(error_at(c->w, expr_mark(c, n->offset, n->len), "function-not-here",
-			  "function '%s' is not available in %s", n->name, place.buf),
-		strcasecmp(n->name, "hashFiles") == 0 ? "only steps can use it" :
-							"only an 'if' can use it");
-	strbuf_done(&place);
-}
-
-static bool is_status_function(const char *name)
-{
-	return strcasecmp(name, "success") == 0 || strcasecmp(name, "failure") == 0 ||
-		strcasecmp(name, "always") == 0 || strcasecmp(name, "cancelled") == 0;
-}
-
-static void check_call(struct expr_check *c, const struct expr_node *n)
-{
-	unsigned scope = c->place->scope;
-
-	if (strcasecmp(n->name, "hashFiles") == 0) {
-		if (!(scope & SCOPE_FN_HASHFILES))
-			function_error(c, n);
-	} else if (is_status_function(n->name)) {
-		if (!(scope & (SCOPE_FN_STATUS | SCOPE_FN_JOB_STATUS)))
-			function_error(c, n);
-		else if (n->children_len > 0 && !(scope & SCOPE_FN_JOB_STATUS)) {
-			c->found++;
-			(void)error_at(c->w, expr_mark(c, n->offset, n->len), "expression",
-				"'%s' takes no arguments here", n->name);
-		}
-	}
-}
-
-static void check_tree(struct expr_check *c, const struct expr_node *n,
-	const struct expr_node *parent)
-{
-	if (n->kind == EXPR_NODE_CONTEXT && !(c->place->scope & scope_of_name(n->name)))
-		context_error(c, n, parent);
-	if (n->kind == EXPR_NODE_CALL)
-		check_call(c, n);
-	for (size_t i = 0; i < n->children_len; i++)
-		check_tree(c, n->children[i],
-			n->kind == EXPR_NODE_INDEX && i == 0 ? n : NULL);
-}
-
-/* TEXT stands between the braces, or is the whole of an `if`. */
-static void check_expr(struct expr_check *c, const char *text, size_t len, size_t base)
-{
-	static const struct expr_rules all = { NULL,
-		EXPR_FN_STATUS | EXPR_FN_JOB_STATUS | EXPR_FN_HASHFILES };
-	_cleanup_(expr_freep) struct expr *e = NULL;
-	struct expr_error error;
-
-	c->base = base;
-	if (expr_compile(text, len, &all, &e, &error) < 0) {
-		c->found++;
-		(void)error_at(c->w, expr_mark(c, error.offset, error.len), "expression",
-			"%s", error.msg);
-		return;
-	}
-	check_tree(c, expr_root(e), NULL);
-}
-
-static bool is_blank(const char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (!strchr(" \t\r\n", s[i]))
-			return false;
-	return true;
-}
-
-static bool trimmed_is(const char *s, size_t len, const char *word)
-{
-	while (len && strchr(" \t\r\n", *s)) {
-		s++;
-		len--;
-	}
-	while (len && strchr(" \t\r\n", s[len - 1]))
-		len--;
-	return len == strlen(word) && memcmp(s, word, len) == 0;
-}
-
-static int check_inner(const char *inner, size_t len, size_t offset, void *data)
-{
-	struct expr_check *c = data;
-
-	c->base = offset;
-	if (is_blank(inner, len)) {
-		c->found++;
-		(void)error_at(c->w, yaml_mark_at(c->w->doc, c->place->node,
-					     offset >= 3 ? offset - 3 : 0, len + 5),
-			"expression", "there is nothing between '${{' and '}}'");
-		return 0;
-	}
-	if (trimmed_is(inner, len, "insert")) {
-		if (c->place->def == NULL && c->place->scope) /* a key */
-			return 0;
-		c->found++;
-		diag_hint(error_at(c->w, expr_mark(c, 0, len), "expression",
-				  "'insert' can only be a key of a mapping"),
-			"write: ${{ insert }}: ${{ fromJSON(...) }}");
-		return 0;
-	}
-	check_expr(c, inner, len, offset);
-	return 0;
-}
-
-/*
- * GitHub turns text with expressions into one call of format(), and its 21,000 characters
- * count for that call.
- */
-static bool is_too_long(const char *s, size_t len)
-{
-	size_t n = strlen("format('')");
-
-	if (len < LIMIT_EXPR_LEN / 2)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (((unsigned char)s[i] & 0xc0) == 0x80)
-			continue;
-		n += 1 + (s[i] == '\'' || s[i] == '{' || s[i] == '}');
-	}
-	return n > LIMIT_EXPR_LEN;
-}
-
-size_t schema_check_scalar_expr(const struct yaml_doc *doc, const struct schema_place *p,
-	struct diagnostics *d)
-{
-	struct walk w = { .doc = doc, .diags = d };
-	struct expr_check c = { .w = &w, .place = p, .text = p->node->str };
-	const char *s = p->node->str;
-	size_t len = p->node->str_len;
-	bool has_braces = strstr(s, "${{") != NULL;
-	struct expr_error error;
-
-	if (!has_braces) {
-		if (p->def && (p->def->flags & SCHEMA_EXPRESSION) && !is_blank(s, len) &&
-			p->node->kind != YAML_NULL)
-			check_expr(&c, s, len, 0);
-		return c.found;
-	}
-	if (!p->scope) {
-		struct strbuf place = STRBUF_INIT;
-		size_t at = (size_t)(strstr(s, "${{") - s);
-
-		schema_place_words(p, &place);
-		(void)error_at(&w, yaml_mark_at(doc, p->node, at, len - at),
-			"expression-not-here", "an expression is not allowed in %s%s",
-			p->def ? "" : "a key of ", place.buf);
-		strbuf_done(&place);
-		return 1;
-	}
-	if (is_too_long(s, len)) {
-		(void)error_at(&w, p->node->mark, "limit",
-			"text with expressions is limited to %d characters", LIMIT_EXPR_LEN);
-		return 1;
-	}
-	if (template_each(s, len, check_inner, &c, &error) < 0) {
-		c.found++;
-		(void)error_at(&w, yaml_mark_at(doc, p->node, error.offset, error.len),
-			"expression", "%s", error.msg);
-	}
-	return c.found;
 }
 
 /* ---- scalars ---------------------------------------------------------------------- */
@@ -437,7 +152,8 @@ static void value_error(struct walk *w, const struct yaml_node *n,
 	struct diag *d;
 
 	if (def->values == schema_event_names) {
-		d = error_at(w, n->mark, "unknown-event", "there is no event '%.60s'", n->str);
+		d = error_at(
+			w, n->mark, "unknown-event", "there is no event '%.60s'", n->str);
 		diag_nearest(d, n->str, def->values);
 		return;
 	}
@@ -475,12 +191,12 @@ static void check_scalar(struct walk *w, const struct yaml_node *n,
 	if (def->values && !in_list(n->str, def->values))
 		value_error(w, n, def, at);
 	else if ((def->flags & SCHEMA_NON_EMPTY) &&
-		(n->kind == YAML_NULL || n->str_len == 0)) {
+		 (n->kind == YAML_NULL || n->str_len == 0)) {
 		struct strbuf subject = STRBUF_INIT;
 
 		add_subject(at, &subject);
-		(void)error_at(w, n->mark, "empty-value", "%s must not be empty",
-			subject.buf);
+		(void)error_at(
+			w, n->mark, "empty-value", "%s must not be empty", subject.buf);
 		strbuf_done(&subject);
 	}
 }
@@ -500,7 +216,8 @@ static void walk_scalar(struct walk *w, const struct yaml_node *n,
 
 static const struct schema_def any_def = { .kinds = KIND_ANY, .value = &any_def };
 
-static const struct schema_prop *find_prop(const struct schema_prop *props, const char *key)
+static const struct schema_prop *find_prop(
+	const struct schema_prop *props, const char *key)
 {
 	for (; props && props->key; props++)
 		if (strcmp(props->key, key) == 0)
@@ -518,19 +235,20 @@ const struct schema_prop *schema_prop(const struct schema_def *def, const char *
 }
 
 #define VARIANTS_MAX 8
-#define KEYS_MAX 96
+#define KEYS_MAX     96
 
 /* The keys of all shapes still possible, for "did you mean". */
-static void known_keys(const struct schema_def *def, const struct schema_def *const *shapes,
-	size_t shapes_len, const char *names[KEYS_MAX + 1])
+static void known_keys(const struct schema_def *def,
+	const struct schema_def *const *shapes, size_t shapes_len,
+	const char *names[KEYS_MAX + 1])
 {
 	size_t n = 0;
 
 	for (const struct schema_prop *p = def->props; p && p->key && n < KEYS_MAX; p++)
 		names[n++] = p->key;
 	for (size_t i = 0; i < shapes_len; i++)
-		for (const struct schema_prop *p = shapes[i]->props; p->key && n < KEYS_MAX;
-			p++)
+		for (const struct schema_prop *p = shapes[i]->props;
+			p->key && n < KEYS_MAX; p++)
 			names[n++] = p->key;
 	names[n] = NULL;
 }
@@ -562,11 +280,13 @@ static void unknown_key(struct walk *w, const struct yaml_node *key, const struc
 
 	known_keys(def, shapes, shapes_len, names);
 	add_where(at, &where);
-	if (def->props && find_prop(def->props, "push") && find_prop(def->props, "release"))
+	if (def->props && find_prop(def->props, "push") &&
+		find_prop(def->props, "release"))
 		d = error_at(w, key->mark, "unknown-event", "there is no event '%.60s'",
 			key->str);
 	else if (schema_prop(def, key->str)) {
-		const char *mine = required_key(shapes[0]), *its = tells_apart(def, key->str);
+		const char *mine = required_key(shapes[0]),
+			   *its = tells_apart(def, key->str);
 
 		if (strcmp(its, key->str) == 0)
 			(void)error_at(w, key->mark, "unknown-key",
@@ -578,8 +298,7 @@ static void unknown_key(struct walk *w, const struct yaml_node *key, const struc
 				where.buf, mine);
 		strbuf_done(&where);
 		return;
-	}
-	else
+	} else
 		d = error_at(w, key->mark, "unknown-key", "unknown key '%.60s' in %s",
 			key->str, where.buf);
 	diag_nearest(d, key->str, names);
@@ -598,8 +317,8 @@ static void unknown_key(struct walk *w, const struct yaml_node *key, const struc
 }
 
 /* An unknown key that is surely the missing one misspelled: it has been told. */
-static bool is_misspelled(const struct yaml_node *map, const struct schema_prop *props,
-	const char *key)
+static bool is_misspelled(
+	const struct yaml_node *map, const struct schema_prop *props, const char *key)
 {
 	const char *const names[] = { key, NULL };
 
@@ -620,8 +339,8 @@ static void check_required(struct walk *w, const struct yaml_node *map,
 			is_misspelled(map, props, p->key))
 			continue;
 		add_where(at, &where);
-		(void)error_at(w, map->mark, "missing-key", "%s has no '%s'", where.buf,
-			p->key);
+		(void)error_at(
+			w, map->mark, "missing-key", "%s has no '%s'", where.buf, p->key);
 		strbuf_done(&where);
 	}
 }
@@ -705,8 +424,8 @@ static void walk_shapes(struct walk *w, const struct yaml_node *n,
 		struct strbuf where = STRBUF_INIT;
 
 		add_where(&at, &where);
-		(void)error_at(w, n->mark, "missing-key", "%s needs %s", where.buf,
-			def->one_of);
+		(void)error_at(
+			w, n->mark, "missing-key", "%s needs %s", where.buf, def->one_of);
 		strbuf_done(&where);
 	}
 }
@@ -727,7 +446,8 @@ static void walk_mapping(struct walk *w, const struct yaml_node *n,
 		if (is_template_key(key)) {
 			has_template = true;
 			walk_key(w, key, &at);
-			walk_value(w, &n->pairs[i], def->value ? def->value : &any_def, at);
+			walk_value(
+				w, &n->pairs[i], def->value ? def->value : &any_def, at);
 		} else if (p)
 			walk_value(w, &n->pairs[i], p->def, at);
 		else if (def->value) {

@@ -48,8 +48,8 @@ static void fill_ref(struct filter_event *e, const struct json *github)
 	e->is_delete = json_as_bool(json_path(github, "event.deleted"), false);
 }
 
-static void fill_event(struct filter_event *e, const char *event, const struct json *github,
-	const struct trigger_change *change)
+static void fill_event(struct filter_event *e, const char *event,
+	const struct json *github, const struct trigger_change *change)
 {
 	*e = (struct filter_event){ .event = event,
 		.action = text_at(github, "event.action") };
@@ -104,8 +104,8 @@ int trigger_match(const struct workflow *w, const char *event, const struct json
 	}
 	fill_event(&e, event, github, change);
 	if (filter_match(&t->rules, &e, ret, reason, err) < 0)
-		return err_wrap(err, "%s:%u:%u", w->path, t->key->mark.line,
-			t->key->mark.column);
+		return err_wrap(
+			err, "%s:%u:%u", w->path, t->key->mark.line, t->key->mark.column);
 	return 0;
 }
 
@@ -140,7 +140,8 @@ static bool to_number(const struct json *given, bool is_exact, struct json **ret
 	d = value_to_number(v);
 	if (isnan(d) || value_str_len(v) == 0)
 		return false;
-	*ret = d == floor(d) && fabs(d) < 1e15 ? json_new_int((int64_t)d) : json_new_real(d);
+	*ret = d == floor(d) && fabs(d) < 1e15 ? json_new_int((int64_t)d)
+					       : json_new_real(d);
 	return true;
 }
 
@@ -158,8 +159,8 @@ static bool to_string(const struct json *given, struct json **ret)
 	return true;
 }
 
-int trigger_input_value(enum input_type type, const struct json *given, bool is_exact,
-	struct json **ret)
+int trigger_input_value(
+	enum input_type type, const struct json *given, bool is_exact, struct json **ret)
 {
 	switch (type) {
 	case INPUT_BOOLEAN:
@@ -202,16 +203,16 @@ static struct json *default_of(const struct input_decl *in)
 
 static const struct json *find_given(const struct json *given, const char *name)
 {
-	json_foreach(it, given)
+	json_foreach (it, given)
 		if (strcasecmp(it.key, name) == 0)
 			return it.value;
 	return NULL;
 }
 
-static int check_names(const struct input_decl *decls, size_t len, const struct json *given,
-	struct err *err)
+static int check_names(const struct input_decl *decls, size_t len,
+	const struct json *given, struct err *err)
 {
-	json_foreach(it, given) {
+	json_foreach (it, given) {
 		const char *near;
 		bool is_known = false;
 		_cleanup_free_ const char **names = xcalloc(len + 1, sizeof(*names));
@@ -227,7 +228,8 @@ static int check_names(const struct input_decl *decls, size_t len, const struct 
 			return err_set(err, ERR_INPUT,
 				"the workflow has no input '%.60s'; did you mean '%s'?",
 				it.key, near);
-		return err_set(err, ERR_INPUT, "the workflow has no input '%.60s'", it.key);
+		return err_set(
+			err, ERR_INPUT, "the workflow has no input '%.60s'", it.key);
 	}
 	return 0;
 }
@@ -247,7 +249,8 @@ static int type_input(const struct input_decl *in, const struct json *given,
 
 	if (!given) {
 		if (in->is_required && !in->otherwise)
-			return err_set(err, ERR_INPUT, "input '%s' is required", in->name);
+			return err_set(
+				err, ERR_INPUT, "input '%s' is required", in->name);
 		json_set(out, in->name, default_of(in));
 		return 0;
 	}
@@ -256,7 +259,8 @@ static int type_input(const struct input_decl *in, const struct json *given,
 			input_type_name(in->type));
 	json_set(out, in->name, v);
 	if (in->type == INPUT_CHOICE && !is_option(in, json_as_str(v, "")))
-		return err_set(err, ERR_INPUT, "'%.60s' is not one of the options of input '%s'",
+		return err_set(err, ERR_INPUT,
+			"'%.60s' is not one of the options of input '%s'",
 			json_as_str(v, ""), in->name);
 	return 0;
 }

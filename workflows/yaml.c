@@ -13,11 +13,12 @@
 #include <yaml.h>
 
 #include "base/limits.h"
+#include "workflows/yaml-internal.h"
 
 /* As actions/runner: what a result may hold in bytes once aliases are counted out. */
-#define YAML_BYTES_MAX (10 * MiB)
+#define YAML_BYTES_MAX	 (10 * MiB)
 #define YAML_ANCHORS_MAX 4096
-#define ANCHOR_BUCKETS 8192 /* a power of two, over YAML_ANCHORS_MAX */
+#define ANCHOR_BUCKETS	 8192 /* a power of two, over YAML_ANCHORS_MAX */
 
 struct frame {
 	struct yaml_node *node;
@@ -44,10 +45,11 @@ static struct mark mark_of(const yaml_mark_t *start, const yaml_mark_t *end)
 		(unsigned)end->line + 1, (unsigned)end->column + 1 };
 }
 
-static int fail(struct loader *l, struct mark mark, const char *code, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+static int fail(struct loader *l, struct mark mark, const char *code, const char *fmt,
+	...) __attribute__((format(printf, 4, 5)));
 
-static int fail(struct loader *l, struct mark mark, const char *code, const char *fmt, ...)
+static int fail(
+	struct loader *l, struct mark mark, const char *code, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -56,8 +58,6 @@ static int fail(struct loader *l, struct mark mark, const char *code, const char
 	va_end(ap);
 	return -1;
 }
-
-static size_t byte_of(const struct yaml_doc *doc, unsigned line, unsigned column);
 
 /* ---- the core schema -------------------------------------------------------------- */
 
@@ -87,13 +87,14 @@ static bool parse_int(const char *s, double *ret)
 	if (p[0] == '0' && (p[1] == 'x' || p[1] == 'o')) {
 		int base = p[1] == 'x' ? 16 : 8;
 
-		if (!all_digits(p + 2, base == 16 ? "0123456789abcdefABCDEF" : "01234567"))
+		if (!all_digits(
+			    p + 2, base == 16 ? "0123456789abcdefABCDEF" : "01234567"))
 			return false;
 		*ret = 0;
 		for (p += 2; *p; p++)
-			*ret = *ret * base + (isdigit((unsigned char)*p) ?
-							     *p - '0' :
-							     (*p | 32) - 'a' + 10);
+			*ret = *ret * base + (isdigit((unsigned char)*p)
+							     ? *p - '0'
+							     : (*p | 32) - 'a' + 10);
 		return true;
 	}
 	if (*p == '-' || *p == '+')
@@ -205,8 +206,8 @@ static int type_tagged(struct loader *l, struct yaml_node *n, const char *tag)
 	return 0;
 }
 
-static int check_collection_tag(struct loader *l, struct mark mark, const yaml_char_t *tag,
-	const char *want)
+static int check_collection_tag(
+	struct loader *l, struct mark mark, const yaml_char_t *tag, const char *want)
 {
 	const char *t = (const char *)tag;
 
@@ -268,8 +269,8 @@ static uint16_t *anchor_bucket(struct loader *l, const char *name)
 	}
 }
 
-static int add_anchor(struct loader *l, const yaml_char_t *name, struct mark mark,
-	struct yaml_node *n)
+static int add_anchor(
+	struct loader *l, const yaml_char_t *name, struct mark mark, struct yaml_node *n)
 {
 	if (!name)
 		return 0;
@@ -299,7 +300,8 @@ static int on_scalar(struct loader *l, const yaml_event_t *e)
 	n->str = arena_strndup(l->doc->arena, text, e->data.scalar.length);
 	n->str_len = n->bytes = (uint32_t)e->data.scalar.length;
 	n->quoted = style != YAML_PLAIN_SCALAR_STYLE;
-	n->block = style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE;
+	n->block =
+		style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE;
 	if (e->data.scalar.tag) {
 		if (type_tagged(l, n, (const char *)e->data.scalar.tag) < 0)
 			return -1;
@@ -341,16 +343,16 @@ static int on_alias(struct loader *l, const yaml_event_t *e)
 	struct yaml_anchor *a = at ? &l->anchors[at - 1] : NULL;
 
 	if (!a) {
-		(void)fail(l, mark, "yaml", "alias '*%s' has no anchor '&%s' before it", name,
-			name);
+		(void)fail(l, mark, "yaml", "alias '*%s' has no anchor '&%s' before it",
+			name, name);
 		push_null(l, mark);
 		return 0;
 	}
 	a->is_used = true;
 	for (size_t f = 0; f < l->frames_len; f++)
 		if (l->frames[f].node == a->node) {
-			(void)fail(l, mark, "yaml", "alias '*%s' is inside of its own anchor",
-				name);
+			(void)fail(l, mark, "yaml",
+				"alias '*%s' is inside of its own anchor", name);
 			push_null(l, mark);
 			return 0;
 		}
@@ -379,7 +381,8 @@ static bool is_template(const struct yaml_node *n)
 
 static void check_unique(struct loader *l, const struct yaml_node *map)
 {
-	_cleanup_free_ const struct yaml_node **keys = xmalloc((map->len + 1) * sizeof(*keys));
+	_cleanup_free_ const struct yaml_node **keys =
+		xmalloc((map->len + 1) * sizeof(*keys));
 	size_t n = 0;
 
 	for (size_t i = 0; i < map->len; i++)
@@ -395,13 +398,14 @@ static void check_unique(struct loader *l, const struct yaml_node *map)
 		d = diag_add(l->diags, l->doc->file, keys[i]->mark, SEVERITY_ERROR,
 			"duplicate-key", "key '%.60s' is already defined", keys[i]->str);
 		diag_hint(d, "first at line %u%s", first->mark.line,
-			strcmp(first->str, keys[i]->str) == 0 ? "" :
-								"; keys are compared without case");
+			strcmp(first->str, keys[i]->str) == 0
+				? ""
+				: "; keys are compared without case");
 	}
 }
 
-static int build_mapping(struct loader *l, struct yaml_node *map, struct yaml_node **kids,
-	size_t n)
+static int build_mapping(
+	struct loader *l, struct yaml_node *map, struct yaml_node **kids, size_t n)
 {
 	map->len = (uint32_t)(n / 2);
 	map->pairs = arena_alloc(l->doc->arena, (map->len + 1) * sizeof(*map->pairs));
@@ -410,7 +414,8 @@ static int build_mapping(struct loader *l, struct yaml_node *map, struct yaml_no
 
 		if (!yaml_is_scalar(key))
 			return fail(l, key->mark, "yaml", "a key must be a scalar");
-		if (!key->quoted && strcmp(key->str, "<<") == 0 && !yaml_is_scalar(value)) {
+		if (!key->quoted && strcmp(key->str, "<<") == 0 &&
+			!yaml_is_scalar(value)) {
 			(void)fail(l, key->mark, "merge-key",
 				"the merge key '<<' is not supported, as on GitHub");
 			diag_hint(&l->diags->items[l->diags->len - 1],
@@ -439,8 +444,8 @@ static int on_end(struct loader *l, const yaml_event_t *e)
 	}
 	if (weight > LIMIT_YAML_NODES || bytes > YAML_BYTES_MAX)
 		return fail(l, n->mark, "limit",
-			"aliases expand to more than %d nodes or %d MiB", LIMIT_YAML_NODES,
-			(int)(YAML_BYTES_MAX / MiB));
+			"aliases expand to more than %d nodes or %d MiB",
+			LIMIT_YAML_NODES, (int)(YAML_BYTES_MAX / MiB));
 	n->weight = (uint32_t)weight;
 	n->bytes = (uint32_t)bytes;
 	if (n->height + l->frames_len > LIMIT_YAML_DEPTH)
@@ -469,14 +474,15 @@ static const struct {
 	{ "did not find expected key", "is the indentation that of the keys above?" },
 	{ "did not find expected '-'", "is the indentation that of the items above?" },
 	{ "could not find expected ':'", "a key needs ': ' behind it" },
-	{ "block sequence entries are not allowed", "a list starts on a line of its own" },
+	{ "block sequence entries are not allowed",
+		"a list starts on a line of its own" },
 	{ "unexpected end of stream", "a quote is not closed" },
 };
 
 static void add_yaml_hint(struct loader *l, struct mark mark, const char *what)
 {
 	struct diag *d = &l->diags->items[l->diags->len - 1];
-	size_t at = byte_of(l->doc, mark.line, mark.column);
+	size_t at = yaml_byte_of(l->doc, mark.line, mark.column);
 
 	if (at < l->doc->source_len && l->doc->source[at] == '\t') {
 		diag_hint(d, "indent with blanks, not with tabs");
@@ -507,8 +513,8 @@ static int parser_error(struct loader *l)
 	mark.end_line = mark.line;
 	mark.end_column = mark.column + 1;
 	if (p->context && p->context_mark.line != m->line)
-		(void)fail(l, mark, "yaml", "not YAML: %s, %s (since line %zu)", p->context,
-			what, p->context_mark.line + 1);
+		(void)fail(l, mark, "yaml", "not YAML: %s, %s (since line %zu)",
+			p->context, what, p->context_mark.line + 1);
 	else
 		(void)fail(l, mark, "yaml", "not YAML: %s", what);
 	add_yaml_hint(l, mark, what);
@@ -576,10 +582,12 @@ static int check_bytes(struct loader *l, const char *data, size_t len)
 	if (len > LIMIT_WORKFLOW_FILE)
 		return fail(l, start, "limit", "the file is larger than %d KiB",
 			(int)(LIMIT_WORKFLOW_FILE / KiB));
-	if (len >= 2 && (memcmp(data, "\xff\xfe", 2) == 0 || memcmp(data, "\xfe\xff", 2) == 0))
+	if (len >= 2 &&
+		(memcmp(data, "\xff\xfe", 2) == 0 || memcmp(data, "\xfe\xff", 2) == 0))
 		return fail(l, start, "yaml", "the file is UTF-16: save it as UTF-8");
 	if (memchr(data, '\0', len))
-		return fail(l, start, "yaml", "the file holds a NUL byte: it is not a text");
+		return fail(
+			l, start, "yaml", "the file holds a NUL byte: it is not a text");
 	return 0;
 }
 
@@ -608,8 +616,10 @@ void yaml_parse_lenient(const char *file, const char *data, size_t len,
 	int rc;
 
 	l.doc = arena_alloc(arena, sizeof(*l.doc));
-	*l.doc = (struct yaml_doc){ .arena = arena, .file = arena_strdup(arena, file),
-		.source = data + bom, .source_len = len - bom };
+	*l.doc = (struct yaml_doc){ .arena = arena,
+		.file = arena_strdup(arena, file),
+		.source = data + bom,
+		.source_len = len - bom };
 	rc = check_bytes(&l, data, len);
 	if (rc == 0) {
 		index_lines(l.doc);
@@ -654,208 +664,4 @@ void yaml_doc_free(struct yaml_doc *doc)
 {
 	if (doc)
 		arena_free(doc->arena);
-}
-
-/* ---- reading ---------------------------------------------------------------------- */
-
-static struct yaml_pair *find_pair(const struct yaml_node *map, const char *key)
-{
-	if (!yaml_is(map, YAML_MAPPING))
-		return NULL;
-	for (size_t i = 0; i < map->len; i++)
-		if (strcmp(map->pairs[i].key->str, key) == 0)
-			return &map->pairs[i];
-	return NULL;
-}
-
-struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
-{
-	struct yaml_pair *p = find_pair(map, key);
-
-	return p ? p->value : NULL;
-}
-
-struct yaml_node *yaml_get_key(const struct yaml_node *map, const char *key)
-{
-	struct yaml_pair *p = find_pair(map, key);
-
-	return p ? p->key : NULL;
-}
-
-bool yaml_is(const struct yaml_node *n, enum yaml_kind kind)
-{
-	return n && n->kind == kind;
-}
-
-bool yaml_is_scalar(const struct yaml_node *n)
-{
-	return n && n->kind < YAML_SEQUENCE;
-}
-
-const char *yaml_kind_name(enum yaml_kind kind)
-{
-	static const char *const names[] = { "null", "a boolean", "a number", "a string",
-		"a sequence", "a mapping" };
-
-	return names[kind];
-}
-
-const char *yaml_text(const struct yaml_node *n, struct arena *arena)
-{
-	struct strbuf sb = STRBUF_INIT;
-	const char *s;
-
-	if (!yaml_is_scalar(n) || n->kind == YAML_NULL)
-		return "";
-	if (n->kind == YAML_STRING)
-		return n->str;
-	if (n->kind == YAML_BOOL)
-		return n->boolean ? "true" : "false";
-	number_to_text(n->number, &sb);
-	s = arena_strndup(arena, sb.buf, sb.len);
-	strbuf_done(&sb);
-	return s;
-}
-
-/* ---- places ----------------------------------------------------------------------- */
-
-static size_t utf8_len(unsigned char c)
-{
-	return c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-}
-
-/* Bytes of the source before a line and column. */
-static size_t byte_of(const struct yaml_doc *doc, unsigned line, unsigned column)
-{
-	const char *s, *end = doc->source + doc->source_len;
-
-	if (line == 0 || line > doc->lines_len)
-		return doc->source_len;
-	s = doc->source + doc->lines[line - 1];
-	for (unsigned i = 1; i < column && s < end && *s != '\n'; i++)
-		s += utf8_len((unsigned char)*s);
-	return s < end ? (size_t)(s - doc->source) : doc->source_len;
-}
-
-static struct mark mark_of_bytes(const struct yaml_doc *doc, struct mark from, size_t start,
-	size_t at, size_t len)
-{
-	struct mark m = { from.line, from.column, 0, 0 };
-
-	for (size_t i = start; i < at; i++) {
-		unsigned char c = (unsigned char)doc->source[i];
-
-		if (c == '\n') {
-			m.line++;
-			m.column = 1;
-		} else if ((c & 0xc0) != 0x80)
-			m.column++;
-	}
-	m.end_line = m.line;
-	m.end_column = m.column;
-	for (size_t i = at; i < at + len; i++)
-		m.end_column += ((unsigned char)doc->source[i] & 0xc0) != 0x80;
-	return m;
-}
-
-/*
- * The piece of text is looked for in the source of the scalar; of several, the one that
- * has as many before it as it has in the scalar's text. So indentation, quotes and folding
- * need no model of their own.
- */
-struct mark yaml_mark_at(const struct yaml_doc *doc, const struct yaml_node *scalar,
-	size_t offset, size_t len)
-{
-	const char *text = scalar->str, *nl;
-	size_t start, end, skip = 0;
-
-	if (offset >= scalar->str_len)
-		return scalar->mark;
-	if (len == 0 || len > scalar->str_len - offset)
-		len = scalar->str_len - offset;
-	nl = memchr(text + offset, '\n', len);
-	if (nl)
-		len = (size_t)(nl - text) - offset;
-	if (len == 0)
-		return scalar->mark;
-	for (size_t i = 0; i < offset; i++)
-		skip += memcmp(text + i, text + offset, len) == 0;
-	start = byte_of(doc, scalar->mark.line, scalar->mark.column);
-	end = byte_of(doc, scalar->mark.end_line, scalar->mark.end_column);
-	for (size_t i = start; i + len <= end; i++) {
-		if (memcmp(doc->source + i, text + offset, len) != 0)
-			continue;
-		if (skip-- == 0)
-			return mark_of_bytes(doc, scalar->mark, start, i, len);
-	}
-	return scalar->mark;
-}
-
-/* ---- conversions ------------------------------------------------------------------ */
-
-static struct json *number_to_json(double d)
-{
-	if (isnan(d))
-		return json_new_str("NaN");
-	if (isinf(d))
-		return json_new_str(d < 0 ? "-Infinity" : "Infinity");
-	if (d == floor(d) && fabs(d) < 9007199254740992.0)
-		return json_new_int((int64_t)d);
-	return json_new_real(d);
-}
-
-struct json *yaml_to_json(const struct yaml_node *n)
-{
-	struct json *j;
-
-	if (!n || n->kind == YAML_NULL)
-		return json_new_null();
-	switch (n->kind) {
-	case YAML_BOOL:
-		return json_new_bool(n->boolean);
-	case YAML_NUMBER:
-		return number_to_json(n->number);
-	case YAML_SEQUENCE:
-		j = json_new_array();
-		for (size_t i = 0; i < n->len; i++)
-			json_push(j, yaml_to_json(n->items[i]));
-		return j;
-	case YAML_MAPPING:
-		j = json_new_object();
-		for (size_t i = 0; i < n->len; i++)
-			json_set(j, n->pairs[i].key->str, yaml_to_json(n->pairs[i].value));
-		return j;
-	case YAML_NULL:
-	case YAML_STRING:
-		break;
-	}
-	return json_new_strn(n->str, n->str_len);
-}
-
-struct value *yaml_to_value(const struct yaml_node *n)
-{
-	struct value *v;
-
-	if (!n || n->kind == YAML_NULL)
-		return value_new_null();
-	switch (n->kind) {
-	case YAML_BOOL:
-		return value_new_bool(n->boolean);
-	case YAML_NUMBER:
-		return value_new_number(n->number);
-	case YAML_SEQUENCE:
-		v = value_new_array();
-		for (size_t i = 0; i < n->len; i++)
-			value_push(v, yaml_to_value(n->items[i]));
-		return v;
-	case YAML_MAPPING:
-		v = value_new_object();
-		for (size_t i = 0; i < n->len; i++)
-			value_set(v, n->pairs[i].key->str, yaml_to_value(n->pairs[i].value));
-		return v;
-	case YAML_NULL:
-	case YAML_STRING:
-		break;
-	}
-	return value_new_strn(n->str, n->str_len);
 }

@@ -15,13 +15,16 @@
 static void add_job(struct strbuf *sb, int n, int steps)
 {
 	strbuf_addf(sb,
-		"  job%d:\n    runs-on: ubuntu-latest\n    env:\n      SHA: ${{ github.sha }}\n"
+		"  job%d:\n    runs-on: ubuntu-latest\n    env:\n      SHA: ${{ "
+		"github.sha }}\n"
 		"    steps:\n",
 		n);
 	for (int i = 0; i < steps; i++)
 		strbuf_addf(sb,
-			"      - name: step %d\n        if: github.ref == 'refs/heads/main'\n"
-			"        run: |\n          echo ${{ github.sha }}\n          make test\n",
+			"      - name: step %d\n        if: github.ref == "
+			"'refs/heads/main'\n"
+			"        run: |\n          echo ${{ github.sha }}\n          "
+			"make test\n",
 			i);
 }
 
@@ -35,9 +38,11 @@ static void make_file(struct strbuf *sb, int jobs, int steps)
 static void make_wide(struct strbuf *sb)
 {
 	strbuf_adds(sb,
-		"on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    strategy:\n      matrix:\n"
+		"on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    strategy:\n      "
+		"matrix:\n"
 		"        x: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]\n"
-		"        y: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]\n    steps:\n");
+		"        y: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]\n    "
+		"steps:\n");
 	for (int i = 0; i < 1000; i++)
 		strbuf_adds(sb, "      - run: echo ${{ matrix.x }}\n");
 }
@@ -142,8 +147,8 @@ int main(void)
 
 		make_file(&sb, jobs, 10);
 		us = measure(plan, &sb);
-		printf("curve: %4d jobs %8zu bytes %8.0f us %7.2f us per job\n", jobs, sb.len, us,
-			us / jobs);
+		printf("curve: %4d jobs %8zu bytes %8.0f us %7.2f us per job\n", jobs,
+			sb.len, us, us / jobs);
 		strbuf_done(&sb);
 	}
 	strbuf_done(&small);

@@ -25,8 +25,10 @@ static int load(const struct source *src, struct strbuf *out, struct err *err, v
 }
 
 static const char contexts_text[] =
-	"{\"github\":{\"ref\":\"refs/heads/main\",\"event\":{\"a\":[1,{\"b\":\"[1,2]\"}]}},"
-	"\"needs\":{\"a\":{\"result\":\"success\",\"outputs\":{\"x\":\"{\\\"y\\\":[1]}\"}}},"
+	"{\"github\":{\"ref\":\"refs/heads/"
+	"main\",\"event\":{\"a\":[1,{\"b\":\"[1,2]\"}]}},"
+	"\"needs\":{\"a\":{\"result\":\"success\",\"outputs\":{\"x\":\"{\\\"y\\\":[1]}\"}"
+	"}},"
 	"\"ancestors\":{\"a\":\"success\",\"b\":\"failure\"}}";
 
 static struct json *contexts(void)
@@ -55,14 +57,14 @@ static void check_order(const struct json *plan)
 			bool is_ready = !gone[i];
 
 			for (size_t k = 0; is_ready && k < json_count(needs); k++) {
-				const struct json *need =
-					plan_node(plan, json_as_str(json_at(needs, k), ""));
+				const struct json *need = plan_node(
+					plan, json_as_str(json_at(needs, k), ""));
 
 				if (!need)
 					abort(); /* an edge to nowhere */
 				for (size_t m = 0; m < n; m++)
 					is_ready = is_ready &&
-						(json_at(jobs, m) != need || gone[m]);
+						   (json_at(jobs, m) != need || gone[m]);
 			}
 			if (!is_ready)
 				continue;

@@ -45,7 +45,8 @@ static void check_tree(const char *text, size_t size)
 	struct yaml_doc *doc = NULL;
 
 	if (yaml_parse("f.yml", text, size, &doc, &d) == 0) {
-		if (doc->root->weight > LIMIT_YAML_NODES || doc->root->height > LIMIT_YAML_DEPTH)
+		if (doc->root->weight > LIMIT_YAML_NODES ||
+			doc->root->height > LIMIT_YAML_DEPTH)
 			abort();
 		json_free(yaml_to_json(doc->root));
 		value_unref(yaml_to_value(doc->root));
@@ -58,7 +59,9 @@ static void check_tree(const char *text, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct strbuf self = STRBUF_INIT;
-	struct lint_options opt = { .with_extra = true, .load = load, .load_data = &self };
+	struct lint_options opt = {
+		.with_extra = true, .load = load, .load_data = &self
+	};
 	struct diagnostics d = DIAGNOSTICS_INIT;
 	struct action *a = NULL;
 	struct err err = ERR_INIT;

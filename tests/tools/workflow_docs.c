@@ -20,8 +20,8 @@
 
 static void kind_words(const struct schema_def *d, struct strbuf *out)
 {
-	static const char *const words[] = { "nothing", "boolean", "number", "text", "list",
-		"mapping" };
+	static const char *const words[] = { "nothing", "boolean", "number", "text",
+		"list", "mapping" };
 	const char *sep = "";
 
 	if (d->values) {
@@ -68,8 +68,8 @@ static bool seen(const char **list, size_t *len, const char *path)
 	return false;
 }
 
-static void print_def(const char *path, const struct schema_def *d, unsigned scope,
-	unsigned depth);
+static void print_def(
+	const char *path, const struct schema_def *d, unsigned scope, unsigned depth);
 
 static void print_row(const char *path, const struct schema_prop *p, unsigned scope)
 {
@@ -86,8 +86,8 @@ static void print_row(const char *path, const struct schema_prop *p, unsigned sc
 	strbuf_done(&names);
 }
 
-static void print_below(const char *path, const struct schema_prop *p, unsigned scope,
-	unsigned depth)
+static void print_below(
+	const char *path, const struct schema_prop *p, unsigned scope, unsigned depth)
 {
 	char inner[256];
 
@@ -108,8 +108,8 @@ static void print_shape(const char *path, const struct schema_def *d, unsigned s
 	}
 }
 
-static void print_def(const char *path, const struct schema_def *d, unsigned scope,
-	unsigned depth)
+static void print_def(
+	const char *path, const struct schema_def *d, unsigned scope, unsigned depth)
 {
 	const char *keys[128];
 	size_t len = 0;
@@ -122,8 +122,8 @@ static void print_def(const char *path, const struct schema_def *d, unsigned sco
 	print_shape(path, d, scope, depth, keys, &len);
 	for (size_t i = 0; d->variants && d->variants[i]; i++)
 		print_shape(path, d->variants[i], scope, depth, keys, &len);
-	if (d->value && d->value->kinds != KIND_ANY && !(d->props && d->kinds & KIND_STRING &&
-							     d->values)) {
+	if (d->value && d->value->kinds != KIND_ANY &&
+		!(d->props && d->kinds & KIND_STRING && d->values)) {
 		(void)snprintf(inner, sizeof(inner), "%s.<%s>", path,
 			d->value->noun ? d->value->noun : "name");
 		print_def(inner, d->value, scope, depth + 1);
@@ -137,10 +137,13 @@ static void print_def(const char *path, const struct schema_def *d, unsigned sco
 static void print_syntax(void)
 {
 	puts("# Workflow syntax\n\n"
-	     "Every key that a workflow file may have, made from the table that checks it\n"
-	     "(`workflows/schema_table.c`). A star marks what must be there. The last column\n"
+	     "Every key that a workflow file may have, made from the table that checks "
+	     "it\n"
+	     "(`workflows/schema_table.c`). A star marks what must be there. The last "
+	     "column\n"
 	     "names the contexts and functions an expression there may use; `-`: no\n"
-	     "expression. Where there is one, `${{ }}` may also stand for the whole value.\n\n"
+	     "expression. Where there is one, `${{ }}` may also stand for the whole "
+	     "value.\n\n"
 	     "| key | value | what it is | in expressions |\n"
 	     "| --- | --- | --- | --- |");
 	print_def("", &schema_workflow, 0, 0);
@@ -158,8 +161,8 @@ static struct json *type_of(const char *name)
 	return j;
 }
 
-static void add_shape(struct json *props, struct json *required, const struct schema_def *d,
-	unsigned scope, unsigned depth)
+static void add_shape(struct json *props, struct json *required,
+	const struct schema_def *d, unsigned scope, unsigned depth)
 {
 	for (const struct schema_prop *p = d->props; p && p->key; p++) {
 		struct json *one;
@@ -175,8 +178,8 @@ static void add_shape(struct json *props, struct json *required, const struct sc
 	}
 }
 
-static struct json *mapping_schema(const struct schema_def *d, unsigned scope,
-	unsigned depth)
+static struct json *mapping_schema(
+	const struct schema_def *d, unsigned scope, unsigned depth)
 {
 	struct json *j = type_of("object"), *props = json_new_object();
 	struct json *required = json_new_array(), *shapes = json_new_array();
@@ -200,7 +203,8 @@ static struct json *mapping_schema(const struct schema_def *d, unsigned scope,
 	if (json_count(shapes))
 		json_set(j, "oneOf", json_share(shapes));
 	if (d->value && depth < 12)
-		json_set(j, "additionalProperties", to_schema(d->value, scope, depth + 1));
+		json_set(
+			j, "additionalProperties", to_schema(d->value, scope, depth + 1));
 	else if (!d->value && json_count(props))
 		json_set_bool(j, "additionalProperties", false);
 	json_free(props);
@@ -271,7 +275,7 @@ static void print_schema(void)
 
 	json_set_str(whole, "$schema", "http://json-schema.org/draft-07/schema#");
 	json_set_str(whole, "title", "workflow file");
-	json_foreach(it, j)
+	json_foreach (it, j)
 		json_set(whole, it.key, json_share(it.value));
 	json_write(whole, JSON_WRITE_PRETTY, &out);
 	fwrite(out.buf, 1, out.len, stdout);
@@ -284,9 +288,9 @@ static void print_schema(void)
 
 static const char *class_words(enum lint_class c)
 {
-	return c == LINT_INVALID ? "The file is refused; this cannot be silenced." :
-		c == LINT_DEFAULT ? "On by default." :
-				    "With `--rules all`.";
+	return c == LINT_INVALID   ? "The file is refused; this cannot be silenced."
+	       : c == LINT_DEFAULT ? "On by default."
+				   : "With `--rules all`.";
 }
 
 static int print_code(const char *code)
@@ -295,10 +299,13 @@ static int print_code(const char *code)
 
 	if (!r)
 		return 1;
-	printf("# %s\n\n%s.\n\n%s\n\n%s", r->code, r->what, r->why, class_words(r->class));
+	printf("# %s\n\n%s.\n\n%s\n\n%s", r->code, r->what, r->why,
+		class_words(r->class));
 	if (r->class != LINT_INVALID)
-		printf(" Silence one finding with `# sluice: ignore %s` on its line, or alone on "
-		       "the line before.", r->code);
+		printf(" Silence one finding with `# sluice: ignore %s` on its line, or "
+		       "alone on "
+		       "the line before.",
+			r->code);
 	puts("");
 	return 0;
 }
@@ -309,9 +316,9 @@ static void print_codes_page(void)
 	     "| code | what | |\n| --- | --- | --- |");
 	for (const struct lint_rule *r = lint_rules; r->code; r++)
 		printf("| [%s](%s.md) | %s | %s |\n", r->code, r->code, r->what,
-			r->class == LINT_INVALID ? "refused" :
-			r->class == LINT_DEFAULT ? "default" :
-						   "all");
+			r->class == LINT_INVALID   ? "refused"
+			: r->class == LINT_DEFAULT ? "default"
+						   : "all");
 }
 
 int main(int argc, char **argv)
@@ -328,7 +335,8 @@ int main(int argc, char **argv)
 		for (const struct lint_rule *r = lint_rules; r->code; r++)
 			puts(r->code);
 	else {
-		fputs("usage: workflow_docs syntax|schema|lint|codes|code CODE\n", stderr);
+		fputs("usage: workflow_docs syntax|schema|lint|codes|code CODE\n",
+			stderr);
 		return 2;
 	}
 	return 0;

@@ -19,7 +19,8 @@ static void reads_a_javascript_action(void **state)
 	_cleanup_(action_freep) struct action *a = parsed(
 		"name: N\ndescription: D\nauthor: me\nbranding: {icon: x, color: blue}\n"
 		"inputs:\n  Who-To: {description: d, required: true, default: 1.0}\n"
-		"  old: {deprecationMessage: use new}\n  bare:\noutputs:\n  time: {description: t}\n"
+		"  old: {deprecationMessage: use new}\n  bare:\noutputs:\n  time: "
+		"{description: t}\n"
 		"runs:\n  using: node20\n  main: dist/i.js\n  pre: p.js\n  post: q.js\n"
 		"  post-if: success()\n");
 
@@ -42,24 +43,28 @@ static void reads_a_javascript_action(void **state)
 
 static void reads_a_composite_with_its_steps(void **state)
 {
-	_cleanup_(action_freep) struct action *a = parsed(
-		"inputs: {a: {default: '${{ github.token }}'}}\n"
-		"outputs: {o: {value: '${{ steps.s.outputs.x }}'}}\n"
-		"runs:\n  using: Composite\n  steps:\n"
-		"    - {id: s, run: echo, shell: bash, env: {N: 1}, working-directory: w}\n"
-		"    - {uses: ./other, with: {k: true}, if: failure(), continue-on-error: true}\n"
-		"    - {run: x, shell: sh}\n    - {run: x, shell: sh}\n");
+	_cleanup_(action_freep) struct action *a =
+		parsed("inputs: {a: {default: '${{ github.token }}'}}\n"
+		       "outputs: {o: {value: '${{ steps.s.outputs.x }}'}}\n"
+		       "runs:\n  using: Composite\n  steps:\n"
+		       "    - {id: s, run: echo, shell: bash, env: {N: 1}, "
+		       "working-directory: w}\n"
+		       "    - {uses: ./other, with: {k: true}, if: failure(), "
+		       "continue-on-error: true}\n"
+		       "    - {run: x, shell: sh}\n    - {run: x, shell: sh}\n");
 	_cleanup_free_ char *text = NULL;
 
 	assert_int_equal(a->using, ACTION_COMPOSITE);
-	assert_string_equal(action_find_output(a, "o")->value, "${{ steps.s.outputs.x }}");
+	assert_string_equal(
+		action_find_output(a, "o")->value, "${{ steps.s.outputs.x }}");
 	assert_int_equal(json_count(a->steps), 4);
 	text = json_text(json_at(a->steps, 0));
 	assert_string_equal(text, "{\"id\":\"s\",\"generated_id\":false,\"run\":\"echo\","
 				  "\"shell\":\"bash\",\"env\":{\"N\":\"1\"},"
 				  "\"working-directory\":\"w\",\"line\":6,\"column\":7}");
 	assert_string_equal(json_get_str(json_at(a->steps, 1), "id", ""), "__self");
-	assert_string_equal(json_as_str(json_path(json_at(a->steps, 1), "with.k"), ""), "true");
+	assert_string_equal(
+		json_as_str(json_path(json_at(a->steps, 1), "with.k"), ""), "true");
 	assert_string_equal(json_get_str(json_at(a->steps, 3), "id", ""), "__run_2");
 }
 
@@ -91,10 +96,13 @@ static void refuses_with_place_and_reason(void **state)
 			"action.yml:1:26: 'main' does not go with 'using: composite'" },
 		{ "runs: {using: composite, steps: [{run: x}]}\n",
 			"action.yml:1:34: a step has no 'shell'" },
-		{ "runs: {using: composite, steps: [{run: x, shell: sh, timeout-minutes: 1}]}\n",
+		{ "runs: {using: composite, steps: [{run: x, shell: sh, timeout-minutes: "
+		  "1}]}\n",
 			"action.yml:1:54: unknown key 'timeout-minutes' in a step" },
-		{ "runs: {using: composite, steps: [{run: '${{ secrets.x }}', shell: sh}]}\n",
-			"action.yml:1:45: context 'secrets' is not available in a step's 'run'" },
+		{ "runs: {using: composite, steps: [{run: '${{ secrets.x }}', shell: "
+		  "sh}]}\n",
+			"action.yml:1:45: context 'secrets' is not available in a step's "
+			"'run'" },
 		{ "runs: {using: docker}\n",
 			"action.yml:1:7: 'runs' with 'using: docker' has no 'image'" },
 		{ "runs: [\n", NULL },
@@ -105,8 +113,8 @@ static void refuses_with_place_and_reason(void **state)
 		struct action *a = NULL;
 		struct err err = ERR_INIT;
 
-		assert_int_equal(action_parse("action.yml", cases[i][0], strlen(cases[i][0]), &a,
-					 &d, &err),
+		assert_int_equal(action_parse("action.yml", cases[i][0],
+					 strlen(cases[i][0]), &a, &d, &err),
 			-1);
 		assert_err(&err, ERR_INPUT, cases[i][1]);
 		diagnostics_done(&d);

@@ -36,7 +36,6 @@ static char *codes_of(const char *data, const struct lint_options *opt)
 	return strbuf_take(&out);
 }
 
-
 static void says_of_each_mistake_what_the_golden_file_says(void **state)
 {
 	struct lint_options opt = LINT_OPTIONS_INIT;
@@ -52,7 +51,8 @@ static void says_of_each_mistake_what_the_golden_file_says(void **state)
 		if (!str_ends(e->d_name, ".yml"))
 			continue;
 		path = xasprintf("%s/%s", MISTAKES, e->d_name);
-		text = xasprintf("%s/%.*stxt", MISTAKES, (int)strlen(e->d_name) - 3, e->d_name);
+		text = xasprintf(
+			"%s/%.*stxt", MISTAKES, (int)strlen(e->d_name) - 3, e->d_name);
 		in = test_read(path);
 		want = test_read(text);
 		got = lint_text(e->d_name, in, &opt);
@@ -66,8 +66,9 @@ static void says_of_each_mistake_what_the_golden_file_says(void **state)
 	assert_true(count >= 50);
 }
 
-#define STEPS(run)                                                                     \
-	"on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: " run "\n"
+#define STEPS(run)                                                                \
+	"on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - " \
+	"run: " run "\n"
 
 static void our_own_kinds_come_when_asked_for(void **state)
 {
@@ -78,16 +79,20 @@ static void our_own_kinds_come_when_asked_for(void **state)
 	} cases[] = {
 		{ STEPS("sudo apt-get install x"), "sudo" },
 		{ STEPS("echo sudoku"), "" },
-		{ "on: push\njobs:\n  deploy-prod:\n    runs-on: ubuntu-latest\n    steps:\n"
+		{ "on: push\njobs:\n  deploy-prod:\n    runs-on: ubuntu-latest\n    "
+		  "steps:\n"
 		  "      - run: x\n",
 			"deploy-without-environment" },
 		{ "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n"
 		  "      - uses: a/b@main\n"
 		  "      - uses: a/b@0123456789012345678901234567890123456789\n",
 			"unpinned-action" },
-		{ "on: pull_request_target\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n"
-		  "      - uses: actions/checkout@0123456789012345678901234567890123456789\n"
-		  "        with:\n          ref: ${{ github.event.pull_request.head.sha }}\n",
+		{ "on: pull_request_target\njobs:\n  a:\n    runs-on: ubuntu-latest\n    "
+		  "steps:\n"
+		  "      - uses: "
+		  "actions/checkout@0123456789012345678901234567890123456789\n"
+		  "        with:\n          ref: ${{ github.event.pull_request.head.sha "
+		  "}}\n",
 			"stranger-checkout" },
 		{ STEPS("x\n        env:\n          V: 3.10"), "number-text" },
 	};
@@ -101,7 +106,8 @@ static void our_own_kinds_come_when_asked_for(void **state)
 	}
 }
 
-#define JOB(id, rest) "  " id ":\n    runs-on: ubuntu-latest\n" rest "    steps: [{run: x}]\n"
+#define JOB(id, rest) \
+	"  " id ":\n    runs-on: ubuntu-latest\n" rest "    steps: [{run: x}]\n"
 
 static void finds_jobs_that_can_never_run(void **state)
 {
@@ -110,23 +116,34 @@ static void finds_jobs_that_can_never_run(void **state)
 		const char *need, *job;
 		bool is_never;
 	} cases[] = {
-		{ "github.ref == 'refs/heads/main'", "startsWith(github.ref, 'refs/tags/v')", true },
-		{ "github.ref == 'refs/heads/main'", "github.ref == 'refs/heads/dev'", true },
-		{ "github.ref == 'refs/heads/main'", "github.ref == 'refs/heads/MAIN'", false },
-		{ "github.ref == 'refs/heads/main'", "startsWith(github.ref, 'refs/heads/')", false },
-		{ "github.event_name == 'push'", "${{ github.event_name != 'push' }}", true },
-		{ "github.event_name == 'push' || true", "github.event_name != 'push'", false },
-		{ "github.event_name == 'push'", "always() && github.event_name != 'push'", false },
-		{ "github.ref == 'a' && github.actor == 'x'", "github.actor == 'y' && 1", true },
-		{ "${{ 'push' == github.event_name }}", "github.event_name == 'release'", true },
+		{ "github.ref == 'refs/heads/main'",
+			"startsWith(github.ref, 'refs/tags/v')", true },
+		{ "github.ref == 'refs/heads/main'", "github.ref == 'refs/heads/dev'",
+			true },
+		{ "github.ref == 'refs/heads/main'", "github.ref == 'refs/heads/MAIN'",
+			false },
+		{ "github.ref == 'refs/heads/main'",
+			"startsWith(github.ref, 'refs/heads/')", false },
+		{ "github.event_name == 'push'", "${{ github.event_name != 'push' }}",
+			true },
+		{ "github.event_name == 'push' || true", "github.event_name != 'push'",
+			false },
+		{ "github.event_name == 'push'",
+			"always() && github.event_name != 'push'", false },
+		{ "github.ref == 'a' && github.actor == 'x'", "github.actor == 'y' && 1",
+			true },
+		{ "${{ 'push' == github.event_name }}", "github.event_name == 'release'",
+			true },
 		{ "startsWith(github.ref, 'a')", "startsWith(github.ref, 'b')", true },
 		{ "startsWith(github.ref, 'a')", "startsWith(github.ref, 'ab')", false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_free_ char *text = xasprintf("on: push\njobs:\n" JOB("a", "    if: %s\n")
-				JOB("b", "    needs: a\n") JOB("c", "    needs: b\n    if: %s\n"),
-			cases[i].need, cases[i].job);
+		_cleanup_free_ char *text =
+			xasprintf("on: push\njobs:\n" JOB("a", "    if: %s\n")
+					  JOB("b", "    needs: a\n")
+						  JOB("c", "    needs: b\n    if: %s\n"),
+				cases[i].need, cases[i].job);
 		_cleanup_free_ char *got = codes_of(text, &all);
 
 		if ((strstr(got, "job-never-runs") != NULL) != cases[i].is_never)
@@ -143,8 +160,10 @@ static void a_comment_silences_its_line_or_the_next(void **state)
 	} cases[] = {
 		{ STEPS("echo ::add-path::x"), "deprecated-command" },
 		{ STEPS("echo ::add-path::x # sluice: ignore deprecated-command"), "" },
-		{ STEPS("echo ::add-path::x # sluice: ignore sudo, deprecated-command"), "" },
-		{ STEPS("echo ::add-path::x # sluice: ignore other"), "deprecated-command" },
+		{ STEPS("echo ::add-path::x # sluice: ignore sudo, deprecated-command"),
+			"" },
+		{ STEPS("echo ::add-path::x # sluice: ignore other"),
+			"deprecated-command" },
 		{ "on: push\njobs:\n  a:\n    # sluice: ignore runner-label\n"
 		  "    runs-on: nowhere\n    steps: [{run: x}]\n",
 			"" },
@@ -165,11 +184,12 @@ static void knows_the_labels_of_the_configuration(void **state)
 {
 	static const char *const labels[] = { "big-box", NULL };
 	struct lint_options opt = { .labels = labels };
-	_cleanup_free_ char *got = codes_of("on: push\njobs:\n  a:\n    runs-on: [self-hosted, x]\n"
-					    "    steps: [{run: x}]\n  b:\n    runs-on: Big-Box\n"
-					    "    steps: [{run: x}]\n  c:\n    runs-on: other\n"
-					    "    steps: [{run: x}]\n",
-		&opt);
+	_cleanup_free_ char *got =
+		codes_of("on: push\njobs:\n  a:\n    runs-on: [self-hosted, x]\n"
+			 "    steps: [{run: x}]\n  b:\n    runs-on: Big-Box\n"
+			 "    steps: [{run: x}]\n  c:\n    runs-on: other\n"
+			 "    steps: [{run: x}]\n",
+			&opt);
 
 	assert_string_equal(got, "runner-label");
 }
@@ -177,14 +197,17 @@ static void knows_the_labels_of_the_configuration(void **state)
 static int load(const struct source *src, struct strbuf *out, struct err *err, void *data)
 {
 	static const char *const files[][2] = {
-		{ "act/action.yml", "name: x\ninputs:\n  need: {required: true}\n  may: {default: 1}\n"
-				    "outputs:\n  done: {value: y}\n"
-				    "runs:\n  using: composite\n  steps: [{run: x, shell: sh}]\n" },
+		{ "act/action.yml",
+			"name: x\ninputs:\n  need: {required: true}\n  may: {default: "
+			"1}\n"
+			"outputs:\n  done: {value: y}\n"
+			"runs:\n  using: composite\n  steps: [{run: x, shell: sh}]\n" },
 		{ "bad/action.yml", "runs: {using: composite}\n" },
 		{ ".github/workflows/call.yml",
 			"on:\n  workflow_call:\n    inputs:\n      v: {type: number}\n"
 			"    outputs:\n      o: {value: x}\n"
-			"jobs:\n  j:\n    runs-on: ubuntu-latest\n    steps: [{run: x}]\n" },
+			"jobs:\n  j:\n    runs-on: ubuntu-latest\n    steps: [{run: "
+			"x}]\n" },
 	};
 
 	(void)data;
@@ -207,16 +230,20 @@ static void looks_at_called_files_together_with_the_caller(void **state)
 	} cases[] = {
 		{ "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n"
 		  "      - uses: ./act\n        id: x\n        with: {need: 1, mya: 2}\n"
-		  "      - run: echo ${{ steps.x.outputs.done }} ${{ steps.x.outputs.gone }}\n"
+		  "      - run: echo ${{ steps.x.outputs.done }} ${{ "
+		  "steps.x.outputs.gone }}\n"
 		  "      - uses: ./act\n      - uses: ./bad\n      - uses: ./nowhere\n",
 			"action-input unknown-property action-input local-action" },
 		{ "on: push\njobs:\n  a:\n    uses: ./.github/workflows/call.yml\n"
-		  "    with: {v: x, w: 1}\n  b:\n    needs: a\n    runs-on: ubuntu-latest\n"
-		  "    steps: [{run: 'echo ${{ needs.a.outputs.o }} ${{ needs.a.outputs.p }}'}]\n",
+		  "    with: {v: x, w: 1}\n  b:\n    needs: a\n    runs-on: "
+		  "ubuntu-latest\n"
+		  "    steps: [{run: 'echo ${{ needs.a.outputs.o }} ${{ "
+		  "needs.a.outputs.p }}'}]\n",
 			"wrong-type unknown-input unknown-property" },
 		{ "on: push\njobs:\n  a:\n    uses: ./.github/workflows/gone.yml\n",
 			"called-workflow" },
-		{ "on: push\njobs:\n  a:\n    uses: o/r/.github/workflows/x.yml@v1\n", "" },
+		{ "on: push\njobs:\n  a:\n    uses: o/r/.github/workflows/x.yml@v1\n",
+			"" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -236,9 +263,10 @@ static int load_zone(const char *name, struct strbuf *out, struct err *err, void
 static void asks_for_time_zones_only_by_name(void **state)
 {
 	struct lint_options with = { .load_tz = load_zone }, without = LINT_OPTIONS_INIT;
-	const char *text = "on:\n  schedule:\n    - cron: '0 0 * * *'\n"
-			   "      timezone: Europe/Atlantis\n"
-			   "jobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{run: x}]\n";
+	const char *text =
+		"on:\n  schedule:\n    - cron: '0 0 * * *'\n"
+		"      timezone: Europe/Atlantis\n"
+		"jobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{run: x}]\n";
 	_cleanup_free_ char *a = codes_of(text, &with), *b = codes_of(text, &without);
 
 	assert_string_equal(a, "timezone");

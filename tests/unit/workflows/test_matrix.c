@@ -37,7 +37,8 @@ static void makes_the_rows_github_makes(void **state)
 {
 	static const char *const cases[][2] = {
 		{ "{\"a\":[1,2],\"b\":[\"x\",\"y\"]}",
-			"{\"a\":1,\"b\":\"x\"} {\"a\":1,\"b\":\"y\"} {\"a\":2,\"b\":\"x\"} "
+			"{\"a\":1,\"b\":\"x\"} {\"a\":1,\"b\":\"y\"} "
+			"{\"a\":2,\"b\":\"x\"} "
 			"{\"a\":2,\"b\":\"y\"}" },
 		/* exclude: partial, and without case */
 		{ "{\"a\":[1,2],\"b\":[\"X\",\"y\"],\"exclude\":[{\"b\":\"x\"}]}",
@@ -58,7 +59,8 @@ static void makes_the_rows_github_makes(void **state)
 		{ "{\"a\":[1,2],\"exclude\":[{\"a\":2}],\"include\":[{\"a\":2,\"c\":1}]}",
 			"{\"a\":1} {\"a\":2,\"c\":1}" },
 		/* excludes never touch rows of include */
-		{ "{\"a\":[1],\"exclude\":[{\"a\":1}],\"include\":[{\"a\":1}]}", "{\"a\":1}" },
+		{ "{\"a\":[1],\"exclude\":[{\"a\":1}],\"include\":[{\"a\":1}]}",
+			"{\"a\":1}" },
 		/* nested values match by their leaves */
 		{ "{\"o\":[{\"n\":\"u\",\"m\":1},{\"n\":\"w\",\"m\":2}],"
 		  "\"exclude\":[{\"o\":{\"m\":2}}]}",
@@ -75,8 +77,8 @@ static void makes_the_rows_github_makes(void **state)
 			"error: 'exclude' names 'b', which is no key of the matrix" },
 		{ "{\"a\":[1],\"exclude\":[{}]}",
 			"error: an entry of 'exclude' of the matrix is empty" },
-		{ "{\"a\":[1],\"include\":[1]}",
-			"error: each entry of 'include' of the matrix must be a mapping" },
+		{ "{\"a\":[1],\"include\":[1]}", "error: each entry of 'include' of the "
+						 "matrix must be a mapping" },
 		{ "[1]", "error: the matrix must be a mapping, not Array" },
 	};
 
@@ -98,12 +100,15 @@ static char *numbers(size_t n)
 
 static void no_more_than_256_rows(void **state)
 {
-	_cleanup_free_ char *many = numbers(257), *some = numbers(16), *huge = numbers(1000);
+	_cleanup_free_ char *many = numbers(257), *some = numbers(16),
+			    *huge = numbers(1000);
 	_cleanup_free_ char *a = xasprintf("{\"a\":[%s]}", many);
 	_cleanup_free_ char *b = xasprintf("{\"a\":[%s],\"b\":[%s]}", some, some);
-	_cleanup_free_ char *c = xasprintf("{\"a\":[%s],\"b\":[%s],\"c\":[%s]}", huge, huge, huge);
+	_cleanup_free_ char *c =
+		xasprintf("{\"a\":[%s],\"b\":[%s],\"c\":[%s]}", huge, huge, huge);
 	_cleanup_free_ char *d = xasprintf("{\"a\":[%s],\"exclude\":[{\"a\":0}]}", many);
-	_cleanup_free_ char *ra = rows_of(a), *rb = rows_of(b), *rc = rows_of(c), *rd = rows_of(d);
+	_cleanup_free_ char *ra = rows_of(a), *rb = rows_of(b), *rc = rows_of(c),
+			    *rd = rows_of(d);
 
 	assert_string_equal(ra, "error: the matrix has more than 256 rows");
 	assert_has(rb, "{\"a\":15,\"b\":15}");
@@ -125,10 +130,14 @@ static void names_rows_by_their_own_values(void **state)
 		{ "{\"a\":[{\"x\":1,\"y\":[true,null,\"\"]}]}", 0, "job (1, true)" },
 		{ "{\"a\":[\"\"]}", 0, "job" },
 		{ "{\"a\":[1.5]}", 0, "job (1.5)" },
-		{ "{\"a\":[\"0123456789012345678901234567890123456789012345678901234567890123456789"
+		{ "{\"a\":["
+		  "\"01234567890123456789012345678901234567890123456789012345678901234567"
+		  "89"
 		  "0123456789012345678901234567890\"]}",
 			0,
-			"job (0123456789012345678901234567890123456789012345678901234567890123456"
+			"job "
+			"(012345678901234567890123456789012345678901234567890123456789012"
+			"3456"
 			"7890123456789012345678901..." },
 	};
 

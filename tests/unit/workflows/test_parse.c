@@ -53,12 +53,15 @@ static void gives_triggers_inputs_and_needs(void **state)
 	struct fixture *f = *state;
 	const struct trigger *t;
 
-	parsed(f, "on:\n  push: {branches: main, tags: [1.0, v2]}\n"
-		  "  schedule:\n    - {cron: '0 0 * * *', timezone: Europe/Berlin}\n"
-		  "  workflow_dispatch:\n    inputs:\n      x: {type: choice, options: [a]}\n      y:\n"
-		  "  workflow_call:\n    inputs: {z: {type: number, required: true}}\n"
-		  "    secrets: {s: {required: true}, o: }\n    outputs: {p: {value: v}}\n"
-		  "jobs:\n  a:\n    runs-on: x\n" STEP "  B:\n    needs: [A, a]\n    runs-on: x\n" STEP);
+	parsed(f,
+		"on:\n  push: {branches: main, tags: [1.0, v2]}\n"
+		"  schedule:\n    - {cron: '0 0 * * *', timezone: Europe/Berlin}\n"
+		"  workflow_dispatch:\n    inputs:\n      x: {type: choice, options: "
+		"[a]}\n      y:\n"
+		"  workflow_call:\n    inputs: {z: {type: number, required: true}}\n"
+		"    secrets: {s: {required: true}, o: }\n    outputs: {p: {value: v}}\n"
+		"jobs:\n  a:\n    runs-on: x\n" STEP
+		"  B:\n    needs: [A, a]\n    runs-on: x\n" STEP);
 	assert_int_equal(f->w->triggers_len, 4);
 	t = workflow_find_trigger(f->w, "push");
 	assert_string_equal(t->rules.branches[0], "main");
@@ -86,13 +89,14 @@ static void makes_ids_for_steps_without_one(void **state)
 {
 	struct fixture *f = *state;
 	static const char *const ids[] = { "__run", "__actions_checkout", "__run_2",
-		"__actions_checkout_2", "__self", "__alpine_3_8", "__org_with_space_repo", "mine",
-		"__run_3" };
+		"__actions_checkout_2", "__self", "__alpine_3_8", "__org_with_space_repo",
+		"mine", "__run_3" };
 
 	parsed(f, "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: x\n"
 		  "      - uses: actions/checkout@v4\n      - run: x\n"
 		  "      - uses: actions/checkout/sub@v4\n      - uses: ./x\n"
-		  "      - uses: docker://alpine:3.8\n      - uses: org with space/repo@v1\n"
+		  "      - uses: docker://alpine:3.8\n      - uses: org with "
+		  "space/repo@v1\n"
 		  "      - id: mine\n        run: x\n      - run: x\n");
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
 		assert_string_equal(f->w->jobs[0].steps[i].id, ids[i]);
@@ -107,7 +111,8 @@ static void knows_what_may_be_an_id(void **state)
 		bool is_good;
 	} cases[] = { { "a", true }, { "_", true }, { "a-b_1", true }, { "a__", true },
 		{ "", false }, { "1a", false }, { "-a", false }, { "__", false },
-		{ "__a", false }, { "a.b", false }, { "a b", false }, { "\xc3\xbc", false } };
+		{ "__a", false }, { "a.b", false }, { "a b", false },
+		{ "\xc3\xbc", false } };
 	char longest[101];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
@@ -166,8 +171,9 @@ static void tells_every_mistake_of_a_file(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(parse(f, "on: pusch\njobs:\n  a:\n    runs-on: x\n    stepps: []\n  1b:\n"
-				  "    runs-on: x\n    needs: z\n" STEP),
+	assert_int_equal(
+		parse(f, "on: pusch\njobs:\n  a:\n    runs-on: x\n    stepps: []\n  1b:\n"
+			 "    runs-on: x\n    needs: z\n" STEP),
 		-1);
 	assert_int_equal(f->d.len, 4);
 }
@@ -178,7 +184,8 @@ static void a_chain_of_a_thousand_jobs_is_no_problem(void **state)
 
 	strbuf_adds(&f->text, "on: push\njobs:\n");
 	for (int i = 0; i < 1000; i++)
-		strbuf_addf(&f->text, "  j%d:\n    needs: j%d\n    runs-on: x\n" STEP, i, i + 1);
+		strbuf_addf(&f->text, "  j%d:\n    needs: j%d\n    runs-on: x\n" STEP, i,
+			i + 1);
 	strbuf_adds(&f->text, "  j1000:\n    runs-on: x\n" STEP);
 	parsed(f, f->text.buf);
 	strbuf_adds(&f->text, "    needs: j0\n");
@@ -237,8 +244,10 @@ static void every_scope_of_permissions_is_in_the_table(void **state)
 		struct permissions p;
 
 		strbuf_clear(&f->text);
-		strbuf_addf(&f->text, "on: push\npermissions: {%s: %s}\njobs:\n  a:\n    runs-on: x\n"
-			STEP, scope, can_read ? "read" : "write");
+		strbuf_addf(&f->text,
+			"on: push\npermissions: {%s: %s}\njobs:\n  a:\n    runs-on: "
+			"x\n" STEP,
+			scope, can_read ? "read" : "write");
 		parsed(f, f->text.buf);
 		p = permissions_of(yaml_get(f->w->root, "permissions"));
 		for (unsigned k = 0; k < PERMISSION_SCOPES; k++)

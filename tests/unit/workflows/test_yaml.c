@@ -58,21 +58,40 @@ static void types_scalars_by_the_core_schema(void **state)
 		enum yaml_kind kind;
 		double number;
 	} cases[] = {
-		{ "on", YAML_STRING, 0 }, { "yes", YAML_STRING, 0 }, { "No", YAML_STRING, 0 },
-		{ "true", YAML_BOOL, 0 }, { "True", YAML_BOOL, 0 }, { "FALSE", YAML_BOOL, 0 },
-		{ "tRUE", YAML_STRING, 0 }, { "~", YAML_NULL, 0 }, { "Null", YAML_NULL, 0 },
-		{ "nULL", YAML_STRING, 0 }, { "012", YAML_NUMBER, 12 },
-		{ "0o17", YAML_NUMBER, 15 }, { "0x1F", YAML_NUMBER, 31 },
-		{ "-0x1F", YAML_STRING, 0 }, { "0o8", YAML_STRING, 0 },
-		{ "1e3", YAML_NUMBER, 1000 }, { ".5", YAML_NUMBER, 0.5 },
-		{ "5.", YAML_NUMBER, 5 }, { "+1", YAML_NUMBER, 1 }, { ".", YAML_STRING, 0 },
-		{ "e1", YAML_STRING, 0 }, { "1e", YAML_STRING, 0 },
-		{ "12_345", YAML_STRING, 0 }, { "1:30", YAML_STRING, 0 },
-		{ "2001-12-14", YAML_STRING, 0 }, { ".inf", YAML_NUMBER, INFINITY },
-		{ "-.INF", YAML_NUMBER, -INFINITY }, { "inf", YAML_STRING, 0 },
-		{ "'1'", YAML_STRING, 0 }, { "\"true\"", YAML_STRING, 0 },
-		{ "!!str 1", YAML_STRING, 0 }, { "! 1", YAML_STRING, 0 },
-		{ "!!float 1", YAML_NUMBER, 1 }, { "!!int 0o10", YAML_NUMBER, 8 },
+		{ "on", YAML_STRING, 0 },
+		{ "yes", YAML_STRING, 0 },
+		{ "No", YAML_STRING, 0 },
+		{ "true", YAML_BOOL, 0 },
+		{ "True", YAML_BOOL, 0 },
+		{ "FALSE", YAML_BOOL, 0 },
+		{ "tRUE", YAML_STRING, 0 },
+		{ "~", YAML_NULL, 0 },
+		{ "Null", YAML_NULL, 0 },
+		{ "nULL", YAML_STRING, 0 },
+		{ "012", YAML_NUMBER, 12 },
+		{ "0o17", YAML_NUMBER, 15 },
+		{ "0x1F", YAML_NUMBER, 31 },
+		{ "-0x1F", YAML_STRING, 0 },
+		{ "0o8", YAML_STRING, 0 },
+		{ "1e3", YAML_NUMBER, 1000 },
+		{ ".5", YAML_NUMBER, 0.5 },
+		{ "5.", YAML_NUMBER, 5 },
+		{ "+1", YAML_NUMBER, 1 },
+		{ ".", YAML_STRING, 0 },
+		{ "e1", YAML_STRING, 0 },
+		{ "1e", YAML_STRING, 0 },
+		{ "12_345", YAML_STRING, 0 },
+		{ "1:30", YAML_STRING, 0 },
+		{ "2001-12-14", YAML_STRING, 0 },
+		{ ".inf", YAML_NUMBER, INFINITY },
+		{ "-.INF", YAML_NUMBER, -INFINITY },
+		{ "inf", YAML_STRING, 0 },
+		{ "'1'", YAML_STRING, 0 },
+		{ "\"true\"", YAML_STRING, 0 },
+		{ "!!str 1", YAML_STRING, 0 },
+		{ "! 1", YAML_STRING, 0 },
+		{ "!!float 1", YAML_NUMBER, 1 },
+		{ "!!int 0o10", YAML_NUMBER, 8 },
 		{ "3.10", YAML_NUMBER, 3.1 },
 	};
 
@@ -80,8 +99,8 @@ static void types_scalars_by_the_core_schema(void **state)
 		const struct yaml_node *n = parsed(*state, cases[i].text);
 
 		if (n->kind != cases[i].kind)
-			fail_msg("'%s' is %s, not %s", cases[i].text, yaml_kind_name(n->kind),
-				yaml_kind_name(cases[i].kind));
+			fail_msg("'%s' is %s, not %s", cases[i].text,
+				yaml_kind_name(n->kind), yaml_kind_name(cases[i].kind));
 		if (n->kind == YAML_NUMBER && n->number != cases[i].number)
 			fail_msg("'%s' is %g", cases[i].text, n->number);
 	}
@@ -93,7 +112,8 @@ static void coerces_scalars_to_text_as_github_does(void **state)
 	struct fixture *f = *state;
 	static const char *const cases[][2] = { { "1.0", "1" }, { "True", "true" },
 		{ "~", "" }, { "0755", "755" }, { "3.10", "3.1" }, { "'3.10'", "3.10" },
-		{ ".inf", "Infinity" }, { "1587106672383762434", "1.58710667238376E+18" } };
+		{ ".inf", "Infinity" },
+		{ "1587106672383762434", "1.58710667238376E+18" } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const struct yaml_node *n = parsed(f, cases[i][0]);
@@ -127,7 +147,10 @@ static void refuses_what_workflows_may_not_use(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		refused(*state, cases[i][0], strlen(cases[i][0]), cases[i][1]);
 	refused(*state, "a: b\0c", 6, "NUL byte");
-	refused(*state, "\xff\xfe" "a\0", 4, "UTF-16");
+	refused(*state,
+		"\xff\xfe"
+		"a\0",
+		4, "UTF-16");
 }
 
 static void a_key_that_is_an_expression_may_stand_twice(void **state)
@@ -140,7 +163,8 @@ static void a_key_that_is_an_expression_may_stand_twice(void **state)
 
 static void keeps_marks_in_characters_from_one(void **state)
 {
-	const struct yaml_node *n = parsed(*state, "\xef\xbb\xbfü: ß\nlist:\n  - 'äx'\n  - {a: b}\n");
+	const struct yaml_node *n =
+		parsed(*state, "\xef\xbb\xbfü: ß\nlist:\n  - 'äx'\n  - {a: b}\n");
 	const struct yaml_node *list = yaml_get(n, "list");
 
 	assert_int_equal(n->pairs[0].value->mark.line, 1);
@@ -178,8 +202,8 @@ static void finds_places_inside_of_scalars(void **state)
 		assert_non_null(at);
 		m = yaml_mark_at(f->doc, n, (size_t)(at - n->str), strlen(cases[i].part));
 		if (m.line != cases[i].line || m.column != cases[i].column)
-			fail_msg("'%s' in '%s' is at %u:%u", cases[i].part, cases[i].text, m.line,
-				m.column);
+			fail_msg("'%s' in '%s' is at %u:%u", cases[i].part, cases[i].text,
+				m.line, m.column);
 	}
 }
 
@@ -254,8 +278,8 @@ static void becomes_json_and_values_with_types(void **state)
 	_cleanup_free_ char *text = json_text(j);
 	struct strbuf out = STRBUF_INIT;
 
-	assert_string_equal(text,
-		"{\"a\":[1,1.5,true,null,\"x\",\"Infinity\"],\"b\":{\"c\":\"1\"}}");
+	assert_string_equal(
+		text, "{\"a\":[1,1.5,true,null,\"x\",\"Infinity\"],\"b\":{\"c\":\"1\"}}");
 	value_write_json(value_get(v, "b"), false, &out);
 	assert_string_equal(out.buf, "{\"c\":\"1\"}");
 	strbuf_done(&out);
