@@ -25,11 +25,14 @@
 #define TARGET_MAX 8192
 #define SWEEP_MS 1000
 
+#define READ_RATE 16 /* bytes a millisecond: who reads an answer slower is shut out */
+
 /* A connection's total deadline; libmicrohttpd only knows inactivity. */
 struct conn {
 	struct conn *prev, *next;
 	int fd;
-	int64_t deadline; /* CLOCK_BOOTTIME ms; 0: none (being answered) */
+	int64_t deadline; /* CLOCK_BOOTTIME ms; 0: none (we are thinking, or it streams) */
+	struct http_request *request; /* the one being received or answered */
 };
 
 struct listener {
@@ -44,7 +47,7 @@ struct http {
 	struct http_options o;
 	struct listener listeners[4];
 	size_t listeners_len;
-	struct loop_source *turn, *sweep;
+	struct loop_source *turn, *sweep, *again;
 	struct conn *conns;
 	size_t conns_len;
 	bool must_run;
@@ -69,7 +72,7 @@ struct http_request {
 	char id[17];
 	char peer[64];
 	uid_t uid;
-	bool is_tls, behind_proxy;
+	bool is_tls, is_unix, behind_proxy;
 	bool seen, refused, whole, answered, suspended, streaming, gone;
 	int64_t started_us;
 	size_t body_max;
@@ -81,6 +84,7 @@ struct http_request {
 	struct header *headers;
 	struct MHD_Response *response;
 	int status;
+	uint64_t len; /* of the answer's body */
 	void *context;
 	void (*context_free)(void *);
 	http_pull_fn *pull;
@@ -206,15 +210,33 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
 	*socket_context = c;
 }
 
+/* libmicrohttpd does not look at a suspended connection: has its reader left? */
+static bool reader_left(const struct conn *c)
+{
+	const struct http_request *r = c->request;
+	char byte;
+	ssize_t n;
+
+	if (!r || !r->streaming || !r->suspended)
+		return false;
+	n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 /* Shut down, not closed: the descriptor is libmicrohttpd's, which then notices. */
 static void on_sweep(struct loop *loop, void *data)
 {
 	struct http *h = data;
 	int64_t now = clock_boot_ms();
 
-	for (struct conn *c = h->conns; c; c = c->next)
+	for (struct conn *c = h->conns; c; c = c->next) {
 		if (c->deadline && c->deadline < now)
 			(void)shutdown(c->fd, SHUT_RDWR); /* gone already is fine */
+		if (reader_left(c)) {
+			c->request->gone = true; /* its next pull ends it */
+			http_wake(c->request);
+		}
+	}
 	h->must_run = true; /* its inactivity timeouts need a run too */
 	h->sweep = loop_add_timer(loop, SWEEP_MS, on_sweep, h);
 }
@@ -257,8 +279,11 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *connectio
 	r->target = xstrndup(uri, strnlen(uri, TARGET_MAX + 1));
 	crypto_random(id, sizeof(id));
 	hex_encode(id, sizeof(id), r->id);
+	r->is_unix = l->is_unix;
 	r->conn = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
 			  ->socket_context;
+	if (r->conn)
+		r->conn->request = r;
 	return r;
 }
 
@@ -272,8 +297,10 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
 	*con_cls = NULL;
 	if (r->streaming && r->closed)
 		r->closed(r->stream);
-	if (r->conn)
+	if (r->conn) {
 		r->conn->deadline = clock_boot_ms() + LIMIT_HTTP_HEADER_MS;
+		r->conn->request = NULL;
+	}
 	if (r->whole && !r->answered) {
 		/* The handler still holds it: it is freed when it answers. */
 		r->gone = true;
@@ -285,14 +312,35 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
 struct header_check {
 	unsigned host, length, encoding;
 	size_t bytes;
+	bool is_odd;
 };
 
+static bool is_token(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)s[i] <= 0x20 || (unsigned char)s[i] >= 0x7f ||
+			strchr("\"(),/:;<=>?@[\\]{}", s[i]))
+			return false;
+	return len > 0;
+}
+
+/* Controls in a value: a folded line, a bare CR, a NUL that cuts what a proxy saw whole. */
+static bool is_plain(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (((unsigned char)s[i] < 0x20 && s[i] != '\t') || s[i] == 0x7f)
+			return false;
+	return true;
+}
+
 static enum MHD_Result check_header(void *cls, enum MHD_ValueKind kind, const char *key,
-	const char *value)
+	size_t key_len, const char *value, size_t value_len)
 {
 	struct header_check *c = cls;
 
-	c->bytes += strlen(key) + (value ? strlen(value) : 0) + 4;
+	c->bytes += key_len + value_len + 4;
+	if (!is_token(key, key_len) || !is_plain(value, value ? value_len : 0))
+		c->is_odd = true;
 	if (strcasecmp(key, "host") == 0)
 		c->host++;
 	else if (strcasecmp(key, "content-length") == 0)
@@ -302,6 +350,40 @@ static enum MHD_Result check_header(void *cls, enum MHD_ValueKind kind, const ch
 	return MHD_YES;
 }
 
+static bool is_proxy(const struct http *h, const char *address, size_t len)
+{
+	for (size_t i = 0; h->o.trusted_proxies && h->o.trusted_proxies[i]; i++)
+		if (strlen(h->o.trusted_proxies[i]) == len &&
+			strncasecmp(h->o.trusted_proxies[i], address, len) == 0)
+			return true;
+	return false;
+}
+
+/* The last address that is no proxy of ours: what stands before it anybody can write. */
+static void take_forwarded(struct http_request *r, const char *list)
+{
+	size_t end = strlen(list);
+
+	while (end > 0) {
+		size_t at = end, len;
+
+		while (at > 0 && list[at - 1] != ',')
+			at--;
+		while (at < end && list[at] == ' ')
+			at++;
+		len = strspn(list + at, "0123456789abcdefABCDEF.:");
+		if (len == 0 || len >= sizeof(r->peer) || at + len > end)
+			return;
+		if (!is_proxy(r->http, list + at, len)) {
+			snprintf(r->peer, sizeof(r->peer), "%.*s", (int)len, list + at);
+			return;
+		}
+		while (at > 0 && list[at - 1] != ',')
+			at--;
+		end = at ? at - 1 : 0;
+	}
+}
+
 static void find_peer(struct http_request *r)
 {
 	const union MHD_ConnectionInfo *info =
@@ -309,7 +391,7 @@ static void find_peer(struct http_request *r)
 	const struct sockaddr *sa = info ? info->client_addr : NULL;
 	const char *forwarded;
 
-	if (r->listener->is_unix) {
+	if (r->is_unix) {
 		struct ucred cred;
 		socklen_t len = sizeof(cred);
 
@@ -325,21 +407,23 @@ static void find_peer(struct http_request *r)
 		inet_ntop(AF_INET6,
 			&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, r->peer,
 			sizeof(r->peer));
-	for (size_t i = 0; r->http->o.trusted_proxies && r->http->o.trusted_proxies[i]; i++)
-		if (strcmp(r->http->o.trusted_proxies[i], r->peer) == 0)
-			r->behind_proxy = true;
+	r->behind_proxy = is_proxy(r->http, r->peer, strlen(r->peer));
 	r->is_tls = r->http->o.tls_certificate != NULL;
 	if (!r->behind_proxy)
 		return;
 	forwarded = http_header(r, "x-forwarded-for");
-	if (forwarded && strlen(forwarded) < sizeof(r->peer) &&
-		strspn(forwarded, "0123456789abcdefABCDEF.:") == strlen(forwarded))
-		snprintf(r->peer, sizeof(r->peer), "%s", forwarded);
+	if (forwarded)
+		take_forwarded(r, forwarded);
 	r->is_tls = str_eq(http_header(r, "x-forwarded-proto"), "https");
 }
 
+static bool is_http_1_1(const char *version)
+{
+	return strcmp(version, "HTTP/1.1") == 0;
+}
+
 /* NULL when the request may go on, else why it may not. */
-static const char *check_request(struct http_request *r)
+static const char *check_request(struct http_request *r, const char *version)
 {
 	struct header_check c = { 0 };
 	size_t path_len = strcspn(r->target, "?");
@@ -357,7 +441,11 @@ static const char *check_request(struct http_request *r)
 	if (r->target[path_len] == '?')
 		parse_pairs(r->target + path_len + 1, strlen(r->target + path_len + 1),
 			&r->query, &r->query_len);
-	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, check_header, &c);
+	MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, check_header, &c);
+	if (c.is_odd)
+		return "a header holds characters that have no place there";
+	if (c.host == 0 && is_http_1_1(version))
+		return "the Host header is missing";
 	if (c.host > 1 || c.length > 1 || c.encoding > 1 || (c.length && c.encoding))
 		return "Host, Content-Length and Transfer-Encoding may stand once, and not both "
 		       "of the latter";
@@ -378,7 +466,7 @@ static void refuse(struct http_request *r, int status, const char *why)
 	http_answer(r, status, "text/plain; charset=utf-8", text, (size_t)n);
 }
 
-static void begin_request(struct http_request *r, const char *method)
+static void begin_request(struct http_request *r, const char *method, const char *version)
 {
 	const char *why, *length;
 	long long n = 0;
@@ -387,7 +475,7 @@ static void begin_request(struct http_request *r, const char *method)
 	snprintf(r->method, sizeof(r->method), "%s", method);
 	if (r->conn)
 		r->conn->deadline += LIMIT_HTTP_TOTAL_MS - LIMIT_HTTP_HEADER_MS;
-	why = check_request(r);
+	why = check_request(r, version);
 	if (why) {
 		refuse(r, 400, why);
 		return;
@@ -423,7 +511,8 @@ static enum MHD_Result queue(struct http_request *r)
 	r->response = NULL;
 	MHD_destroy_response(response);
 	if (r->conn)
-		r->conn->deadline = 0;
+		r->conn->deadline = r->streaming ? 0 :
+			clock_boot_ms() + LIMIT_HTTP_TOTAL_MS + (int64_t)(r->len / READ_RATE);
 	return ok;
 }
 
@@ -434,7 +523,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *connection,
 	struct http_request *r = *con_cls;
 
 	if (!r->seen) {
-		begin_request(r, method);
+		begin_request(r, method, version);
 		/* A refusal before the body closes the connection; the body is not read. */
 		return r->refused ? queue(r) : MHD_YES;
 	}
@@ -509,6 +598,8 @@ static void finish(struct http_request *r, int status, const char *type,
 	r->response = response;
 	r->status = status;
 	r->answered = true;
+	if (r->http->o.answered)
+		r->http->o.answered(r, status, r->http->o.data);
 	if (r->suspended) {
 		r->suspended = false;
 		r->http->must_run = true;
@@ -532,6 +623,7 @@ void http_add_header(struct http_request *r, const char *name, const char *value
 void http_answer(struct http_request *r, int status, const char *type, const void *data,
 	size_t len)
 {
+	r->len = len;
 	finish(r, status, type,
 		MHD_create_response_from_buffer(len, (void *)(uintptr_t)data,
 			MHD_RESPMEM_MUST_COPY));
@@ -543,6 +635,7 @@ void http_answer_take(struct http_request *r, int status, const char *type,
 	size_t len = data->len;
 	char *bytes = strbuf_take(data);
 
+	r->len = len;
 	finish(r, status, type,
 		MHD_create_response_from_buffer(len, bytes, MHD_RESPMEM_MUST_FREE));
 }
@@ -550,6 +643,7 @@ void http_answer_take(struct http_request *r, int status, const char *type,
 void http_answer_file(struct http_request *r, int status, const char *type, int fd,
 	uint64_t offset, uint64_t len)
 {
+	r->len = len;
 	finish(r, status, type, MHD_create_response_from_fd_at_offset64(len, fd, offset));
 }
 
@@ -562,7 +656,7 @@ void http_redirect(struct http_request *r, int status, const char *location)
 static ssize_t on_pull(void *cls, uint64_t pos, char *buf, size_t max)
 {
 	struct http_request *r = cls;
-	ssize_t n = r->pull(r->stream, buf, max);
+	ssize_t n = r->gone ? -1 : r->pull(r->stream, buf, max);
 
 	if (n < 0)
 		return MHD_CONTENT_READER_END_OF_STREAM;
@@ -618,12 +712,13 @@ const char *http_query(const struct http_request *r, const char *name)
 
 const char *http_header(const struct http_request *r, const char *name)
 {
-	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+	/* The connection is gone before the request when the other end left. */
+	return r->gone ? NULL : MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
 }
 
 const char *http_cookie(const struct http_request *r, const char *name)
 {
-	return MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, name);
+	return r->gone ? NULL : MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, name);
 }
 
 const char *http_form(struct http_request *r, const char *name)
@@ -647,7 +742,7 @@ const char *http_peer(const struct http_request *r)
 
 bool http_is_local(const struct http_request *r)
 {
-	return r->listener->is_unix;
+	return r->is_unix;
 }
 
 uid_t http_peer_uid(const struct http_request *r)
@@ -683,14 +778,32 @@ void *http_context(const struct http_request *r)
 
 /* ---- the server ---- */
 
+static void on_again(struct loop *l, void *data)
+{
+	struct http *h = data;
+
+	h->again = NULL;
+	h->must_run = true;
+}
+
+/*
+ * One round only, so that a busy connection leaves the other sources of the loop their
+ * turn. What the library still has to do it tells by a timeout of nothing: its epoll is
+ * edge-triggered and would not wake us for it; nor for connections just resumed.
+ */
 static void run_all(struct http *h)
 {
-	/* Resumed connections are not in MHD's timeout: run again until nothing was. */
-	do {
-		h->must_run = false;
-		for (size_t i = 0; i < h->listeners_len; i++)
-			MHD_run(h->listeners[i].daemon);
-	} while (h->must_run);
+	h->must_run = false;
+	for (size_t i = 0; i < h->listeners_len; i++)
+		MHD_run(h->listeners[i].daemon);
+	for (size_t i = 0; i < h->listeners_len; i++) {
+		MHD_UNSIGNED_LONG_LONG ms;
+
+		if (MHD_get_timeout(h->listeners[i].daemon, &ms) == MHD_YES && ms == 0)
+			h->must_run = true;
+	}
+	if (h->must_run && !h->again)
+		h->again = loop_add_timer(h->loop, 0, on_again, h);
 }
 
 static void on_epoll(struct loop *l, int fd, uint32_t events, void *data)
@@ -721,14 +834,26 @@ int http_new(struct loop *l, const struct http_options *o, struct http **ret,
 	return 0;
 }
 
+/* The library must not be stopped while it has suspended connections. */
+static void resume_all(struct http *h)
+{
+	for (struct conn *c = h->conns; c; c = c->next)
+		if (c->request && c->request->suspended) {
+			c->request->suspended = false;
+			MHD_resume_connection(c->request->connection);
+		}
+}
+
 void http_free(struct http *h)
 {
 	if (!h)
 		return;
+	resume_all(h);
 	for (size_t i = 0; i < h->listeners_len; i++) {
 		loop_remove(h->listeners[i].source);
 		MHD_stop_daemon(h->listeners[i].daemon);
 	}
+	loop_remove(h->again);
 	loop_remove(h->turn);
 	loop_remove(h->sweep);
 	free(h);
@@ -751,6 +876,8 @@ int http_listen(struct http *h, int fd, struct err *err)
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 	const union MHD_DaemonInfo *info;
+	/* Behind a proxy everybody comes from one address: the proxy's limit counts there. */
+	bool has_proxies = h->o.trusted_proxies && h->o.trusted_proxies[0];
 	unsigned flags = MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME;
 	bool tls;
 
@@ -774,7 +901,7 @@ int http_listen(struct http *h, int fd, struct err *err)
 		MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIMIT_HTTP_CONNECTIONS,
 		MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-		(unsigned)(l->is_unix ? 0 : LIMIT_HTTP_PER_ADDRESS),
+		(unsigned)(l->is_unix || has_proxies ? 0 : LIMIT_HTTP_PER_ADDRESS),
 		MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)(64 * KiB), MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
 		MHD_OPTION_URI_LOG_CALLBACK, on_uri, l, MHD_OPTION_NOTIFY_COMPLETED,
@@ -798,6 +925,14 @@ void http_quiesce(struct http *h)
 		if (fd >= 0)
 			(void)close(fd);
 	}
+}
+
+bool http_is_busy(const struct http *h)
+{
+	for (const struct conn *c = h->conns; c; c = c->next)
+		if (c->request && c->request->whole && !c->request->streaming)
+			return true;
+	return false;
 }
 
 size_t http_connections(const struct http *h)

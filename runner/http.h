@@ -6,10 +6,13 @@
  * suspended. Streams (server-sent events) are pulled from a callback and woken by hand.
  *
  * libmicrohttpd 0.9.75 lets through what a strict parser refuses, so here: two Host,
- * Content-Length or Transfer-Encoding headers, both of the latter, an absolute-form or
- * over-long target, control bytes in it and a header block over LIMIT_HTTP_HEADER are
- * answered 400 and the connection closes; it also closes after every request with a body.
- * Its own timeout counts inactivity only: total deadlines run from the connect.
+ * Content-Length or Transfer-Encoding headers, both of the latter, no Host, names that are
+ * no tokens and values with control bytes, an absolute-form or over-long target, control
+ * bytes in it and a header block over LIMIT_HTTP_HEADER are answered 400 and the
+ * connection closes; it also closes after every request with a body. What the library does
+ * not show, a bare LF at the end of a header line or a folded line, still passes.
+ * Its own timeout counts inactivity only: total deadlines run from the connect, for the
+ * reading of an answer too. A stream whose reader left ends within SWEEP_MS.
  */
 #ifndef RUNNER_HTTP_H
 #define RUNNER_HTTP_H
@@ -34,6 +37,8 @@ struct http_options {
 	http_handler_fn *handler;
 	/* The largest body for a method and path; 0 refuses any body. */
 	size_t (*body_limit)(const char *method, const char *path, void *data);
+	/* Told of every answer, refusals of this module too; may be NULL. */
+	void (*answered)(struct http_request *r, int status, void *data);
 	void *data;
 };
 
@@ -48,6 +53,8 @@ int http_bind_tcp(const char *host, int port, int *ret_fd, int *ret_port, struct
 int http_bind_unix(const char *path, int *ret_fd, struct err *err);
 /* Stops accepting; what is being answered goes on. */
 void http_quiesce(struct http *h);
+/* A request is being answered, streams not counted. */
+bool http_is_busy(const struct http *h);
 size_t http_connections(const struct http *h);
 
 /* The request; everything lent until it is answered. */

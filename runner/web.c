@@ -254,7 +254,7 @@ static int confine(struct web *w, struct err *err)
 	_cleanup_close_ int db = -1, jobs = -1, kept = -1;
 	int ro[2];
 	struct sandbox_host *host = NULL;
-	struct sandbox_worker c = { .flags = 0, .rw = &db, .rw_len = 1, .ro = ro, .ro_len = 2 };
+	struct sandbox_worker c = { .flags = SANDBOX_WORKER_ACCEPT, .rw = &db, .rw_len = 1, .ro = ro, .ro_len = 2 };
 
 	/* The database folder is writable for its -shm alone; the files are opened read-only. */
 	db = openat(w->data_dir, "db", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -94,6 +94,7 @@ enum call_set {
 	CALL_WORKER_EXEC = 1 << 5,
 	CALL_WORKER_FORK = 1 << 6,
 	CALL_AGENT = 1 << 7,
+	CALL_WORKER_ACCEPT = 1 << 8,
 };
 #define CALL_STEP (CALL_STRICT | CALL_STANDARD)
 

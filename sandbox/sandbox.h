@@ -416,6 +416,7 @@ enum sandbox_worker_flags {
 	SANDBOX_WORKER_EXEC = 1 << 1,	 /* may execute what RO holds (git as transport) */
 	SANDBOX_WORKER_SEPARATE = 1 << 2, /* own user, net, ipc and uts namespaces if we can */
 	SANDBOX_WORKER_FORK = 1 << 3,	 /* may fork */
+	SANDBOX_WORKER_ACCEPT = 1 << 4,	 /* may accept on listeners it holds, open none (web) */
 };
 
 struct sandbox_worker {

@@ -112,7 +112,8 @@ const struct call sandbox_calls[] = {
 
 	/* sockets; a message over one that is open needs no right to make one */
 	C(socket, NET | INIT), C(socketpair, NET | CALL_WORKER_FORK), C(bind, NET | INIT),
-	C(listen, NET | INIT), C(accept, NET), C(accept4, NET), C(connect, NET),
+	C(listen, NET | INIT), C(accept, NET | CALL_WORKER_ACCEPT),
+	C(accept4, NET | CALL_WORKER_ACCEPT), C(connect, NET),
 	C(getsockname, BASE), C(getpeername, BASE), C(getsockopt, BASE),
 	C(setsockopt, BASE | INIT), C(shutdown, BASE), C(sendto, BASE), C(recvfrom, BASE),
 	C(sendmsg, BASE | INIT), C(recvmsg, BASE | INIT), C(sendmmsg, NET), C(recvmmsg, NET),

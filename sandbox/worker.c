@@ -93,6 +93,7 @@ static int filter_worker(const struct sandbox_worker *w, struct err *err)
 	sets |= w->flags & SANDBOX_WORKER_NET ? CALL_WORKER_NET : 0;
 	sets |= w->flags & SANDBOX_WORKER_EXEC ? CALL_WORKER_EXEC : 0;
 	sets |= w->flags & SANDBOX_WORKER_FORK ? CALL_WORKER_FORK : 0;
+	sets |= w->flags & SANDBOX_WORKER_ACCEPT ? CALL_WORKER_ACCEPT : 0;
 	if (filter_compile_args(&args, err) < 0 || filter_compile_calls(sets, &calls, err) < 0)
 		return -1;
 	if (filter_load(&args) < 0 || filter_load(&calls) < 0)
