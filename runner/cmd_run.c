@@ -706,6 +706,7 @@ static int seed_event(struct app *a, struct err *err)
 	const struct json *g = a->e.github;
 	const char *sha = json_get_str(g, "sha", ""), *ref = json_get_str(g, "ref", "");
 	_cleanup_(strbuf_done) struct strbuf title = STRBUF_INIT;
+	struct json *only = json_new_array();
 	struct delivery_new d = { .repo = a->repo, .forge = "generic", .key = "",
 		.event = a->e.name, .peer = "terminal", .request = "" };
 	struct event_new n = { .kind = str_starts(a->e.name, "pull_request") ? "pull_request"
@@ -715,6 +716,10 @@ static int seed_event(struct app *a, struct err *err)
 		.trust = TRUST_TRUSTED, .document = a->e.document };
 	struct accept_result result;
 
+	for (size_t i = 0; i < a->e.files_len; i++)
+		if (a->e.files[i].is_wanted)
+			json_push_str(only, a->e.files[i].path);
+	json_set(a->e.document, "only", only);
 	run_event_commit(&a->e, &title);
 	n.title = title.buf;
 	if (deliveries_accept(core_store(a->core), &d, &n, &result, err) < 0)
@@ -752,16 +757,12 @@ static void plan(struct app *a)
 {
 	struct core_file *files = xcalloc(a->e.files_len + 1, sizeof(*files));
 	size_t n = 0;
-	struct json *only = json_new_array();
 
 	for (size_t i = 0; i < a->e.files_len; i++) {
 		const struct run_file *f = &a->e.files[i];
 
 		files[n++] = (struct core_file){ f->path, f->shown, f->data.buf, f->data.len };
-		if (f->is_wanted)
-			json_push_str(only, f->path);
 	}
-	json_set(a->e.document, "only", only);
 	core_plan_files(a->core, a->event, files, n);
 	free(files);
 }

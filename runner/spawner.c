@@ -345,6 +345,8 @@ static int do_spawn(struct spawner *s, int64_t job, int64_t try, pid_t *ret, str
 	*c = (struct child){ .spawner = s, .job = job, .try = try, .slot = slot, .pidfd = -1,
 		.chan = -1, .dir = -1 };
 	c->dir = spawner_job_dir(s, job, try, err);
+	/* A folder's number may come again after it was removed, and with it a dead group. */
+	remove_group(s, job, try);
 	if (c->dir < 0 || sandbox_ids_for(sandbox_host_caps(s->host),
 				  s->o->has_user ? s->o->uid : geteuid(),
 				  s->o->has_user ? s->o->gid : getegid(), slot, &c->ids,
