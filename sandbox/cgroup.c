@@ -429,10 +429,16 @@ static int give_files(const struct sandbox_cgroup *cg, uid_t owner, struct err *
 	static const char *const v2[] = { "cgroup.procs", "cgroup.kill", "cgroup.freeze", NULL };
 	static const char *const v1[] = { "tasks", "cgroup.event_control", NULL };
 
-	for (int i = 0; owner != (uid_t)-1 && i < SANDBOX_CGROUP_FDS; i++)
-		for (const char *const *f = i == G_V2 ? v2 : v1; cg->fds[i] >= 0 && *f; f++)
+	for (int i = 0; owner != (uid_t)-1 && i < SANDBOX_CGROUP_FDS; i++) {
+		if (cg->fds[i] < 0)
+			continue;
+		/* Whatever our umask made of it: the executor has to pass through. */
+		if (fchmod(cg->fds[i], 0755) < 0)
+			return err_sys(err, "cannot open the job's cgroup to its executor");
+		for (const char *const *f = i == G_V2 ? v2 : v1; *f; f++)
 			if (fchownat(cg->fds[i], *f, owner, (gid_t)-1, 0) < 0 && errno != ENOENT)
 				return err_sys(err, "cannot give '%s' to the job's executor", *f);
+	}
 	return 0;
 }
 
