@@ -25,35 +25,61 @@ static void mask_all(struct jobrun *job, const struct json *secrets)
 	}
 }
 
+/* The contexts of the calling job stand in for ours while its texts are evaluated. */
+static void swap_contexts(struct jobrun *job, struct value *with[4])
+{
+	struct value **ours[4] = { &job->root.inputs, &job->needs, &job->matrix,
+		&job->strategy };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
+		struct value *was = *ours[i];
+
+		*ours[i] = with[i];
+		with[i] = was;
+	}
+}
+
+static int eval_level(struct jobrun *job, const struct json *level, struct strvec *pairs,
+	struct err *err)
+{
+	static const char *const names[4] = { "inputs", "needs", "matrix", "strategy" };
+	struct eval_at at = { .job = job, .scope = &job->root, .key = EVAL_JOB_ENV };
+	struct value *with[4];
+	int result;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		with[i] =
+			value_from_json(json_get(json_get(level, "contexts"), names[i]));
+	swap_contexts(job, with);
+	result = eval_map(&at, json_get(level, "secrets"), pairs, err);
+	swap_contexts(job, with);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		value_unref(with[i]);
+	return result < 0 ? err_wrap(err, "secrets") : 0;
+}
+
 /* Secrets of a called workflow: made of the caller's, level by level. */
 static int map_secrets(struct jobrun *job, struct err *err)
 {
 	const struct json *maps = job->spec->secret_maps;
 
 	for (size_t i = 0; i < json_count(maps); i++) {
-		struct eval_at at = {
-			.job = job, .scope = &job->root, .key = EVAL_JOB_ENV
-		};
 		_cleanup_(strvec_done) struct strvec pairs = STRVEC_INIT;
-		struct value *next;
+		struct value *token = value_get(job->secrets, "GITHUB_TOKEN"), *next;
 
-		if (!json_is(json_at(maps, i), JSON_KIND_OBJECT))
-			continue;
-		if (eval_map(&at, json_at(maps, i), &pairs, err) < 0)
-			return err_wrap(err, "secrets");
+		if (eval_level(job, json_at(maps, i), &pairs, err) < 0)
+			return -1;
 		next = value_new_object();
+		/* The token is there at every level. */
+		if (token)
+			value_set(next, "GITHUB_TOKEN", value_ref(token));
 		strvec_foreach (p, &pairs) {
 			size_t n = strcspn(*p, "=");
 
-			value_setn(next, *p, n, value_new_str((*p) + n + 1));
+			value_setn(next, *p, n, value_new_str(*p + n + 1));
 			if ((*p)[n + 1])
 				job_mask(job, *p + n + 1, strlen(*p + n + 1), 0);
 		}
-		/* The token is there at every level. */
-		if (value_get(job->secrets, "GITHUB_TOKEN") &&
-			!value_get(next, "GITHUB_TOKEN"))
-			value_set(next, "GITHUB_TOKEN",
-				value_ref(value_get(job->secrets, "GITHUB_TOKEN")));
 		value_unref(job->secrets);
 		job->secrets = next;
 	}

@@ -13,14 +13,14 @@
 #include "executor/step.h"
 
 static const struct {
-	const char *name, *template, *ext;
+	const char *name, *template, *ext, *fallback;
 } shells[] = {
-	{ "bash", "bash --noprofile --norc -e -o pipefail {0}", ".sh" },
-	{ "sh", "sh -e {0}", ".sh" },
-	{ "python", "python {0}", ".py" },
-	{ "pwsh", "pwsh -command \". '{0}'\"", ".ps1" },
-	{ "powershell", "powershell -command \". '{0}'\"", ".ps1" },
-	{ "cmd", "cmd /D /E:ON /V:OFF /S /C \"CALL \"{0}\"\"", ".cmd" },
+	{ "bash", "bash --noprofile --norc -e -o pipefail {0}", ".sh", NULL },
+	{ "sh", "sh -e {0}", ".sh", NULL },
+	{ "python", "python {0}", ".py", "python3" },
+	{ "pwsh", "pwsh -command \". '{0}'\"", ".ps1", NULL },
+	{ "powershell", "powershell -command \". '{0}'\"", ".ps1", NULL },
+	{ "cmd", "cmd /D /E:ON /V:OFF /S /C \"CALL \"{0}\"\"", ".cmd", NULL },
 };
 
 /* Blanks separate, double quotes hold together, as the runner splits a command line. */
@@ -70,8 +70,10 @@ int shell_parse(const char *shell, struct shell *ret, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
 		size_t n = strlen(shells[i].name);
 
-		if (str_eq(shell, shells[i].name))
+		if (str_eq(shell, shells[i].name)) {
 			template = shells[i].template;
+			ret->fallback = shells[i].fallback;
+		}
 		/* The known ones have their extension also with arguments of one's own. */
 		if (strncmp(shell, shells[i].name, n) == 0 &&
 			(!shell[n] || shell[n] == ' '))

@@ -14,8 +14,8 @@
  *    "spec": {"workflow_env", "env", "defaults", "steps", "outputs", "container",
  *             "services"}             the members of "spec" may also stand beside it
  *    Names may be written with '-' or '_'; a step id led by "__" is a generated one.
- *    secrets_map: null, or [{NAME: TEXT}] from the outside in; each makes the secrets of
- *    the next level out of those of this one (null in the list: `inherit`)
+ *    secrets_map: null, or levels from the outside in (workflows/plan.h); each makes the
+ *    secrets of the next out of those of the one before
  *  },
  *  "github": {...}                  the context as github.* reads it, with "event", but
  *                                   without what belongs to a place or a step (workspace,

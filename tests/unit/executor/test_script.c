@@ -33,8 +33,12 @@ static void starts_each_shell_as_the_runner_does(void **state)
 			strbuf_addf(&got, "%s%s", k ? "|" : "", s.argv.v[k]);
 		assert_string_equal(got.buf, shells[i].argv);
 		assert_string_equal(s.ext, shells[i].ext);
-		assert_int_equal(
-			s.fallback != NULL, !shells[i].shell || !*shells[i].shell);
+		if (!shells[i].shell || !*shells[i].shell)
+			assert_string_equal(s.fallback, "sh");
+		else if (strcmp(shells[i].shell, "python") == 0)
+			assert_string_equal(s.fallback, "python3"); /* Debian's name */
+		else
+			assert_null(s.fallback);
 	}
 }
 
