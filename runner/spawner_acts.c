@@ -77,6 +77,9 @@ static int act_cgroup(struct child *c, const struct chan_msg *m, struct json **r
 		if (cg->fds[i] >= 0)
 			fds[(*fds_len)++] = cg->fds[i];
 	}
+	for (size_t i = 0; i < SANDBOX_CGROUP_FDS; i++)
+		if (cg->fds[i] >= 0 && cg->enter[i] >= 0)
+			fds[(*fds_len)++] = cg->enter[i];
 	*ret = json_new_object();
 	json_set_int(*ret, "kind", cg->kind);
 	json_set_int(*ret, "controllers", cg->controllers);
@@ -136,7 +139,7 @@ void spawner_act(struct child *c, const struct chan_msg *m)
 	struct err why = ERR_INIT, err = ERR_INIT;
 	int64_t seq = json_get_int(m->head, "seq", 0);
 	struct json *fields = NULL;
-	int fds[SANDBOX_CGROUP_FDS], rc;
+	int fds[2 * SANDBOX_CGROUP_FDS], rc;
 	size_t fds_len = 0;
 
 	if (act(c, m, &fields, fds, &fds_len, &cg, &why) < 0) {

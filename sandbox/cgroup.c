@@ -324,8 +324,10 @@ void sandbox_cgroup_tree_free(struct sandbox_cgroup_tree *t)
 
 void sandbox_cgroup_done(struct sandbox_cgroup *cg)
 {
-	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++)
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++) {
 		cleanup_closep(&cg->fds[i]);
+		cleanup_closep(&cg->enter[i]);
+	}
 	*cg = (struct sandbox_cgroup)SANDBOX_CGROUP_INIT;
 }
 
@@ -515,6 +517,8 @@ int sandbox_cgroup_make(const struct sandbox_cgroup_tree *tree, const char *name
 			(void)sandbox_cgroup_remove(tree, name, NULL); /* the first error counts */
 		return -1;
 	}
+	if (owner != (uid_t)-1 && cgroup_enter_fds(&cg, cg.enter, err) < 0)
+		return -1;
 	*ret = cg;
 	cg = (struct sandbox_cgroup)SANDBOX_CGROUP_INIT;
 	return 0;
@@ -663,7 +667,10 @@ int cgroup_enter_fds(const struct sandbox_cgroup *cg, int ret[SANDBOX_CGROUP_FDS
 
 		if (cg->fds[i] < 0)
 			continue;
-		ret[i] = openat(cg->fds[i], file, O_WRONLY | O_CLOEXEC);
+		if (cg->enter[i] >= 0)
+			ret[i] = fcntl(cg->enter[i], F_DUPFD_CLOEXEC, 3);
+		else
+			ret[i] = openat(cg->fds[i], file, O_WRONLY | O_CLOEXEC);
 		if (ret[i] < 0)
 			return err_sys(err, "cannot enter the job's cgroup");
 	}

@@ -191,8 +191,14 @@ struct sandbox_cgroup { /* directory descriptors; -1 where there is none */
 	enum sandbox_cgroup_kind kind;
 	enum sandbox_controllers controllers;
 	int fds[SANDBOX_CGROUP_FDS]; /* [0] the v2 directory, then v1: memory, pids, cpu */
+	/*
+	 * The files that are written to enter, or -1: opened here. Who may enter is judged by
+	 * who opened them, so a privileged maker hands them over open.
+	 */
+	int enter[SANDBOX_CGROUP_FDS];
 };
-#define SANDBOX_CGROUP_INIT { SANDBOX_CGROUP_NONE, 0, { -1, -1, -1, -1 } }
+#define SANDBOX_CGROUP_INIT \
+	{ SANDBOX_CGROUP_NONE, 0, { -1, -1, -1, -1 }, { -1, -1, -1, -1 } }
 void sandbox_cgroup_done(struct sandbox_cgroup *cg); /* closes, removes nothing */
 
 struct sandbox_cgroup_tree; /* where jobs' groups are made */
