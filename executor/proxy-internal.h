@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by proxy.c (connections), proxy_head.c (what clients ask), proxy_resolve.c. */
+#ifndef EXECUTOR_PROXY_INTERNAL_H
+#define EXECUTOR_PROXY_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+#include "base/strbuf.h"
+#include "executor/proxy.h"
+
+#define PROXY_HOST_MAX 254
+
+/* ---- heads: pure ---- */
+
+enum proxy_kind { PROXY_CONNECT, PROXY_HTTP, PROXY_SOCKS };
+
+struct proxy_request {
+	enum proxy_kind kind;
+	char host[PROXY_HOST_MAX]; /* lower case, without brackets and a last dot */
+	uint16_t port;
+	struct strbuf forward; /* HTTP: the head as the server gets it */
+	size_t used;	       /* bytes of the input that were the head */
+};
+
+enum proxy_head { PROXY_HEAD_MORE, PROXY_HEAD_DONE, PROXY_HEAD_BAD };
+
+/* An HTTP head: a CONNECT, or a request for http://. WHY: one line for a 400. */
+enum proxy_head proxy_http_head(const char *data, size_t len, struct proxy_request *ret,
+	const char **why);
+/*
+ * SOCKS5. *REPLY_LEN bytes of REPLY are to be sent at once. *IS_GREETED is the
+ * connection's memory; USED bytes are to be dropped from the input also for MORE.
+ */
+enum proxy_head proxy_socks_head(const uint8_t *data, size_t len, bool *is_greeted,
+	uint8_t reply[16], size_t *reply_len, struct proxy_request *ret);
+/* Normalises; false for what is no host name or address. */
+bool proxy_host(const char *text, size_t len, char ret[PROXY_HOST_MAX]);
+
+/* ---- names to addresses ---- */
+
+struct proxy_resolver;
+
+typedef void proxy_resolved_fn(const union proxy_addr *addrs, int n, void *ctx);
+
+int proxy_resolver_new(struct loop *l, proxy_resolve_fn *fn, void *fn_ctx,
+	struct proxy_resolver **ret, struct err *err);
+void proxy_resolver_free(struct proxy_resolver *r);
+DEFINE_CLEANUP(struct proxy_resolver, proxy_resolver_free);
+/* FN is called later, once; n is -1 when the name is not known or it took too long. */
+void proxy_resolve(struct proxy_resolver *r, const char *host, proxy_resolved_fn *fn, void *ctx);
+/* FN will not be called for this CTX any more. */
+void proxy_resolve_cancel(struct proxy_resolver *r, const void *ctx);
+
+/* "10.0.0.7", "fd00::1". */
+void proxy_addr_text(const union proxy_addr *addr, char buf[64]);
+bool proxy_addr_parse(const char *text, union proxy_addr *ret);
+void proxy_addr_set_port(union proxy_addr *addr, uint16_t port);
+
+/* "allow it: ..." for a refused host, or "" when the policy has no hint. */
+void proxy_policy_hint(const struct proxy_policy *p, const char *host, struct strbuf *out);
+
+#endif
