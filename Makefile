@@ -111,6 +111,10 @@ $(B)/runner/assets.o: ALL_CFLAGS += -I$(B)
 -include Makefile.tests
 
 ##@ Other
+docs: all ## the documents that the tables write: docs/cli.md, docs/configuration.md
+	$(Q)build/sluice help --markdown > docs/cli.md
+	$(Q)build/sluice config markdown > docs/configuration.md
+
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-zA-Z_-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile Makefile.tests
@@ -119,10 +123,13 @@ install: all ## into PREFIX (DESTDIR is honoured)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/sluice
 	install -m 755 $(B)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
 	install -m 755 $(B)/sluice-helper $(DESTDIR)$(PREFIX)/libexec/sluice/sluice-helper
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	for v in $$($(B)/sluice help --verbs); do \
+	  $(B)/sluice help --man $$v > $(DESTDIR)$(PREFIX)/share/man/man1/sluice-$$v.1; done
 
 clean: ## remove build/
 	rm -rf build
 
-.PHONY: all help install clean
+.PHONY: all docs help install clean
 
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d $(B)/*/*/*/*.d)

@@ -84,17 +84,16 @@ demo_git() { as_demo git -c user.name=demo -c user.email=demo@example.invalid \
 	-c init.defaultBranch=main -c advice.detachedHead=false "$@"; }
 
 demo_prepare() {
-	local out target
+	local target
 	perl examples/demo-target.pl "$TARGET_TOKEN" "$D/target.port" 2>"$D/target.log" &
 	demo_pids+=($!)
 	demo_wait 10 test -s "$D/target.port" ||
 		demo_fail "step 5/6 push" "the stand-in for production did not start" "$D/target.log"
 	target=http://127.0.0.1:$(cat "$D/target.port")
 	demo_git init -q --bare "$D/hello.git"
-	out=$(remote repo add demo/hello --url "$D/hello.git") || demo_fail "step 5/6 push" "repo add"
-	printf '%s\n' "$out" | sed -n 's/^ *hook secret *\([^ ]*\).*/\1/p' | as_demo tee "$D/secret" >/dev/null
-	sluice hook install "$D/hello.git" --url "$URL/hooks/generic" --repo demo/hello \
-		--secret-file "$D/secret" >"$D/hook.out" 2>&1 ||
+	remote repo add demo/hello --url "$D/hello.git" >"$D/repo.out" 2>&1 ||
+		demo_fail "step 5/6 push" "repo add" "$D/repo.out"
+	remote hook install "$D/hello.git" >"$D/hook.out" 2>&1 ||
 		demo_fail "step 5/6 push" "hook install" "$D/hook.out"
 	remote var set TARGET_URL "$target" --repo demo/hello 2>/dev/null
 	printf '%s' "$TARGET_TOKEN" | remote secret set DEPLOY_TOKEN --repo demo/hello --env production 2>/dev/null

@@ -517,7 +517,7 @@ const struct cli_verb verb_repo = { "repo", "operate",
 	"sluice repo add acme/mealplan --url https://git.example.com/acme/mealplan.git", NULL, 1,
 	3, run_repo, NULL };
 const struct cli_verb verb_secret = { "secret", "operate",
-	"set NAME [--repo OWNER/NAME] [--env ENV]   (the value: from stdin, or asked for)\n"
+	"set NAME [--repo OWNER/NAME] [--env ENV]   (value: stdin, or asked for)\n"
 	"list | remove NAME",
 	"Keep secrets, sealed with the master key", scope_opts,
 	"sluice secret set SLACK_WEBHOOK --repo acme/archive", NULL, 1, 2, run_secret, NULL };

@@ -24,6 +24,12 @@ static int run_help(const struct cli_args *a)
 		cli_print_markdown(stdout);
 		return CLI_OK;
 	}
+	if (cli_has(a, "verbs")) {
+		for (size_t i = 0; cli_verbs[i]; i++)
+			if (cli_verbs[i]->group)
+				printf("%s\n", cli_verbs[i]->name);
+		return CLI_OK;
+	}
 	if (!cli_arg(a, 0)) {
 		cli_print_overview(stdout);
 		return CLI_OK;
@@ -51,6 +57,7 @@ static int run_completion(const struct cli_args *a)
 static const struct cli_opt help_opts[] = {
 	{ "markdown", 0, NULL, "all verbs, as docs/cli.md" },
 	{ "man", 0, NULL, "the manual page of VERB" },
+	{ "verbs", 0, NULL, "the names alone, one a line" },
 	{ NULL, 0, NULL, NULL },
 };
 
