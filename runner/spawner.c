@@ -652,7 +652,10 @@ int spawner_run(const struct spawner_options *o)
 		s.children = c->next;
 		child_free(c);
 	}
-	sandbox_cgroup_tree_free(s.groups);
+	/*
+	 * The tree of groups is not freed: that would take the common parent away from a
+	 * spawner that has just opened it. An empty group costs nothing.
+	 */
 	sandbox_host_free(s.host);
 	loop_free(s.loop);
 	return rc < 0 ? 1 : 0;
