@@ -122,6 +122,9 @@ static int apply_step(struct store *s, struct target *t, const struct job_update
 		m.id = db_int(&r, 0);
 		m.from = state_parse(MACHINE_STEP, db_str(&r, 1));
 		db_rows_done(&r);
+		if (m.from != m.to && !state_allows(MACHINE_STEP, m.from, m.to))
+			return err_set(err, ERR_INPUT, "step %lld cannot be %s again",
+				(long long)step->number, state_name(MACHINE_STEP, m.to));
 		if (m.from != m.to && state_move(s, &m, err))
 			return -1;
 	}
@@ -269,6 +272,9 @@ static int apply_exit(struct store *s, struct target *t, const struct job_update
 
 	if (u->conclusion == CONCLUSION_NONE)
 		return err_set(err, ERR_INPUT, "an exit record without a conclusion");
+	if (!state_allows(MACHINE_JOB, (int)t->state, JOB_FINALISING))
+		return err_set(err, ERR_CONFLICT, "job %lld has its exit record already",
+			(long long)t->id);
 	if (close_steps(s, t, err))
 		return -1;
 	FP("job.exit.before");
