@@ -95,11 +95,12 @@ int note_recv(int fd, int flags, struct note *ret, int *fds, size_t fds_max,
 
 	for (size_t i = 0; i < fds_max; i++)
 		fds[i] = -1;
+	/* ECONNRESET, once: it left without reading; its last words may still lie here. */
 	do
 		rc = recvmsg(fd, &msg, flags | MSG_CMSG_CLOEXEC);
-	while (rc < 0 && errno == EINTR);
+	while (rc < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (rc < 0)
-		return errno == ECONNRESET ? 0 : -1;
+		return -1;
 	if (rc == 0)
 		return 0;
 	take_control(&msg, fds, fds_max, ret_cred);

@@ -13,7 +13,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
-#include <linux/sched.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -237,16 +237,43 @@ static void fork_step(const struct plan *p, const struct note *asked, int *fds)
 			(void)close(fds[i]);
 }
 
-void forker_main(struct plan *p, int ruleset, int mapped)
+/*
+ * Forked from init while that still has all rights in the outer namespace: what takes the
+ * kernel longest, a network, is made here while init builds the root.
+ */
+static int make_namespaces(struct child *c, const struct plan *p, int init)
+{
+	struct note n = { .kind = NOTE_WAITING };
+	int ruleset = -1;
+
+	if (p->own_net) {
+		child_must(c, unshare(CLONE_NEWNET), "make a network namespace", NULL);
+		child_must(c, network_loopback_up(), "bring up the loopback", NULL);
+	}
+	child_must(c, unshare(CLONE_NEWUSER), "make the steps' user namespace", NULL);
+	child_must(c, note_send(init, &n, NULL, 0), "tell init", NULL);
+	if (note_recv(init, 0, &n, &ruleset, 1, NULL) != 1 || n.kind != NOTE_MAPPED)
+		_exit(127); /* init has failed, and said so */
+	child_must(c, ruleset, "take the Landlock ruleset", NULL);
+	/* Init has pivoted meanwhile: the old root is gone from under us. */
+	child_must(c, chdir("/"), "enter", "/");
+	return ruleset;
+}
+
+void forker_main(struct plan *p, int init)
 {
 	struct child c = { .fd = p->spawn, .fault = p->fault, .in = SANDBOX_FAULT_FORKER };
 	struct note n = { .kind = NOTE_READY };
-	int fds[SPAWN_FDS];
-	char go;
+	int keep[2] = { init, p->spawn };
+	int fds[SPAWN_FDS], ruleset;
 
+	if (keep[0] > keep[1]) {
+		keep[0] = p->spawn;
+		keep[1] = init;
+	}
+	fd_close_from(3, keep, 2);
 	child_must(&c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with init", NULL);
-	if (read(mapped, &go, 1) != 1)
-		_exit(127);
+	ruleset = make_namespaces(&c, p, init);
 	verify_shut(&c);
 	put_on(&c, p, ruleset);
 	n.pid = (int32_t)getpid();

@@ -7,12 +7,14 @@
  *  2 into the cgroup, before anything of ours counts
  *  3 maps written by the caller; then our id becomes the service's, before any path is
  *    touched (until then we act with the caller's id)
- *  4 host name, network, mounts, pivot
- *  5 the inner user namespace, made by the forker; the limit that shuts further ones
- *  6 rights dropped, not dumpable, PDEATHSIG last: each change of credentials clears it
+ *  4 what was the caller's argument vector and environment is wiped
+ *  5 the forker, which makes the network and the inner user namespace while we
+ *  6 build the root, shut further user namespaces and, when it has its own, pivot
+ *  7 the forker's network is joined, its map written, its Landlock ruleset handed over
+ *  8 rights dropped, not dumpable, PDEATHSIG last: each change of credentials clears it
  *
- * What was the caller's argument vector and environment is wiped. Init never reads what a
- * step is made of: commands go to the forker by a socket of their own.
+ * Init never reads what a step is made of: commands go to the forker by a socket of
+ * their own.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +27,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -79,11 +82,14 @@ static void become_service(struct child *c, const struct plan *p)
 	child_must(c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller", NULL);
 }
 
-/* Fields 48 to 51 of stat: where arguments and environment lie in our memory. */
-static int argument_area(int proc, unsigned long ret[4])
+/*
+ * Fields 48 to 51 of stat: where arguments and environment lie in our memory. (The host's
+ * /proc: ours does not stand yet.)
+ */
+static int argument_area(unsigned long ret[4])
 {
 	char text[2048];
-	int fd = openat(proc, "self/stat", O_RDONLY | O_CLOEXEC);
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
 	ssize_t len;
 	char *at;
 
@@ -109,11 +115,11 @@ static int argument_area(int proc, unsigned long ret[4])
  * /proc/1/cmdline is for all to see; and the environment of a server may hold what no job
  * should, should all else fail.
  */
-static void wipe_arguments(struct child *c, int proc)
+static void wipe_arguments(struct child *c)
 {
 	unsigned long at[4] = { 0 };
 
-	child_must(c, argument_area(proc, at), "read", "/proc/self/stat");
+	child_must(c, argument_area(at), "read", "/proc/self/stat");
 	memset((void *)at[0], 0, at[1] - at[0]);
 	memset((void *)at[2], 0, at[3] - at[2]);
 	if (at[1] - at[0] >= sizeof(INIT_NAME))
@@ -144,31 +150,63 @@ static void write_forker_maps(struct child *c, const struct plan *p, int proc, l
 	child_must(c, child_write_file(proc, path, map), "write", path);
 }
 
-static long fork_in_new_userns(void)
+/* The forker, at work on its namespaces; returns our end of a socket to it. */
+static int start_forker(struct child *c, struct plan *p, long *ret_pid)
 {
-	return syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
-}
+	int pair[2];
 
-static void start_forker(struct child *c, struct plan *p, int proc, int ruleset)
-{
-	int mapped[2];
-	long pid;
-
-	child_must(c, pipe2(mapped, O_CLOEXEC), "make a pipe", NULL);
-	/* One more below ours, and none below that: the forker verifies it. */
-	child_must(c, child_write_file(proc, "sys/user/max_user_namespaces", "1"),
-		"shut nested user namespaces by", "user.max_user_namespaces");
-	pid = child_must(c, fork_in_new_userns(), "make the steps' user namespace", NULL);
-	if (pid == 0) {
-		(void)close(mapped[1]);
-		forker_main(p, ruleset, mapped[0]);
+	child_must(c, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair),
+		"make a socket pair", NULL);
+	*ret_pid = child_must(c, syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0), "fork the forker", NULL);
+	if (*ret_pid == 0) {
+		(void)close(pair[0]);
+		forker_main(p, pair[1]);
 	}
-	(void)close(mapped[0]);
-	write_forker_maps(c, p, proc, pid);
-	child_must(c, write(mapped[1], "m", 1), "tell the forker", NULL);
-	(void)close(mapped[1]);
+	(void)close(pair[1]);
 	/* The commands of steps are not ours to read. */
 	(void)close(p->spawn);
+	return pair[0];
+}
+
+static void join_network(struct child *c, int proc, long pid)
+{
+	char path[48] = "", number[24];
+	int fd;
+
+	child_cat(path, sizeof(path), child_digits((uint64_t)pid, number));
+	child_cat(path, sizeof(path), "/ns/net");
+	fd = (int)child_must(c, openat(proc, path, O_RDONLY | O_CLOEXEC), "open", path);
+	child_must(c, setns(fd, CLONE_NEWNET), "join the job's network", NULL);
+	(void)close(fd);
+	/* So that a step may serve port 80 as on a hosted runner; its own namespace only. */
+	(void)child_write_file(proc, "sys/net/ipv4/ip_unprivileged_port_start", "0");
+}
+
+/*
+ * Before we pivot: while the root of the namespace is not the forker's, the kernel takes it
+ * for chrooted and refuses it a user namespace.
+ */
+static void await_forker(struct child *c, int proc, int forker)
+{
+	struct note n;
+
+	/* One below ours, and none below that: the forker verifies it. */
+	child_must(c, child_write_file(proc, "sys/user/max_user_namespaces", "1"),
+		"shut nested user namespaces by", "user.max_user_namespaces");
+	if (note_recv(forker, 0, &n, NULL, 0, NULL) != 1 || n.kind != NOTE_WAITING)
+		_exit(127); /* gone: it has told the caller why */
+}
+
+static void finish_forker(struct child *c, struct plan *p, int proc, int ruleset, int forker,
+	long pid)
+{
+	struct note n = { .kind = NOTE_MAPPED };
+
+	if (p->own_net)
+		join_network(c, proc, pid);
+	write_forker_maps(c, p, proc, pid);
+	child_must(c, note_send(forker, &n, &ruleset, 1), "tell the forker", NULL);
+	(void)close(forker);
 }
 
 static void give_up_rights(struct child *c, struct plan *p)
@@ -297,7 +335,8 @@ void init_main(struct plan *p)
 {
 	struct child c = { .fd = p->ctl, .fault = p->fault, .in = SANDBOX_FAULT_INIT };
 	struct note ready = { .kind = NOTE_READY };
-	int proc = -1, ruleset, signals;
+	int proc = -1, root, ruleset, signals, forker;
+	long pid;
 	sigset_t all;
 
 	child_reset_signals();
@@ -312,21 +351,21 @@ void init_main(struct plan *p)
 	await_maps(&c, p);
 
 	become_service(&c, p);
+	wipe_arguments(&c);
+	/* The kernel's choice when memory runs out: a job, not the server. */
+	(void)child_write_file(AT_FDCWD, "/proc/self/oom_score_adj", "500");
 	/* Only now: the group we are in becomes the root of what is seen inside. */
 	child_must(&c, unshare(CLONE_NEWCGROUP), "make a cgroup namespace", NULL);
 	child_must(&c, sethostname(p->hostname, strlen(p->hostname)), "set the host name", NULL);
-	if (p->own_net)
-		child_must(&c, network_loopback_up(), "bring up the loopback", NULL);
-	mounts_build(&c, p, &proc);
-	wipe_arguments(&c, proc);
-	/* So that a step may serve port 80 as on a hosted runner; its own namespace only. */
-	if (p->own_net)
-		(void)child_write_file(proc, "sys/net/ipv4/ip_unprivileged_port_start", "0");
-	/* The kernel's choice when memory runs out: a job, not the server. */
-	(void)child_write_file(proc, "self/oom_score_adj", "500");
+	/* pivot_root takes along whoever stands in the old root: the forker, too. */
+	child_must(&c, chdir("/"), "enter", "/");
+	forker = start_forker(&c, p, &pid);
 
-	ruleset = mounts_landlock(&c, p);
-	start_forker(&c, p, proc, ruleset);
+	root = mounts_build(&c, p, &proc);
+	ruleset = mounts_landlock(&c, p, root);
+	await_forker(&c, proc, forker);
+	mounts_enter(&c, root);
+	finish_forker(&c, p, proc, ruleset, forker, pid);
 	mounts_seal(&c, p, proc);
 	give_up_rights(&c, p);
 

@@ -302,16 +302,17 @@ static void attach_devices(struct child *c, int root, const int *trees)
 	(void)close(pts);
 }
 
-static void enter_root(struct child *c, int root)
+void mounts_enter(struct child *c, int root)
 {
 	child_must(c, fchdir(root), "enter the new root", NULL);
 	child_must(c, syscall(SYS_pivot_root, ".", "."), "make the new root the root", NULL);
 	/* Now the old root lies on top of the new one: let it go, with all that is mounted. */
 	child_must(c, syscall(SYS_umount2, ".", UMOUNT_DETACH), "let the old root go", NULL);
 	child_must(c, chdir("/"), "enter", "/");
+	(void)close(root);
 }
 
-void mounts_build(struct child *c, struct plan *p, int *ret_proc)
+int mounts_build(struct child *c, struct plan *p, int *ret_proc)
 {
 	struct mount_attr set = { .propagation = MS_PRIVATE };
 	int trees[ARRAY_SIZE(devices)];
@@ -336,9 +337,8 @@ void mounts_build(struct child *c, struct plan *p, int *ret_proc)
 	for (size_t i = 0; i < p->binds_len; i++)
 		attach_bind(c, p, root, &p->binds[i]);
 	(void)umask(022);
-	enter_root(c, root);
-	(void)close(root);
 	*ret_proc = proc;
+	return root;
 }
 
 /* ---- /proc, and the end ------------------------------------------------------------ */
@@ -394,14 +394,19 @@ void mounts_seal(struct child *c, struct plan *p, int proc)
 		"make read-only:", "/");
 }
 
-static void allow(struct child *c, const struct plan *p, int ruleset, const char *path,
-	enum landlock_kind kind)
+/* PATH beneath ROOT, "" for ROOT itself. */
+static void allow(struct child *c, const struct plan *p, int ruleset, int root,
+	const char *path, enum landlock_kind kind)
 {
-	int fd = (int)child_must(c, open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), "open", path);
+	int fd = root;
 
+	if (*path)
+		fd = (int)child_must(c, openat(root, path, O_PATH | O_NOFOLLOW | O_CLOEXEC), "open",
+			path);
 	child_must(c, landlock_allow(ruleset, p->landlock_abi, fd, kind),
 		"add a Landlock rule for", path);
-	(void)close(fd);
+	if (*path)
+		(void)close(fd);
 }
 
 /*
@@ -409,30 +414,24 @@ static void allow(struct child *c, const struct plan *p, int ruleset, const char
  * says it again by other means, and refuses device nodes, and whatever else a step might
  * get hold of a descriptor to.
  */
-int mounts_landlock(struct child *c, const struct plan *p)
+int mounts_landlock(struct child *c, const struct plan *p, int root)
 {
 	static const struct {
 		const char *path;
 		enum landlock_kind kind;
 	} fixed[] = {
-		{ "/", LANDLOCK_READ }, { "/proc", LANDLOCK_WRITE_FILES },
-		{ "/dev", LANDLOCK_DEVICES }, { "/dev/shm", LANDLOCK_FULL },
-		{ "/run", LANDLOCK_FULL }, { "/tmp", LANDLOCK_FULL },
-		{ "/var/tmp", LANDLOCK_FULL }, { SANDBOX_HOME, LANDLOCK_FULL },
+		{ "", LANDLOCK_READ }, { "proc", LANDLOCK_WRITE_FILES },
+		{ "dev", LANDLOCK_DEVICES }, { "dev/shm", LANDLOCK_FULL },
+		{ "run", LANDLOCK_FULL }, { "tmp", LANDLOCK_FULL }, { "var/tmp", LANDLOCK_FULL },
+		{ "home/runner", LANDLOCK_FULL },
 	};
 	int ruleset = (int)child_must(c, landlock_new(p->landlock_abi, false),
 		"make a Landlock ruleset", NULL);
 
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
-		allow(c, p, ruleset, fixed[i].path, fixed[i].kind);
-	for (size_t i = 0; i < p->binds_len; i++) {
-		const struct bind *b = &p->binds[i];
-		char path[4096] = "/";
-
-		if (!(b->flags & SANDBOX_MOUNT_RW))
-			continue;
-		child_cat(path, sizeof(path), b->inside);
-		allow(c, p, ruleset, path, LANDLOCK_FULL);
-	}
+		allow(c, p, ruleset, root, fixed[i].path, fixed[i].kind);
+	for (size_t i = 0; i < p->binds_len; i++)
+		if (p->binds[i].flags & SANDBOX_MOUNT_RW)
+			allow(c, p, ruleset, root, p->binds[i].inside, LANDLOCK_FULL);
 	return ruleset;
 }

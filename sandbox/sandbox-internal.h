@@ -194,14 +194,16 @@ int plan_make(struct plan *p, const struct sandbox_host *host,
 	const struct sandbox_options *opts, struct err *err);
 void plan_done(struct plan *p);
 
-void mounts_build(struct child *c, struct plan *p, int *ret_proc); /* (child) */
-void mounts_seal(struct child *c, struct plan *p, int proc);	   /* (child) */
-int mounts_landlock(struct child *c, const struct plan *p);	   /* (child) a ruleset */
+/* (child) The new root, attached and complete but for the end; its /proc in *RET_PROC. */
+int mounts_build(struct child *c, struct plan *p, int *ret_proc);
+int mounts_landlock(struct child *c, const struct plan *p, int root); /* (child) a ruleset */
+void mounts_enter(struct child *c, int root);		     /* (child) pivot; closes ROOT */
+void mounts_seal(struct child *c, struct plan *p, int proc); /* (child) masks, read-only */
 
 /* ---- init, forker ----------------------------------------------------------------- */
 
 noreturn void init_main(struct plan *p);
-noreturn void forker_main(struct plan *p, int ruleset, int mapped);
+noreturn void forker_main(struct plan *p, int init);
 
 /*
  * What a step's own process reads from its memory file: this head, then the strings, each

@@ -96,8 +96,9 @@ static int make_cgroup(struct sandbox *sb, const struct sandbox_options *opts,
 
 static int clone_init(struct sandbox *sb, struct plan *p, struct err *err)
 {
-	uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC |
-		CLONE_NEWUTS | (p->own_net ? CLONE_NEWNET : 0);
+	/* The network is the forker's to make, beside init's work; the cgroup namespace init's,
+	 * once it is in its group. */
+	uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
 	int group = p->tasks[0] >= 0 ? sb->cgroup.fds[0] : -1;
 	int entered = p->tasks[0];
 	int rc;
