@@ -18,6 +18,8 @@
 #include "executor/artifact.h"
 #include "executor/helper.h"
 
+#define BROKEN_WAIT_MS 5000
+
 struct agent {
 	pid_t pid;
 	int pidfd, chan;
@@ -99,6 +101,31 @@ static void on_answer(struct loop *l, int fd, uint32_t events, void *data)
 	loop_remove(w->source);
 }
 
+static void on_agent_late(struct loop *l, void *data)
+{
+	*(bool *)data = true;
+}
+
+/*
+ * The agent is ours and lives on when the job breaks: what it is about is soon over, and
+ * it is needed for cleaning. Only one that does not answer then is given up.
+ */
+static void wait_for(struct jobrun *job, const struct waiting *w)
+{
+	struct loop_source *timer;
+	bool is_late = false;
+
+	job_wait(job, &w->is_done);
+	if (w->is_done)
+		return;
+	timer = loop_add_timer(job->loop, BROKEN_WAIT_MS, on_agent_late, &is_late);
+	while (!w->is_done && !is_late)
+		if (loop_once(job->loop, -1, NULL) < 0)
+			break;
+	if (!is_late)
+		loop_remove(timer);
+}
+
 static int call(struct jobrun *job, struct json *head, const void *body, size_t len,
 	int fd, struct chan_msg *ret, struct err *err)
 {
@@ -114,7 +141,7 @@ static int call(struct jobrun *job, struct json *head, const void *body, size_t 
 		return err_wrap(err, "the job's agent");
 	a->is_busy = true;
 	w.source = loop_add_fd(job->loop, a->chan, EPOLLIN, on_answer, &w);
-	job_wait(job, &w.is_done);
+	wait_for(job, &w);
 	if (!w.is_done) {
 		loop_remove(w.source);
 		return err_set(err, ERR_UNAVAILABLE, "the job has broken");

@@ -151,7 +151,7 @@ static int spawner_cgroup(const char *name, const struct sandbox_limits *limits,
 	for (size_t i = 0; i < json_count(present) && i < SANDBOX_CGROUP_FDS; i++)
 		if (json_as_bool(json_at(present, i), false))
 			cg.fds[i] = chan_msg_take_fd(&m, next++);
-	/* Opened by who may: see struct sandbox_cgroup. Absent: we may ourselves. */
+	/* Then, for the same ones, the files that are written to enter. */
 	for (size_t i = 0; i < SANDBOX_CGROUP_FDS; i++)
 		if (cg.fds[i] >= 0)
 			cg.enter[i] = chan_msg_take_fd(&m, next++);

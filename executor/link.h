@@ -26,7 +26,8 @@
  *  executor -> spawner (its inherited chan; only where options say so; each has "seq")
  *   maps      {pid}  write the outer maps of that child of mine, with the ids of my job
  *   cgroup    {limits{memory, pids, cpu_percent}}  answer: {kind, controllers, present:
- *             [is sandbox_cgroup.fds[i] among the descriptors sent along]}
+ *             [is sandbox_cgroup.fds[i] among the descriptors sent along]}; then come
+ *             the `enter` descriptors of the same ones
  *   uncgroup  {}  kill what is in it, remove it
  *   remove    {what}  a folder of the job that its agent could not clean: to quarantine
  */

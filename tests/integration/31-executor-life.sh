@@ -113,8 +113,21 @@ SPEC_EXTRA=
 ok 'over its size the log is cut with a mark' in_log 'reached its size limit'
 ok 'and the step is not affected' ended success
 
+# ---- memory and processes ----
+SPEC_EXTRA='"limits":{"memory":104857600,"pids":40}'
+steps '{"run":"for i in $(seq 100); do sleep 20 & done; echo no limit","continue-on-error":true}' \
+  '{"run":"x=$(head -c 500000000 /dev/zero | tr \"\\0\" a); echo ${#x}"}' '{"if":"always()","run":"echo not reached"}'
+job
+if has '"frame":"ready"' '"cgroup":true'; then
+  nok 'the number of processes is bounded' grep -qx 'no limit' <<<"$log"
+  ok 'over its memory the job is killed and says so' has '"frame":"exit"' 'ran out of memory'
+  ok 'its folders are removed all the same' [ ! -e "$D/jobs/1/1/work" ]
+else
+  skip 'there is no cgroup with limits here' 3
+fi
+SPEC_EXTRA=
+
 # ---- kill -9 ----
-steps '{"run":"echo begun; sleep 0.3; echo second; sleep 30; echo late"}'
 mark=$((RANDOM + 40000)).$$
 steps "{\"run\":\"echo begun; sleep $mark\"}"
 job --kill-on begun

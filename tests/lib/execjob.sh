@@ -16,7 +16,7 @@ frames='' log='' D='' job_number=0
 
 # As root the executor is another account, as everywhere else.
 USER_OPTS=()
-[ "$(id -u)" -ne 0 ] || USER_OPTS=(--user 64999)
+[ "$(id -u)" -ne 0 ] || USER_OPTS=(--user 64999 --cgroup)
 [ "$(id -u)" -ne 0 ] || chmod 755 "$T"
 
 steps() {

@@ -160,7 +160,9 @@ static void start(struct driver *d)
 		    d->user ? d->user : getegid(), 1, &d->ids, &err) < 0)
 		die("ids", &err);
 	(void)snprintf(d->group, sizeof(d->group), "execjob-%d", (int)getpid());
-	if (d->wants_group && sandbox_cgroup_tree_open(&d->tree, &err) < 0)
+	if (d->wants_group &&
+		sandbox_host_caps(d->host)->cgroup != SANDBOX_CGROUP_NONE &&
+		sandbox_cgroup_tree_open(&d->tree, &err) < 0)
 		d->tree = NULL;
 	if (chan_listen(d->sock, &listener, &err) < 0 || chan_pair(pair, &err) < 0)
 		die(d->sock, &err);
@@ -198,6 +200,9 @@ static int make_group(struct driver *d, const struct json *head, struct json *an
 		if (cg->fds[i] >= 0)
 			fds[(*fds_len)++] = cg->fds[i];
 	}
+	for (size_t i = 0; i < SANDBOX_CGROUP_FDS; i++)
+		if (cg->fds[i] >= 0 && cg->enter[i] >= 0)
+			fds[(*fds_len)++] = cg->enter[i];
 	json_set_int(answer, "kind", cg->kind);
 	json_set_int(answer, "controllers", cg->controllers);
 	return 0;
@@ -209,7 +214,7 @@ static void serve_spawner(struct driver *d)
 	_cleanup_(json_freep) struct json *answer = json_new_object();
 	struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
 	struct err err = ERR_INIT;
-	int fds[SANDBOX_CGROUP_FDS], rc = -1;
+	int fds[2 * SANDBOX_CGROUP_FDS], rc = -1;
 	size_t fds_len = 0;
 	int64_t seq;
 
