@@ -572,6 +572,19 @@ static int take_lock(struct spawner *s, struct err *err)
 	return err_sys(err, "cannot lock '%s/" SPAWNER_LOCK "'", s->o->data_dir);
 }
 
+/* For people and scripts that want it gone; what counts is the lock. */
+static void write_pid(const struct spawner *s)
+{
+	_cleanup_close_ int run = openat(s->data, "run", O_DIRECTORY | O_CLOEXEC);
+	struct err err = ERR_INIT;
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	if (run < 0 || fd_replace_file(run, "spawner.pid", text, strlen(text), 0644,
+			       FD_REPLACE_NOSYNC, &err) < 0)
+		log_warnx("cannot write run/spawner.pid: %s", err.msg);
+}
+
 static int open_door(struct spawner *s, struct err *err)
 {
 	char path[64];
@@ -588,6 +601,7 @@ static int open_door(struct spawner *s, struct err *err)
 				      fchown(s->lock, s->o->uid, s->o->gid) < 0))
 		return err_sys(err, "cannot hand over '" SPAWNER_SOCK "'");
 	(void)loop_add_fd(s->loop, s->listener, EPOLLIN, on_connect, s);
+	write_pid(s);
 	return 0;
 }
 
