@@ -53,7 +53,7 @@ remote() { sluice "$@" --data "$D/data"; }
 
 demo_probe() {
 	local words
-	words=$(sluice doctor 2>/dev/null | tail -n 1) || true
+	words=$(sluice doctor 2>/dev/null | sed -n 's/^verdict: //p') || true
 	say "3/6 probe     kernel $(uname -r | cut -d. -f1,2): ${words:-sluice doctor said nothing}"
 }
 
@@ -121,7 +121,7 @@ demo_push() {
 	PUSHED=$(date +%s%3N)
 	demo_git -C "$D/work" push -q "$D/hello.git" HEAD:refs/heads/main >"$D/push.out" 2>&1 ||
 		demo_fail "step 5/6 push" "git push" "$D/push.out"
-	say "5/6 push      demo/hello main $sha \"Say hello\" by demo; $(grep -o 'sluice: .*' "$D/push.out" | head -n 1 || true)"
+	say "5/6 push      demo/hello main $sha \"Say hello\" by demo; $(sed -n 's/^remote: sluice: [^:]*: /signed hook answered /p' "$D/push.out" | head -n 1 | sed 's/ *$//')"
 	demo_wait 20 sh -c "[ -n \"\$('$BIN/sluice' runs --data '$D/data' --format json 2>/dev/null | grep -o '\"id\":')\" ]" ||
 		demo_fail "step 6/6 run" "no run appeared" "$D/serve.log"
 	say "6/6 run 1     demo.yml on push"
