@@ -8,6 +8,7 @@
  *	--ro DIR	at its own path, read-only; may be given often
  *	--env K=V	may be given often; PATH, HOME and LANG are set
  * Its id is that of its parent process, so that one script's commands share their files.
+ *	--root DIR	a prepared root instead of the host's system
  *	--memory MIB, --pids N, --network none|host
  * Exits with the command's code, 128 and more for a signal, 125 when it could not start.
  */
@@ -95,6 +96,9 @@ static int option(struct wish *w, int c, char *arg)
 	case 'e':
 		strvec_push(&w->env, arg);
 		return 0;
+	case 'R':
+		w->opts.rootfs = open(arg, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		return w->opts.rootfs;
 	case 'm':
 		w->opts.limits.memory = strtoull(arg, NULL, 10) << 20;
 		return 0;
@@ -142,6 +146,7 @@ int main(int argc, char **argv)
 		{ "work", required_argument, NULL, 'w' },
 		{ "ro", required_argument, NULL, 'r' },
 		{ "env", required_argument, NULL, 'e' },
+		{ "root", required_argument, NULL, 'R' },
 		{ "memory", required_argument, NULL, 'm' },
 		{ "pids", required_argument, NULL, 'i' },
 		{ NULL, 0, NULL, 0 },

@@ -269,7 +269,7 @@ static void a_daemon_lives_on_between_steps_and_dies_with_the_job(void **state)
 	box_open(b);
 	assert_int_equal(box_run(b, "setsid env -i bash -c 'trap \"\" TERM HUP INT; exec -a daemon "
 				    "sleep 1000' </dev/null >/dev/null 2>&1 & "
-				    "until pgrep -f daemon >/dev/null; do sleep 0.01; done"),
+				    "until pgrep -x sleep >/dev/null; do :; done"),
 		0);
 	assert_says(b, "pgrep -c sleep", "1\n");
 	n = sandbox_processes(b->sb, list, ARRAY_SIZE(list), &b->err);
