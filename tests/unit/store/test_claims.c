@@ -152,7 +152,7 @@ static void one_bad_frame_undoes_its_whole_call(void **state)
 
 	assert_ok(world_try_release(w, job, epoch), &w->err);
 	assert_int_equal(world_frames(w, job, epoch, 1, u, 2), -1);
-	assert_err_has(&w->err, ERR_LIMIT, "a job has at most 1024");
+	assert_err_has(&w->err, ERR_LIMIT, "step 100000: a job has at most");
 	assert_ok(jobs_get(w->s, job, &j, &w->err), &w->err);
 	assert_int_equal(j.frames, 0);
 	assert_int_equal(json_count(j.outputs), 0);
