@@ -53,7 +53,7 @@ static const char body[] =
 "}\n"
 "\n"
 "field() { # COMMIT FORMAT\n"
-"\tgit log -1 --format=\"$2\" \"$1\" | head -c 4096 | json\n"
+"\tprintf %s \"$(git log -1 --format=\"$2\" \"$1\" | head -c 4096)\" | json\n"
 "}\n"
 "\n"
 "# The commits of a push, oldest first, at most 20 of them.\n"
