@@ -142,10 +142,9 @@ static void on_checked(struct json *result, const struct err *why, void *data)
 		return;
 	}
 	ret = json_new_object();
-	snprintf(words, sizeof(words), "reachable, %zu branches, fetched by %s",
-		json_count(json_get(owned, "refs")), json_get_str(owned, "method", "libgit2"));
+	snprintf(words, sizeof(words), "reachable, its branches fetched by %.20s in %lld ms",
+		json_get_str(owned, "method", "libgit2"), (long long)json_get_int(owned, "ms", 0));
 	json_set_str(ret, "message", words);
-	json_set(ret, "refs", json_share(json_get(owned, "refs")));
 	verb_ok(v, ret);
 }
 

@@ -120,12 +120,14 @@ struct dispatch {
 	struct verb_call *v;
 	struct repo repo;
 	char *ref;
+	char *tag; /* what a bare name may mean besides a branch; NULL: tried or not asked */
 };
 
 static void dispatch_free(struct dispatch *d)
 {
 	repo_done(&d->repo);
 	free(d->ref);
+	free(d->tag);
 	free(d);
 }
 
@@ -212,45 +214,50 @@ static void dispatch_accept(struct dispatch *d, const char *sha)
 	verb_ok(d->v, ret);
 }
 
+static int dispatch_fetch(struct dispatch *d, struct err *err);
+
 static void on_dispatch_refs(struct json *result, const struct err *why, void *data)
 {
 	struct dispatch *d = data;
 	_cleanup_(json_freep) struct json *owned = result;
-	const struct json *refs = json_get(owned, "refs");
-	const char *sha;
+	const char *sha = json_get_str(json_get(owned, "refs"), d->ref, NULL);
 	struct err err = ERR_INIT;
 
-	if (why) {
-		verb_fail(d->v, why, "sluice repo check says whether it can be reached");
-		dispatch_free(d);
-		return;
-	}
-	sha = json_get_str(refs, d->ref, NULL);
-	if (!sha) { /* a bare name may be a tag */
-		_cleanup_free_ char *tag = xasprintf("refs/tags/%s", strrchr(d->ref, '/') + 1);
-
-		sha = json_get_str(refs, tag, NULL);
-		if (sha) {
-			free(d->ref);
-			d->ref = take_ptr(tag);
-		}
+	if (!sha && d->tag) { /* no such branch: a bare name may be a tag */
+		free(d->ref);
+		d->ref = take_ptr(d->tag);
+		if (dispatch_fetch(d, &err) == 0)
+			return;
+		why = &err;
 	}
 	if (sha) {
 		dispatch_accept(d, sha);
 	} else {
-		err_set(&err, ERR_NOT_FOUND, "'%s' has no branch or tag '%s'", d->repo.full_name,
-			d->ref);
-		verb_fail(d->v, &err, NULL);
+		if (!why)
+			err_set(&err, ERR_NOT_FOUND, "'%s' has no branch or tag '%s'",
+				d->repo.full_name, d->ref);
+		verb_fail(d->v, why ? why : &err,
+			"sluice repo check says whether it can be reached");
 	}
 	dispatch_free(d);
+}
+
+static int dispatch_fetch(struct dispatch *d, struct err *err)
+{
+	_cleanup_(strbuf_done) struct strbuf body = STRBUF_INIT;
+	struct json *refs = json_new_array(), *head = NULL;
+
+	json_push_str(refs, d->ref);
+	if (git_fetch_head(d->v->core, &d->repo, refs, NULL, &head, &body, err) < 0)
+		return -1;
+	git_ask(d->v->core, head, body.buf, body.len, 0, on_dispatch_refs, d);
+	return 0;
 }
 
 static void run_dispatch(struct verb_call *v)
 {
 	struct dispatch *d;
 	const char *workflow, *ref;
-	_cleanup_(strbuf_done) struct strbuf body = STRBUF_INIT;
-	struct json *refs, *head = NULL;
 	struct err err = ERR_INIT;
 
 	if (!verb_arg_str(v, "workflow", &workflow))
@@ -263,19 +270,12 @@ static void run_dispatch(struct verb_call *v)
 	}
 	ref = json_get_str(v->args, "ref", d->repo.default_branch);
 	d->ref = str_starts(ref, "refs/") ? xstrdup(ref) : xasprintf("refs/heads/%s", ref);
-	refs = json_new_array();
-	json_push_str(refs, d->ref);
-	if (!str_starts(ref, "refs/")) {
-		_cleanup_free_ char *tag = xasprintf("refs/tags/%s", ref);
-
-		json_push_str(refs, tag);
-	}
-	if (git_fetch_head(v->core, &d->repo, refs, NULL, &head, &body, &err) < 0) {
+	if (!str_starts(ref, "refs/"))
+		d->tag = xasprintf("refs/tags/%s", ref);
+	if (dispatch_fetch(d, &err) < 0) {
 		verb_fail(v, &err, NULL);
 		dispatch_free(d);
-		return;
 	}
-	git_ask(v->core, head, body.buf, body.len, 0, on_dispatch_refs, d);
 }
 
 static void event_replan(struct verb_call *v)
