@@ -179,6 +179,8 @@ main() {
   fi
   # Short: the path of a unix socket has 107 bytes.
   work=$(mktemp -d "${TMPDIR:-/tmp}/slt.XXXXXX") || exit 1
+  # As root some tests run what they test as another account, which must get to its folder.
+  [ "$(id -u)" -ne 0 ] || chmod 711 "$work"
   # shellcheck disable=SC2064 # the folder of now
   trap "chmod -R u+rwX '$work' 2>/dev/null; rm -rf '$work'" EXIT
   export VERBOSE
