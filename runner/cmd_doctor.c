@@ -37,11 +37,16 @@ static const struct {
 	const char *name;
 	bool is_bad; /* SQLite's locks and fsync are not what they must be */
 } filesystems[] = {
-	{ 0xef53, "ext4", false },	{ 0x58465342, "xfs", false },
-	{ 0x9123683e, "btrfs", false }, { 0x01021994, "tmpfs", false },
-	{ 0x2fc12fc1, "zfs", false },	{ 0x794c7630, "overlay", false },
-	{ 0x6969, "nfs", true },	{ 0xfe534d42, "smb", true },
-	{ 0x65735546, "fuse", true },	{ 0x01021997, "9p", true },
+	{ 0xef53, "ext4", false },
+	{ 0x58465342, "xfs", false },
+	{ 0x9123683e, "btrfs", false },
+	{ 0x01021994, "tmpfs", false },
+	{ 0x2fc12fc1, "zfs", false },
+	{ 0x794c7630, "overlay", false },
+	{ 0x6969, "nfs", true },
+	{ 0xfe534d42, "smb", true },
+	{ 0x65735546, "fuse", true },
+	{ 0x01021997, "9p", true },
 };
 
 static void look_at_disk(const char *dir, struct sandbox_fact *f)
@@ -52,8 +57,8 @@ static void look_at_disk(const char *dir, struct sandbox_fact *f)
 
 	if (statfs(dir, &fs) < 0) {
 		f->state = SANDBOX_WEAKER;
-		(void)snprintf(f->words, sizeof(f->words), "cannot look at '%.100s': %s", dir,
-			err_sys_text(errno));
+		(void)snprintf(f->words, sizeof(f->words), "cannot look at '%.100s': %s",
+			dir, err_sys_text(errno));
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(filesystems); i++)
@@ -61,14 +66,16 @@ static void look_at_disk(const char *dir, struct sandbox_fact *f)
 			name = filesystems[i].name;
 			is_bad = filesystems[i].is_bad;
 		}
-	(void)snprintf(f->words, sizeof(f->words), "%s, no quota: a job's disk is counted, %lld GB free",
-		name, (long long)fs.f_bavail * (long long)fs.f_bsize / 1000000000);
+	(void)snprintf(f->words, sizeof(f->words),
+		"%s, no quota: a job's disk is counted, %lld GB free", name,
+		(long long)fs.f_bavail * (long long)fs.f_bsize / 1000000000);
 	if (!is_bad)
 		return;
 	f->state = SANDBOX_MISSING;
-	(void)snprintf(f->words, sizeof(f->words), "%s: the data must be on a local file system",
-		name);
-	(void)snprintf(f->mend, sizeof(f->mend), "sluice serve --data DIR   (a DIR on ext4, xfs ...)");
+	(void)snprintf(f->words, sizeof(f->words),
+		"%s: the data must be on a local file system", name);
+	(void)snprintf(f->mend, sizeof(f->mend),
+		"sluice serve --data DIR   (a DIR on ext4, xfs ...)");
 }
 
 /* The nearest folder above PATH that exists; heap. */
@@ -96,9 +103,11 @@ static void look_at_privacy(const struct config *c, struct sandbox_fact *f)
 	}
 	if (data.st_mode & 0077) {
 		f->state = SANDBOX_MISSING;
-		(void)snprintf(f->words, sizeof(f->words), "others can look into '%.100s' (%04o)",
-			c->data_dir, (unsigned)(data.st_mode & 07777));
-		(void)snprintf(f->mend, sizeof(f->mend), "sudo chmod 700 %.300s", c->data_dir);
+		(void)snprintf(f->words, sizeof(f->words),
+			"others can look into '%.100s' (%04o)", c->data_dir,
+			(unsigned)(data.st_mode & 07777));
+		(void)snprintf(
+			f->mend, sizeof(f->mend), "sudo chmod 700 %.300s", c->data_dir);
 		return;
 	}
 	if (stat(c->key_file, &key) == 0 && (key.st_mode & 0377)) {
@@ -106,11 +115,13 @@ static void look_at_privacy(const struct config *c, struct sandbox_fact *f)
 		(void)snprintf(f->words, sizeof(f->words),
 			"the master key '%.100s' is %04o, not 0400", c->key_file,
 			(unsigned)(key.st_mode & 07777));
-		(void)snprintf(f->mend, sizeof(f->mend), "sudo chmod 400 %.300s", c->key_file);
+		(void)snprintf(
+			f->mend, sizeof(f->mend), "sudo chmod 400 %.300s", c->key_file);
 		return;
 	}
 	(void)snprintf(f->words, sizeof(f->words),
-		"data 0700; key %.100s 0400, outside the data; no other user can read them",
+		"data 0700; key %.100s 0400, outside the data; no other user can read "
+		"them",
 		c->key_file);
 }
 
@@ -139,8 +150,7 @@ static void print_mend(const char *mend)
 	if (!*mend)
 		return;
 	strvec_split(&lines, mend, '\n');
-	strvec_foreach(line, &lines)
-	{
+	strvec_foreach (line, &lines) {
 		printf("              %s%s\n", lead, *line);
 		lead = "      ";
 	}
@@ -150,7 +160,7 @@ static void print_mend(const char *mend)
 static bool is_shown(const struct doctor *d, int i, bool verbose)
 {
 	return verbose || d->facts[i].state != SANDBOX_OK ||
-		(i != SANDBOX_FACILITY_PROC && i != SANDBOX_FACILITY_CALLS);
+	       (i != SANDBOX_FACILITY_PROC && i != SANDBOX_FACILITY_CALLS);
 }
 
 static void print_facts(const struct cli_args *a, const struct doctor *d)
@@ -158,10 +168,12 @@ static void print_facts(const struct cli_args *a, const struct doctor *d)
 	for (int i = 0; i < DOCTOR_FACTS; i++) {
 		const struct sandbox_fact *f = &d->facts[i];
 
-		if (!is_shown(d, i, cli_verbose(a)) || (cli_quiet(a) && f->state == SANDBOX_OK))
+		if (!is_shown(d, i, cli_verbose(a)) ||
+			(cli_quiet(a) && f->state == SANDBOX_OK))
 			continue;
 		printf("%s%s%s %-11s %s\n", cli_color(stdout, color_of(f->state)),
-			mark_of(f->state), cli_color(stdout, CLI_PLAIN), d->names[i], f->words);
+			mark_of(f->state), cli_color(stdout, CLI_PLAIN), d->names[i],
+			f->words);
 		print_mend(f->mend);
 	}
 }
@@ -171,8 +183,8 @@ static void list_state(const struct doctor *d, enum sandbox_state s, const char 
 {
 	for (int i = 0; i < DOCTOR_FACTS; i++)
 		if (d->facts[i].state == s)
-			strbuf_addf(out, "%s%s%s%s", out->len ? ", " : "", around, d->names[i],
-				around);
+			strbuf_addf(out, "%s%s%s%s", out->len ? ", " : "", around,
+				d->names[i], around);
 }
 
 /* May a job of this kind run here, by the rule the executor itself obeys? */
@@ -200,12 +212,14 @@ static void verdict(const struct doctor *d, struct strbuf *out)
 		strbuf_addf(out, "no job can run here until %s %s mended.", missing.buf,
 			strchr(missing.buf, ',') ? "are" : "is");
 	else if (weaker.len)
-		strbuf_addf(out, "%s, named weaker (%s).%s", untrusted ? "strict, standard" : "standard",
-			weaker.buf, untrusted ? "" : " Untrusted work is refused.");
+		strbuf_addf(out, "%s, named weaker (%s).%s",
+			untrusted ? "strict, standard" : "standard", weaker.buf,
+			untrusted ? "" : " Untrusted work is refused.");
 	else
 		strbuf_adds(out, "strict, standard. Nothing is missing.");
 	if (!missing.len)
-		strbuf_adds(out, " Profiles build and root are not there in this version.");
+		strbuf_adds(
+			out, " Profiles build and root are not there in this version.");
 }
 
 static struct json *facts_json(const struct doctor *d)
@@ -218,7 +232,8 @@ static struct json *facts_json(const struct doctor *d)
 
 		if (*d->facts[i].mend)
 			strvec_split(&mend, d->facts[i].mend, '\n');
-		strvec_foreach(line, &mend) json_push_str(commands, *line);
+		strvec_foreach (line, &mend)
+			json_push_str(commands, *line);
 		json_set_str(one, "name", d->names[i]);
 		json_set_str(one, "state", state_names[d->facts[i].state]);
 		json_set_str(one, "words", d->facts[i].words);
@@ -292,14 +307,16 @@ struct tally {
 static void on_attack(const struct sandbox_attack_result *r, void *data)
 {
 	static const char *const words[] = { "held", "broke", "not shown" };
-	static const enum sandbox_state states[] = { SANDBOX_OK, SANDBOX_MISSING, SANDBOX_WEAKER };
+	static const enum sandbox_state states[] = { SANDBOX_OK, SANDBOX_MISSING,
+		SANDBOX_WEAKER };
 	struct tally *t = data;
 
 	t->held += r->verdict == SANDBOX_ATTACK_HELD;
 	t->broke += r->verdict == SANDBOX_ATTACK_BROKE_THROUGH;
 	if (r->verdict == SANDBOX_ATTACK_NOT_SHOWN) {
 		t->not_shown++;
-		strbuf_addf(&t->quiet_ids, "%s%s: %s", t->quiet_ids.len ? ", " : "", r->id, r->words);
+		strbuf_addf(&t->quiet_ids, "%s%s: %s", t->quiet_ids.len ? ", " : "",
+			r->id, r->words);
 	}
 	if (cli_json(t->args)) {
 		struct json *one = json_new_object();
@@ -323,8 +340,8 @@ static void print_tally(const struct tally *t)
 {
 	int all = t->held + t->broke + t->not_shown;
 
-	printf("%d attacks: %d held, %d broke through, %d not shown", all, t->held, t->broke,
-		t->not_shown);
+	printf("%d attacks: %d held, %d broke through, %d not shown", all, t->held,
+		t->broke, t->not_shown);
 	if (t->not_shown)
 		printf(" (%s)", t->quiet_ids.buf);
 	putchar('\n');
@@ -335,7 +352,9 @@ static int attack(const struct cli_args *a)
 	static const char *const prefix[] = { "doctor", "--probe", NULL };
 	_cleanup_(sandbox_host_freep) struct sandbox_host *host = NULL;
 	_cleanup_(json_freep) struct json *all = json_new_object();
-	struct tally t = { .args = a, .items = json_new_array(), .quiet_ids = STRBUF_INIT };
+	struct tally t = {
+		.args = a, .items = json_new_array(), .quiet_ids = STRBUF_INIT
+	};
 	struct sandbox_attack_options opts = {
 		.sandbox = SANDBOX_OPTIONS_INIT,
 		.prefix = prefix,
@@ -350,7 +369,8 @@ static int attack(const struct cli_args *a)
 	/* The strictest rules, but trusted: so that it can be tried on a weaker host, too. */
 	opts.sandbox.trust = SANDBOX_TRUSTED;
 	if (sandbox_host_open(&host, &err) < 0 ||
-		sandbox_ids_for(sandbox_host_caps(host), 0, 0, 0, &opts.sandbox.ids, &err) < 0 ||
+		sandbox_ids_for(
+			sandbox_host_caps(host), 0, 0, 0, &opts.sandbox.ids, &err) < 0 ||
 		sandbox_attack_run(host, &opts, &err) < 0) {
 		strbuf_done(&t.quiet_ids);
 		return cli_fail(a, &err);
@@ -389,13 +409,14 @@ static int run(const struct cli_args *a)
 	if (cli_has(a, "attack"))
 		return attack(a);
 	if (cli_count(a))
-		return cli_error(a, CLI_USAGE, "'%s' is the id of an attack: give --attack, too",
-			cli_arg(a, 0));
+		return cli_error(a, CLI_USAGE,
+			"'%s' is the id of an attack: give --attack, too", cli_arg(a, 0));
 	return look(a);
 }
 
 static const struct cli_opt opts[] = {
-	{ "attack", 0, NULL, "try the escapes on this host: each outside, then in a job" },
+	{ "attack", 0, NULL,
+		"try the escapes on this host: each outside, then in a job" },
 	{ "format", 0, "text|json", "JSON is one object" },
 	{ "config", 0, "FILE", "instead of $SLUICE_CONFIG or /etc/sluice/sluice.yml" },
 	{ "probe", 0, "ID", "one attack's probe, used by --attack itself" },
@@ -406,7 +427,8 @@ const struct cli_verb verb_doctor = {
 	.name = "doctor",
 	.group = "operate",
 	.usage = "[--config FILE] [--format text|json]\n--attack [ID]",
-	.summary = "Say what this host offers to confine jobs, and how to mend what is missing",
+	.summary = "Say what this host offers to confine jobs, and how to mend what is "
+		   "missing",
 	.opts = opts,
 	.example = "sluice doctor --attack",
 	.exits = "0 jobs can run, 1 they cannot (or an attack broke through), 2 usage",

@@ -49,11 +49,12 @@ static void list_kept(const struct sandbox_agent *a, struct kept *ret)
 	ret->len = n;
 }
 
-static void landlock_agent(struct child *c, const struct sandbox *sb,
-	const struct sandbox_agent *a)
+static void landlock_agent(
+	struct child *c, const struct sandbox *sb, const struct sandbox_agent *a)
 {
 	int abi = sb->host->caps.landlock_abi;
-	int ruleset = (int)child_must(c, landlock_new(abi, true), "make a Landlock ruleset", NULL);
+	int ruleset = (int)child_must(
+		c, landlock_new(abi, true), "make a Landlock ruleset", NULL);
 
 	for (size_t i = 0; i < a->rw_len; i++)
 		child_must(c, landlock_allow(ruleset, abi, a->rw[i], LANDLOCK_FULL),
@@ -77,16 +78,20 @@ static noreturn void agent_main(const struct sandbox *sb, const struct sandbox_a
 	fd_close_from(3, kept->fds, kept->len);
 	child_reset_signals();
 
-	child_must(&c, setns(sb->user_ns, CLONE_NEWUSER), "enter the job's user namespace", NULL);
+	child_must(&c, setns(sb->user_ns, CLONE_NEWUSER),
+		"enter the job's user namespace", NULL);
 	(void)close(sb->user_ns);
 	if (sb->ids.how != SANDBOX_IDMAP_SELF)
 		child_must(&c, setgroups(0, NULL), "drop the groups", NULL);
-	child_must(&c, syscall(SYS_setresgid, 0, 0, 0), "become the service's group", NULL);
-	child_must(&c, syscall(SYS_setresuid, 0, 0, 0), "become the service's user", NULL);
+	child_must(
+		&c, syscall(SYS_setresgid, 0, 0, 0), "become the service's group", NULL);
+	child_must(
+		&c, syscall(SYS_setresuid, 0, 0, 0), "become the service's user", NULL);
 	child_must(&c, child_drop_caps(AGENT_CAPS), "drop capabilities", NULL);
 	child_must(&c, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs", NULL);
 	child_must(&c, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "become undumpable", NULL);
-	child_must(&c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller", NULL);
+	child_must(&c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller",
+		NULL);
 	if (getppid() != parent)
 		_exit(127);
 	landlock_agent(&c, sb, a);
@@ -101,8 +106,8 @@ static int agent_started(int status, struct err *err)
 	struct note n = { 0 };
 	struct err end = ERR_INIT;
 
-	if (note_await(status, clock_boot_ms() + SETUP_TIMEOUT_MS, &n, NULL, "the job agent",
-		    &end) < 0 &&
+	if (note_await(status, clock_boot_ms() + SETUP_TIMEOUT_MS, &n, NULL,
+		    "the job agent", &end) < 0 &&
 		n.kind != NOTE_FAILED && end.code == ERR_UNAVAILABLE)
 		return 0; /* it closed its end: all is set up */
 	if (err)

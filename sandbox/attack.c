@@ -29,9 +29,9 @@
 #include "sandbox/attack.h"
 #include "sandbox/sandbox-internal.h"
 
-#define PROBE_INSIDE "/opt/attack/probe"
+#define PROBE_INSIDE	 "/opt/attack/probe"
 #define PROBE_TIMEOUT_MS 20000
-#define DECOYS 16
+#define DECOYS		 16
 
 /* ---- bait ------------------------------------------------------------------------------- */
 
@@ -63,7 +63,8 @@ static int bait_sockets(struct bait *b, struct err *err)
 	b->port = ntohs(at.sin_port);
 	memcpy(un.sun_path + 1, b->name, strlen(b->name));
 	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(b->name));
-	if (bind(b->abstract, (struct sockaddr *)&un, len) < 0 || listen(b->abstract, 8) < 0)
+	if (bind(b->abstract, (struct sockaddr *)&un, len) < 0 ||
+		listen(b->abstract, 8) < 0)
 		return err_sys(err, "cannot listen for the attacks");
 	return 0;
 }
@@ -72,8 +73,8 @@ static void bait_files(const struct bait *b)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(marker_dirs); i++) {
 		_cleanup_free_ char *path = xasprintf("%s/%s", marker_dirs[i], b->name);
-		_cleanup_close_ int fd = open(path,
-			O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+		_cleanup_close_ int fd = open(
+			path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 
 		if (fd >= 0)
 			(void)fchmod(fd, 0644); /* not there: that probe is "not shown" */
@@ -87,7 +88,8 @@ static int bait_open(struct bait *b, struct err *err)
 	*b = (struct bait){ .listener = -1, .abstract = -1, .shm = -1, .target = -1 };
 	(void)snprintf(b->name, sizeof(b->name), "sluice-attack-%s", random);
 	for (int i = 0; i < DECOYS; i++)
-		b->decoys[i] = open("/dev/null", O_RDONLY); /* NOLINT: without CLOEXEC, on purpose */
+		b->decoys[i] = open(
+			"/dev/null", O_RDONLY); /* NOLINT: without CLOEXEC, on purpose */
 	bait_files(b);
 	b->target = fork();
 	if (b->target == 0) {
@@ -124,8 +126,8 @@ static void bait_done(struct bait *b)
 /* ---- running a probe ------------------------------------------------------------------- */
 
 static void probe_argv(struct strvec *argv, const char *program,
-	const struct sandbox_attack_options *opts, const struct attack *a, const struct bait *b,
-	bool inside)
+	const struct sandbox_attack_options *opts, const struct attack *a,
+	const struct bait *b, bool inside)
 {
 	strvec_push(argv, program);
 	strvec_push_all(argv, opts->prefix);
@@ -138,8 +140,8 @@ static void probe_argv(struct strvec *argv, const char *program,
 		strvec_push(argv, "inside");
 }
 
-static const char *const probe_env[] = { "PATH=/usr/bin:/bin", "ASAN_OPTIONS=detect_leaks=0",
-	NULL };
+static const char *const probe_env[] = { "PATH=/usr/bin:/bin",
+	"ASAN_OPTIONS=detect_leaks=0", NULL };
 
 static int control_run(const struct sandbox_attack_options *opts, const struct attack *a,
 	const struct bait *b, int out)
@@ -214,12 +216,14 @@ static bool is_held(const struct attack *a, int value)
 
 static void value_words(int value, char *buf, size_t size)
 {
-	const char *name = value > 0 && value < ATTACK_KILLED ? strerrorname_np(value) : NULL;
+	const char *name =
+		value > 0 && value < ATTACK_KILLED ? strerrorname_np(value) : NULL;
 
 	if (value >= ATTACK_MASKED)
 		(void)snprintf(buf, size, "masked");
 	else if (value >= ATTACK_KILLED)
-		(void)snprintf(buf, size, "killed by SIG%s", sigabbrev_np(value - ATTACK_KILLED));
+		(void)snprintf(buf, size, "killed by SIG%s",
+			sigabbrev_np(value - ATTACK_KILLED));
 	else if (value == 0)
 		(void)snprintf(buf, size, "allowed");
 	else
@@ -239,20 +243,20 @@ static int read_back(int fd, struct strvec *lines)
 /* The value after "NAME " among LINES, or -1. */
 static int value_of(const struct strvec *lines, const char *name, size_t len)
 {
-	strvec_foreach(line, lines)
+	strvec_foreach (line, lines)
 		if (!strncmp(*line, name, len) && (*line)[len] == ' ')
 			return (int)strtol(*line + len + 1, NULL, 10);
 	return -1;
 }
 
 static void judge(const struct attack *a, const struct strvec *outside,
-	const struct strvec *inside, struct sandbox_attack_result *r, struct strbuf *words)
+	const struct strvec *inside, struct sandbox_attack_result *r,
+	struct strbuf *words)
 {
 	size_t tried = 0, works_outside = 0;
 	char said[48] = "";
 
-	strvec_foreach(line, inside)
-	{
+	strvec_foreach (line, inside) {
 		size_t len = strcspn(*line, " ");
 		int value;
 
@@ -263,8 +267,8 @@ static void judge(const struct attack *a, const struct strvec *outside,
 		works_outside += !is_held(a, value_of(outside, *line, len));
 		if (!is_held(a, value)) {
 			value_words(value, said, sizeof(said));
-			strbuf_addf(words, "%s%.*s: %s", words->len ? ", " : "", (int)len, *line,
-				said);
+			strbuf_addf(words, "%s%.*s: %s", words->len ? ", " : "", (int)len,
+				*line, said);
 		}
 		if (!*said && !a->zero_is_held)
 			value_words(value, said, sizeof(said));
@@ -311,8 +315,9 @@ int sandbox_attack_run(const struct sandbox_host *host,
 {
 	_cleanup_close_ int exe = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	_cleanup_(sandbox_freep) struct sandbox *sb = NULL;
-	_cleanup_(bait_done) struct bait bait = { .listener = -1, .abstract = -1, .shm = -1,
-		.target = -1 };
+	_cleanup_(bait_done) struct bait bait = {
+		.listener = -1, .abstract = -1, .shm = -1, .target = -1
+	};
 	_cleanup_free_ struct sandbox_mount *mounts =
 		xcalloc(opts->sandbox.mounts_len + 1, sizeof(*mounts));
 	struct sandbox_options with = opts->sandbox;

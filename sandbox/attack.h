@@ -26,15 +26,17 @@ struct sandbox_attack_result {
 	const char *id;	  /* "SB01" */
 	const char *what; /* a line for a person */
 	enum sandbox_attack_verdict verdict;
-	const char *words; /* "EPERM; control worked", or what went wrong; until the call ends */
+	const char *
+		words; /* "EPERM; control worked", or what went wrong; until the call ends */
 };
 
 typedef void sandbox_attack_fn(const struct sandbox_attack_result *r, void *data);
 
 struct sandbox_attack_options {
-	struct sandbox_options sandbox; /* mounts are added to; profile, ids, cgroup as wanted */
-	const char *const *prefix;	/* e.g. { "doctor", "--probe", NULL } */
-	const char *only;		/* an id, or NULL for all */
+	struct sandbox_options
+		sandbox; /* mounts are added to; profile, ids, cgroup as wanted */
+	const char *const *prefix; /* e.g. { "doctor", "--probe", NULL } */
+	const char *only;	   /* an id, or NULL for all */
 	sandbox_attack_fn *fn;
 	void *data;
 };

@@ -80,7 +80,8 @@ static void probe_refused(const struct attack_args *a)
 	(void)a;
 	(void)setsid(); /* vhangup: of no terminal */
 	for (size_t i = 0; i < sandbox_calls_len; i++) {
-		int nr = sandbox_calls[i].sets ? -1 : filter_call_number(&sandbox_calls[i]);
+		int nr = sandbox_calls[i].sets ? -1
+					       : filter_call_number(&sandbox_calls[i]);
 
 		if (nr >= 0 && !str_starts(sandbox_calls[i].name, "io_uring"))
 			say_rc(sandbox_calls[i].name, bad_call(nr));
@@ -101,9 +102,15 @@ static void probe_mount_api(const struct attack_args *a)
 		int nr;
 		const char *name;
 	} calls[] = {
-		{ 428, "open_tree" }, { 429, "move_mount" }, { 430, "fsopen" },
-		{ 431, "fsconfig" }, { 432, "fsmount" }, { 433, "fspick" },
-		{ 442, "mount_setattr" }, { 457, "statmount" }, { 458, "listmount" },
+		{ 428, "open_tree" },
+		{ 429, "move_mount" },
+		{ 430, "fsopen" },
+		{ 431, "fsconfig" },
+		{ 432, "fsmount" },
+		{ 433, "fspick" },
+		{ 442, "mount_setattr" },
+		{ 457, "statmount" },
+		{ 458, "listmount" },
 		{ 467, "open_tree_attr" },
 	};
 
@@ -129,10 +136,14 @@ static const struct {
 	const char *name;
 	unsigned long flag;
 } new_flags[] = {
-	{ "NEWTIME", CLONE_NEWTIME }, { "NEWNS", CLONE_NEWNS },
-	{ "NEWCGROUP", CLONE_NEWCGROUP }, { "NEWUTS", CLONE_NEWUTS },
-	{ "NEWIPC", CLONE_NEWIPC }, { "NEWUSER", CLONE_NEWUSER },
-	{ "NEWPID", CLONE_NEWPID }, { "NEWNET", CLONE_NEWNET },
+	{ "NEWTIME", CLONE_NEWTIME },
+	{ "NEWNS", CLONE_NEWNS },
+	{ "NEWCGROUP", CLONE_NEWCGROUP },
+	{ "NEWUTS", CLONE_NEWUTS },
+	{ "NEWIPC", CLONE_NEWIPC },
+	{ "NEWUSER", CLONE_NEWUSER },
+	{ "NEWPID", CLONE_NEWPID },
+	{ "NEWNET", CLONE_NEWNET },
 };
 
 static void try_clone(const char *name, unsigned long flags)
@@ -239,8 +250,10 @@ static void probe_ioctl(const struct attack_args *a)
 		const char *name;
 		unsigned long request;
 	} tries[] = {
-		{ "TIOCSTI", TIOCSTI }, { "TIOCSTI+junk", 0x123ul << 32 | TIOCSTI },
-		{ "TIOCLINUX", 0x541c }, { "TIOCLINUX+junk", 1ul << 40 | 0x541c },
+		{ "TIOCSTI", TIOCSTI },
+		{ "TIOCSTI+junk", 0x123ul << 32 | TIOCSTI },
+		{ "TIOCLINUX", 0x541c },
+		{ "TIOCLINUX+junk", 1ul << 40 | 0x541c },
 		{ "TIOCSETD", TIOCSETD },
 	};
 
@@ -283,8 +296,8 @@ static void try_open(const char *name, const char *path, int flags)
 	struct stat st;
 	int value = fd < 0 ? errno : 0;
 
-	if (fd >= 0 && fstat(fd, &st) == 0 &&
-		S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
+		st.st_rdev == makedev(1, 3))
 		value = ATTACK_MASKED;
 	if (fd >= 0)
 		(void)close(fd);
@@ -293,8 +306,8 @@ static void try_open(const char *name, const char *path, int flags)
 
 static void try_memory(pid_t pid, const char *who)
 {
-	static const char *const files[] = { "mem", "environ", "maps", "auxv", "exe", "root/etc",
-		"cwd/", "fd" };
+	static const char *const files[] = { "mem", "environ", "maps", "auxv", "exe",
+		"root/etc", "cwd/", "fd" };
 	char path[64], name[64], byte;
 	struct iovec here = { &byte, 1 }, there = { (void *)&sandbox_calls_len, 1 };
 
@@ -330,7 +343,8 @@ static void probe_status(const struct attack_args *a)
 		{ "CapEff:\t0000000000000000\n", "CapEff" },
 		{ "CapBnd:\t0000000000000000\n", "CapBnd" },
 		{ "CapAmb:\t0000000000000000\n", "CapAmb" },
-		{ "NoNewPrivs:\t1\n", "NoNewPrivs" }, { "Seccomp:\t2\n", "Seccomp" },
+		{ "NoNewPrivs:\t1\n", "NoNewPrivs" },
+		{ "Seccomp:\t2\n", "Seccomp" },
 	};
 	char text[8192] = "";
 	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
@@ -374,7 +388,8 @@ static void probe_descriptors(const struct attack_args *a)
 	if (d)
 		(void)closedir(d);
 	say("open", n ? EMFILE : 0);
-	say("cwd", syscall(SYS_getcwd, path, sizeof(path)) > 0 && *path == '/' ? 0 : EXDEV);
+	say("cwd",
+		syscall(SYS_getcwd, path, sizeof(path)) > 0 && *path == '/' ? 0 : EXDEV);
 }
 
 static void probe_exe(const struct attack_args *a)
@@ -397,9 +412,10 @@ static void try_paths(const char *const *paths, int flags)
 static void probe_write_kernel(const struct attack_args *a)
 {
 	static const char *const paths[] = { "/proc/sys/kernel/core_pattern",
-		"/proc/sysrq-trigger", "/proc/sys/vm/drop_caches", "/proc/sys/kernel/hostname",
-		"/proc/irq/default_smp_affinity", "/proc/sys/user/max_user_namespaces",
-		"/sys/kernel/uevent_helper", "/sys/fs/cgroup/memory/release_agent",
+		"/proc/sysrq-trigger", "/proc/sys/vm/drop_caches",
+		"/proc/sys/kernel/hostname", "/proc/irq/default_smp_affinity",
+		"/proc/sys/user/max_user_namespaces", "/sys/kernel/uevent_helper",
+		"/sys/fs/cgroup/memory/release_agent",
 		"/proc/sys/fs/binfmt_misc/register", NULL };
 
 	(void)a;
@@ -408,9 +424,10 @@ static void probe_write_kernel(const struct attack_args *a)
 
 static void probe_read_kernel(const struct attack_args *a)
 {
-	static const char *const paths[] = { "/proc/kcore", "/proc/keys", "/proc/timer_list",
-		"/proc/kallsyms", "/proc/kmsg", "/proc/interrupts", "/sys/firmware",
-		"/sys/kernel/debug", "/dev/mem", "/dev/kmsg", "/etc/shadow", "/root", NULL };
+	static const char *const paths[] = { "/proc/kcore", "/proc/keys",
+		"/proc/timer_list", "/proc/kallsyms", "/proc/kmsg", "/proc/interrupts",
+		"/sys/firmware", "/sys/kernel/debug", "/dev/mem", "/dev/kmsg",
+		"/etc/shadow", "/root", NULL };
 
 	(void)a;
 	try_paths(paths, O_RDONLY);
@@ -461,7 +478,8 @@ static void probe_markers(const struct attack_args *a)
 
 /* ---- network ------------------------------------------------------------------------- */
 
-static void try_connect(const char *name, const struct sockaddr *to, socklen_t len, int type)
+static void try_connect(
+	const char *name, const struct sockaddr *to, socklen_t len, int type)
 {
 	int fd = socket(to->sa_family, type | SOCK_CLOEXEC, 0);
 
@@ -479,12 +497,14 @@ static void probe_abstract(const struct attack_args *a)
 		return;
 	memcpy(to.sun_path + 1, a->abstract, len);
 	try_connect("abstract", (struct sockaddr *)&to,
-		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len), SOCK_STREAM);
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len),
+		SOCK_STREAM);
 }
 
 static void probe_network(const struct attack_args *a)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)a->port) };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)a->port) };
 
 	(void)inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
 	try_connect("host-loopback", (struct sockaddr *)&to, sizeof(to), SOCK_STREAM);
@@ -496,29 +516,38 @@ static void probe_network(const struct attack_args *a)
 
 /* ---- the table ------------------------------------------------------------------------ */
 
-#define HELD(...) { __VA_ARGS__ }
+#define HELD(...)           \
+	{                   \
+		__VA_ARGS__ \
+	}
 
 const struct attack sandbox_attacks[] = {
-	{ "SB01", "forbidden system calls: mount bpf keyctl ...", probe_refused, HELD(EPERM),
+	{ "SB01", "forbidden system calls: mount bpf keyctl ...", probe_refused,
+		HELD(EPERM), false, NULL },
+	{ "SB02", "io_uring, which goes past a filter", probe_io_uring, HELD(EPERM),
 		false, NULL },
-	{ "SB02", "io_uring, which goes past a filter", probe_io_uring, HELD(EPERM), false, NULL },
-	{ "SB03", "the new mount calls, by number", probe_mount_api, HELD(ENOSYS), false, NULL },
-	{ "SB04", "clone3 with a user namespace in its struct", probe_clone3, HELD(ENOSYS), false,
+	{ "SB03", "the new mount calls, by number", probe_mount_api, HELD(ENOSYS), false,
 		NULL },
-	{ "SB05", "clone with each namespace flag, also with junk bits", probe_clone, HELD(EPERM),
-		false, NULL },
+	{ "SB04", "clone3 with a user namespace in its struct", probe_clone3,
+		HELD(ENOSYS), false, NULL },
+	{ "SB05", "clone with each namespace flag, also with junk bits", probe_clone,
+		HELD(EPERM), false, NULL },
 	{ "SB06", "system calls of a kernel to come", probe_unknown, HELD(ENOSYS), false,
 		"no kernel knows them" },
 	{ "SB07", "32-bit and x32 calls, around the filter", probe_arch,
 		HELD(ATTACK_KILLED + SIGSYS), false, NULL },
-	{ "SB08", "sockets of every odd family", probe_families, HELD(EAFNOSUPPORT), false, NULL },
-	{ "SB09", "netlink beyond routes", probe_netlink, HELD(EAFNOSUPPORT), false, NULL },
-	{ "SB10", "push keys into a terminal, also with junk bits", probe_ioctl, HELD(EPERM),
+	{ "SB08", "sockets of every odd family", probe_families, HELD(EAFNOSUPPORT),
 		false, NULL },
-	{ "SB11", "weaken memory by personality", probe_personality, HELD(ENOSYS), false, NULL },
-	{ "SB12", "read the memory of init and forker", probe_memory, HELD(EACCES, EPERM, ESRCH),
-		false, NULL },
-	{ "SB13", "nested user namespaces", probe_userns, HELD(EPERM, ENOSPC), false, NULL },
+	{ "SB09", "netlink beyond routes", probe_netlink, HELD(EAFNOSUPPORT), false,
+		NULL },
+	{ "SB10", "push keys into a terminal, also with junk bits", probe_ioctl,
+		HELD(EPERM), false, NULL },
+	{ "SB11", "weaken memory by personality", probe_personality, HELD(ENOSYS), false,
+		NULL },
+	{ "SB12", "read the memory of init and forker", probe_memory,
+		HELD(EACCES, EPERM, ESRCH), false, NULL },
+	{ "SB13", "nested user namespaces", probe_userns, HELD(EPERM, ENOSPC), false,
+		NULL },
 	{ "SB14", "become root", probe_root, HELD(EINVAL, EPERM), false, NULL },
 	{ "SB15", "capabilities or privileges left", probe_status, HELD(0), true, NULL },
 	{ "SB17", "write the kernel's switches", probe_write_kernel,
@@ -528,16 +557,20 @@ const struct attack sandbox_attacks[] = {
 	{ "SB20", "descriptors left open", probe_descriptors, HELD(0), true, NULL },
 	{ "SB21", "overwrite our program through /proc", probe_exe,
 		HELD(EACCES, EROFS, EPERM), false, NULL },
-	{ "SB22", "device nodes", probe_devices, HELD(EPERM, EACCES, ENOENT), false, NULL },
-	{ "SB23", "signal init and processes outside", probe_signal, HELD(EPERM, ESRCH), false,
+	{ "SB22", "device nodes", probe_devices, HELD(EPERM, EACCES, ENOENT), false,
 		NULL },
-	{ "SB24", "an abstract socket of the host", probe_abstract, HELD(ECONNREFUSED, EPERM),
+	{ "SB23", "signal init and processes outside", probe_signal, HELD(EPERM, ESRCH),
 		false, NULL },
-	{ "SB25", "files and memory of others", probe_markers, HELD(ENOENT), false, NULL },
-	{ "SB29", "write into the system", probe_system_files, HELD(EROFS, EACCES), false, NULL },
+	{ "SB24", "an abstract socket of the host", probe_abstract,
+		HELD(ECONNREFUSED, EPERM), false, NULL },
+	{ "SB25", "files and memory of others", probe_markers, HELD(ENOENT), false,
+		NULL },
+	{ "SB29", "write into the system", probe_system_files, HELD(EROFS, EACCES), false,
+		NULL },
 	{ "NET01", "the host's loopback and a way out", probe_network,
 		HELD(ECONNREFUSED, ENETUNREACH), false, NULL },
-	{ "RS05", "real-time priority", probe_realtime, HELD(EPERM, EACCES), false, NULL },
+	{ "RS05", "real-time priority", probe_realtime, HELD(EPERM, EACCES), false,
+		NULL },
 };
 const size_t sandbox_attacks_len = ARRAY_SIZE(sandbox_attacks);
 

@@ -60,8 +60,7 @@ static char *own_path(const char *text, const char *controller)
 	_cleanup_(strvec_done) struct strvec lines = STRVEC_INIT;
 
 	strvec_split(&lines, text, '\n');
-	strvec_foreach(line, &lines)
-	{
+	strvec_foreach (line, &lines) {
 		char *names = strchr(*line, ':');
 		char *path = names ? strchr(names + 1, ':') : NULL;
 
@@ -100,7 +99,8 @@ static bool mountinfo_parse(char *line, struct mountinfo *ret)
 }
 
 /* The directory of our own group for CONTROLLER, as a path; NULL where there is none. */
-static char *own_directory(const char *cgroups, const char *mounts, const char *controller)
+static char *own_directory(
+	const char *cgroups, const char *mounts, const char *controller)
 {
 	_cleanup_(strvec_done) struct strvec lines = STRVEC_INIT;
 	_cleanup_free_ char *own = own_path(cgroups, controller);
@@ -108,8 +108,7 @@ static char *own_directory(const char *cgroups, const char *mounts, const char *
 	if (!own)
 		return NULL;
 	strvec_split(&lines, mounts, '\n');
-	strvec_foreach(line, &lines)
-	{
+	strvec_foreach (line, &lines) {
 		struct mountinfo m;
 		const char *rest = own;
 		size_t len;
@@ -189,7 +188,8 @@ static void places_find(struct places *ret)
 
 static void cgroup_words(const struct places *p, struct sandbox_fact *f)
 {
-	static const char *const kinds[] = { "none", "v1 limits, v2 kill and freeze", "v2" };
+	static const char *const kinds[] = { "none", "v1 limits, v2 kill and freeze",
+		"v2" };
 	char list[64] = "";
 
 	for (int i = 1; i < SANDBOX_CGROUP_FDS; i++)
@@ -209,11 +209,12 @@ static void cgroup_words(const struct places *p, struct sandbox_fact *f)
 	f->state = SANDBOX_WEAKER;
 	if (p->kind == SANDBOX_CGROUP_NONE)
 		(void)snprintf(f->words, sizeof(f->words),
-			"none is ours to use: memory and processes of a job are limited by rlimits alone");
+			"none is ours to use: memory and processes of a job are limited "
+			"by rlimits alone");
 	(void)snprintf(f->weaker, sizeof(f->weaker), "cgroup: no %s limit",
-		p->controllers & SANDBOX_CTL_MEMORY	? "process" :
-		p->controllers & SANDBOX_CTL_PIDS	? "memory" :
-							  "memory or process");
+		p->controllers & SANDBOX_CTL_MEMORY ? "process"
+		: p->controllers & SANDBOX_CTL_PIDS ? "memory"
+						    : "memory or process");
 	(void)snprintf(f->mend, sizeof(f->mend),
 		"systemd-run --user --scope -p Delegate=yes sluice run ...\n"
 		"sudo systemctl enable --now sluice-spawner.service   (the server)");
@@ -262,11 +263,12 @@ static void enable(int group, enum sandbox_controllers bits)
 	/* What could not be enabled is missing in the job's group, and is seen there. */
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		if (bits & all[i].bit)
-			(void)child_write_file(group, "cgroup.subtree_control", all[i].text);
+			(void)child_write_file(
+				group, "cgroup.subtree_control", all[i].text);
 }
 
-static int tree_add(struct sandbox_cgroup_tree *t, const struct places *p, int i,
-	struct err *err)
+static int tree_add(
+	struct sandbox_cgroup_tree *t, const struct places *p, int i, struct err *err)
 {
 	if (!p->dirs[i])
 		return 0;
@@ -355,7 +357,7 @@ static int64_t read_keyed(int dir, const char *file, const char *key)
 	if (dir < 0 || fd_read_file(dir, file, 65536, &text, NULL) < 0)
 		return -1;
 	strvec_split(&lines, text.buf, '\n');
-	strvec_foreach(line, &lines)
+	strvec_foreach (line, &lines)
 		if (!strncmp(*line, key, len) && (*line)[len] == ' ')
 			return str_to_int(*line + len + 1, 0, INT64_MAX, &v) < 0 ? -1 : v;
 	return -1;
@@ -418,7 +420,8 @@ static int limit_cpu(const struct sandbox_cgroup *cg, uint32_t percent, struct e
 	if (cg->fds[G_CPU] >= 0) {
 		if (write_limit(cg->fds[G_CPU], "cpu.cfs_period_us", 100000, err) < 0)
 			return -1;
-		return write_limit(cg->fds[G_CPU], "cpu.cfs_quota_us", percent * 1000ull, err);
+		return write_limit(
+			cg->fds[G_CPU], "cpu.cfs_quota_us", percent * 1000ull, err);
 	}
 	(void)snprintf(text, sizeof(text), "%llu 100000", percent * 1000ull);
 	if (child_write_file(cg->fds[G_V2], "cpu.max", text) < 0)
@@ -428,7 +431,8 @@ static int limit_cpu(const struct sandbox_cgroup *cg, uint32_t percent, struct e
 
 static int give_files(const struct sandbox_cgroup *cg, uid_t owner, struct err *err)
 {
-	static const char *const v2[] = { "cgroup.procs", "cgroup.kill", "cgroup.freeze", NULL };
+	static const char *const v2[] = { "cgroup.procs", "cgroup.kill", "cgroup.freeze",
+		NULL };
 	static const char *const v1[] = { "tasks", "cgroup.event_control", NULL };
 
 	for (int i = 0; owner != (uid_t)-1 && i < SANDBOX_CGROUP_FDS; i++) {
@@ -436,10 +440,13 @@ static int give_files(const struct sandbox_cgroup *cg, uid_t owner, struct err *
 			continue;
 		/* Whatever our umask made of it: the executor has to pass through. */
 		if (fchmod(cg->fds[i], 0755) < 0)
-			return err_sys(err, "cannot open the job's cgroup to its executor");
+			return err_sys(
+				err, "cannot open the job's cgroup to its executor");
 		for (const char *const *f = i == G_V2 ? v2 : v1; *f; f++)
-			if (fchownat(cg->fds[i], *f, owner, (gid_t)-1, 0) < 0 && errno != ENOENT)
-				return err_sys(err, "cannot give '%s' to the job's executor", *f);
+			if (fchownat(cg->fds[i], *f, owner, (gid_t)-1, 0) < 0 &&
+				errno != ENOENT)
+				return err_sys(err,
+					"cannot give '%s' to the job's executor", *f);
 	}
 	return 0;
 }
@@ -450,8 +457,9 @@ static enum sandbox_controllers present(const struct sandbox_cgroup *cg)
 	static const struct {
 		enum sandbox_controllers bit;
 		const char *file;
-	} all[] = { { SANDBOX_CTL_MEMORY, "memory.max" }, { SANDBOX_CTL_PIDS, "pids.max" },
-		{ SANDBOX_CTL_CPU, "cpu.max" }, { SANDBOX_CTL_IO, "io.max" } };
+	} all[] = { { SANDBOX_CTL_MEMORY, "memory.max" },
+		{ SANDBOX_CTL_PIDS, "pids.max" }, { SANDBOX_CTL_CPU, "cpu.max" },
+		{ SANDBOX_CTL_IO, "io.max" } };
 	enum sandbox_controllers bits = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
@@ -467,9 +475,11 @@ static int make_dirs(const struct sandbox_cgroup_tree *tree, const char *name,
 		if (tree->parents[i] < 0)
 			continue;
 		if (mkdirat(tree->parents[i], name, 0755) < 0)
-			return errno == EEXIST ?
-				       err_set(err, ERR_CONFLICT, "the cgroup '%s' exists", name) :
-				       err_sys(err, "cannot make the cgroup '%s'", name);
+			return errno == EEXIST
+				       ? err_set(err, ERR_CONFLICT,
+						 "the cgroup '%s' exists", name)
+				       : err_sys(err, "cannot make the cgroup '%s'",
+						 name);
 		cg->fds[i] = open_dir_at(tree->parents[i], name);
 		if (cg->fds[i] < 0)
 			return err_sys(err, "cannot open the cgroup '%s'", name);
@@ -494,7 +504,8 @@ static int cgroup_fill(const struct sandbox_cgroup_tree *tree, const char *name,
 	if (make_dirs(tree, name, cg, err) < 0)
 		return -1;
 	cg->kind = tree->kind;
-	cg->controllers = tree->kind == SANDBOX_CGROUP_V2 ? present(cg) : tree->controllers;
+	cg->controllers =
+		tree->kind == SANDBOX_CGROUP_V2 ? present(cg) : tree->controllers;
 	if (cgroup_limit(cg, limits, err) < 0)
 		return -1;
 	return give_files(cg, owner, err);
@@ -514,7 +525,8 @@ int sandbox_cgroup_make(const struct sandbox_cgroup_tree *tree, const char *name
 	}
 	if (cgroup_fill(tree, name, limits, owner, &cg, err) < 0) {
 		if (!err || err->code != ERR_CONFLICT)
-			(void)sandbox_cgroup_remove(tree, name, NULL); /* the first error counts */
+			(void)sandbox_cgroup_remove(
+				tree, name, NULL); /* the first error counts */
 		return -1;
 	}
 	if (owner != (uid_t)-1 && cgroup_enter_fds(&cg, cg.enter, err) < 0)
@@ -528,7 +540,8 @@ int sandbox_cgroup_make(const struct sandbox_cgroup_tree *tree, const char *name
 
 int cgroup_kill(const struct sandbox_cgroup *cg)
 {
-	return cg->fds[G_V2] < 0 ? -1 : child_write_file(cg->fds[G_V2], "cgroup.kill", "1");
+	return cg->fds[G_V2] < 0 ? -1
+				 : child_write_file(cg->fds[G_V2], "cgroup.kill", "1");
 }
 
 static void kill_by_pid(int dir)
@@ -540,7 +553,7 @@ static void kill_by_pid(int dir)
 	if (dir < 0 || fd_read_file(dir, "cgroup.procs", 1 << 20, &text, NULL) < 0)
 		return;
 	strvec_split(&lines, text.buf, '\n');
-	strvec_foreach(line, &lines)
+	strvec_foreach (line, &lines)
 		if (str_to_int(*line, 2, INT_MAX, &pid) == 0)
 			(void)kill((pid_t)pid, SIGKILL); /* gone is fine */
 }
@@ -554,9 +567,9 @@ static bool is_empty(const struct sandbox_cgroup *cg)
 	for (int i = 1; i < SANDBOX_CGROUP_FDS; i++) {
 		_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 
-		if (cg->fds[i] >= 0 &&
-			(fd_read_file(cg->fds[i], "cgroup.procs", 1 << 20, &text, NULL) < 0 ||
-				text.len))
+		if (cg->fds[i] >= 0 && (fd_read_file(cg->fds[i], "cgroup.procs", 1 << 20,
+						&text, NULL) < 0 ||
+					       text.len))
 			return false;
 	}
 	return true;
@@ -576,9 +589,11 @@ int cgroup_wait_empty(const struct sandbox_cgroup *cg, int64_t deadline, struct 
 		char buf[256];
 
 		if (left <= 0)
-			return err_set(err, ERR_TIMEOUT, "processes of the job cannot be killed");
+			return err_set(err, ERR_TIMEOUT,
+				"processes of the job cannot be killed");
 		if (events >= 0)
-			(void)!pread(events, buf, sizeof(buf), 0); /* arms the notification */
+			(void)!pread(
+				events, buf, sizeof(buf), 0); /* arms the notification */
 		/* A change between the look and the wait costs one of these short turns. */
 		(void)poll(&p, events >= 0, left < 20 ? (int)left : 20);
 	}
@@ -609,8 +624,8 @@ static void open_group(const struct sandbox_cgroup_tree *tree, const char *name,
 			cg->fds[i] = open_dir_at(tree->parents[i], name);
 }
 
-int sandbox_cgroup_remove(const struct sandbox_cgroup_tree *tree, const char *name,
-	struct err *err)
+int sandbox_cgroup_remove(
+	const struct sandbox_cgroup_tree *tree, const char *name, struct err *err)
 {
 	_cleanup_(sandbox_cgroup_done) struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
 	int64_t deadline = clock_boot_ms() + 5000;
@@ -630,8 +645,8 @@ int sandbox_cgroup_remove(const struct sandbox_cgroup_tree *tree, const char *na
 	return 0;
 }
 
-int sandbox_cgroup_is_populated(const struct sandbox_cgroup_tree *tree, const char *name,
-	struct err *err)
+int sandbox_cgroup_is_populated(
+	const struct sandbox_cgroup_tree *tree, const char *name, struct err *err)
 {
 	_cleanup_(sandbox_cgroup_done) struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
 
@@ -659,8 +674,8 @@ void sandbox_cgroup_list(const struct sandbox_cgroup_tree *tree, struct strvec *
 
 /* ---- while it runs ----------------------------------------------------------------- */
 
-int cgroup_enter_fds(const struct sandbox_cgroup *cg, int ret[SANDBOX_CGROUP_FDS],
-	struct err *err)
+int cgroup_enter_fds(
+	const struct sandbox_cgroup *cg, int ret[SANDBOX_CGROUP_FDS], struct err *err)
 {
 	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++) {
 		const char *file = i == G_V2 ? "cgroup.procs" : "tasks";
@@ -682,7 +697,8 @@ int cgroup_freeze(const struct sandbox_cgroup *cg, bool on, struct err *err)
 	int64_t deadline = clock_boot_ms() + 5000;
 
 	if (cg->fds[G_V2] < 0)
-		return err_set(err, ERR_UNSUPPORTED, "this host has no cgroup to freeze a job in");
+		return err_set(err, ERR_UNSUPPORTED,
+			"this host has no cgroup to freeze a job in");
 	if (child_write_file(cg->fds[G_V2], "cgroup.freeze", on ? "1" : "0") < 0)
 		return err_sys(err, "cannot freeze the job");
 	while (read_keyed(cg->fds[G_V2], "cgroup.events", "frozen") != on) {

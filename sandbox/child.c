@@ -82,7 +82,7 @@ int note_recv(int fd, int flags, struct note *ret, int *fds, size_t fds_max,
 	union {
 		struct cmsghdr head;
 		char space[CMSG_SPACE(sizeof(int) * SPAWN_FDS) +
-			CMSG_SPACE(sizeof(struct ucred))];
+			   CMSG_SPACE(sizeof(struct ucred))];
 	} control;
 	struct iovec iov = { .iov_base = ret, .iov_len = sizeof(*ret) };
 	struct msghdr msg = {
@@ -136,7 +136,8 @@ int note_await(int fd, int64_t deadline, struct note *ret, struct ucred *ret_cre
 		if (rc < 0)
 			return err_sys(err, "cannot wait for %s", who);
 		if (rc == 0)
-			return err_set(err, ERR_TIMEOUT, "%s did not answer in time", who);
+			return err_set(
+				err, ERR_TIMEOUT, "%s did not answer in time", who);
 		rc = note_recv(fd, MSG_DONTWAIT, ret, NULL, 0, ret_cred);
 		if (rc < 0 && errno == EAGAIN)
 			continue;

@@ -54,7 +54,7 @@ static int command_read(int fd, struct command *ret)
 	struct blob *head;
 	struct stat st;
 	char **list, *at, *end;
-	size_t n;
+	size_t n, size;
 
 	errno = EPROTO;
 	if (fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof(*head))
@@ -67,8 +67,10 @@ static int command_read(int fd, struct command *ret)
 		head->envc > BLOB_STRINGS_MAX)
 		return -1;
 	n = (size_t)head->argc + head->envc + 2;
-	list = mmap(NULL, n * sizeof(*list), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size = n * sizeof(*list);
+	list = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		-1, /* cppcheck-suppress invalidFunctionArg */
+		0);
 	if (list == MAP_FAILED)
 		return -1;
 	errno = EPROTO;
@@ -127,8 +129,8 @@ static void command_exec(const struct command *cmd)
 static void take_stdio(struct child *c, int *fds, bool no_input)
 {
 	if (no_input)
-		fds[SPAWN_IN] = (int)child_must(c, open("/dev/null", O_RDONLY | O_CLOEXEC),
-			"open", "/dev/null");
+		fds[SPAWN_IN] = (int)child_must(
+			c, open("/dev/null", O_RDONLY | O_CLOEXEC), "open", "/dev/null");
 	child_must(c, dup2(fds[SPAWN_IN], 0), "set standard input", NULL);
 	child_must(c, dup2(fds[SPAWN_OUT], 1), "set standard output", NULL);
 	child_must(c, dup2(fds[SPAWN_ERR], 2), "set standard error", NULL);
@@ -160,24 +162,29 @@ static void enter_cwd(struct child *c, const char *cwd)
 
 	child_must(c, chdir(cwd), "enter", cwd);
 	/* "(unreachable)/..." would be a folder of the host's (CVE-2024-21626). */
-	if (child_must(c, syscall(SYS_getcwd, seen, sizeof(seen)), "see where we are", NULL) < 2 ||
+	if (child_must(c, syscall(SYS_getcwd, seen, sizeof(seen)), "see where we are",
+		    NULL) < 2 ||
 		seen[0] != '/')
 		child_fail(c, EXDEV, "enter", cwd);
 }
 
 static noreturn void step_main(const struct plan *p, int *fds, bool no_input)
 {
-	struct child c = { .fd = fds[SPAWN_STATUS], .fault = p->fault,
-		.in = SANDBOX_FAULT_STEP };
+	struct child c = {
+		.fd = fds[SPAWN_STATUS], .fault = p->fault, .in = SANDBOX_FAULT_STEP
+	};
 	struct note n = { .kind = NOTE_READY };
 	struct command cmd = { 0 };
 
 	(void)close(p->spawn);
 	become_step(&c);
 	child_must(&c, command_read(fds[SPAWN_BLOB], &cmd), "read the command", NULL);
+	if (!cmd.cwd || !cmd.argv[0])
+		child_fail(&c, EPROTO, "read the command", NULL);
 	take_stdio(&c, fds, no_input);
 	if (cmd.fsize)
-		child_must(&c, rlimits_set(RLIMIT_FSIZE, cmd.fsize), "limit the file size", NULL);
+		child_must(&c, rlimits_set(RLIMIT_FSIZE, cmd.fsize),
+			"limit the file size", NULL);
 	(void)umask(cmd.umask);
 	enter_cwd(&c, cmd.cwd);
 
@@ -214,7 +221,8 @@ static void put_on(struct child *c, struct plan *p, int ruleset)
 	child_must(c, landlock_apply(ruleset), "apply Landlock", NULL);
 	child_must(c, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "become undumpable", NULL);
 	child_must(c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with init", NULL);
-	child_must(c, prctl(PR_SET_NAME, "sluice-fork", 0, 0, 0), "name the forker", NULL);
+	child_must(
+		c, prctl(PR_SET_NAME, "sluice-fork", 0, 0, 0), "name the forker", NULL);
 	fd_close_from(3, kept, 1);
 	child_must(c, filter_load(p->args), "load the first filter", NULL);
 	child_must(c, filter_load(p->profile), "load the second filter", NULL);
@@ -262,7 +270,9 @@ static int make_namespaces(struct child *c, const struct plan *p, int init)
 
 void forker_main(struct plan *p, int init)
 {
-	struct child c = { .fd = p->spawn, .fault = p->fault, .in = SANDBOX_FAULT_FORKER };
+	struct child c = {
+		.fd = p->spawn, .fault = p->fault, .in = SANDBOX_FAULT_FORKER
+	};
 	struct note n = { .kind = NOTE_READY };
 	int keep[2] = { init, p->spawn };
 	int fds[SPAWN_FDS], ruleset;

@@ -8,7 +8,8 @@
 
 int sandbox_host_open(struct sandbox_host **ret, struct err *err)
 {
-	_cleanup_(sandbox_host_freep) struct sandbox_host *host = xcalloc(1, sizeof(*host));
+	_cleanup_(sandbox_host_freep) struct sandbox_host *host =
+		xcalloc(1, sizeof(*host));
 	const struct {
 		unsigned sets;
 		struct filter *to;
@@ -138,12 +139,15 @@ static int decide_untrusted(const struct sandbox_caps *caps, enum sandbox_profil
 
 	if (profile != SANDBOX_STRICT)
 		return err_set(err, ERR_DENIED,
-			"untrusted work runs under profile 'strict', never '%s'", profiles[profile]);
+			"untrusted work runs under profile 'strict', never '%s'",
+			profiles[profile]);
 	if (network == SANDBOX_NET_HOST)
-		return err_set(err, ERR_DENIED, "untrusted work never gets the host's network");
+		return err_set(
+			err, ERR_DENIED, "untrusted work never gets the host's network");
 	for (size_t i = 0; i < ARRAY_SIZE(whole); i++)
 		if (caps->facts[whole[i]].state != SANDBOX_OK)
-			return err_set(err, ERR_DENIED, "untrusted work is refused here: %s",
+			return err_set(err, ERR_DENIED,
+				"untrusted work is refused here: %s",
 				caps->facts[whole[i]].weaker);
 	return 0;
 }
@@ -154,14 +158,15 @@ int sandbox_decide(const struct sandbox_caps *caps, enum sandbox_profile profile
 	for (int i = 0; i < SANDBOX_FACILITIES; i++)
 		if (caps->facts[i].state == SANDBOX_MISSING)
 			return err_set(err, ERR_UNSUPPORTED,
-				"no job can run here until '%s' is mended: %s", facilities[i],
-				caps->facts[i].words);
+				"no job can run here until '%s' is mended: %s",
+				facilities[i], caps->facts[i].words);
 	if (profile == SANDBOX_ROOT || profile == SANDBOX_BUILD)
-		return err_set(err, ERR_UNSUPPORTED, "profile '%s' is not there in this version",
-			profiles[profile]);
+		return err_set(err, ERR_UNSUPPORTED,
+			"profile '%s' is not there in this version", profiles[profile]);
 	if (network == SANDBOX_NET_EGRESS)
 		return err_set(err, ERR_UNSUPPORTED,
-			"network level 'egress' is not there in this version: use 'proxy'");
+			"network level 'egress' is not there in this version: use "
+			"'proxy'");
 	if (trust == SANDBOX_UNTRUSTED)
 		return decide_untrusted(caps, profile, network, err);
 	return 0;

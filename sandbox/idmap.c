@@ -26,10 +26,12 @@ int idmap_check(const struct sandbox_ids *ids, struct err *err)
 	if (self)
 		return 0;
 	if (!ids->job_uid || !ids->job_gid)
-		return err_set(err, ERR_DENIED, "a job must not be mapped to the host's id 0");
+		return err_set(
+			err, ERR_DENIED, "a job must not be mapped to the host's id 0");
 	if (ids->job_uid == ids->service_uid || ids->job_gid == ids->service_gid)
 		return err_set(err, ERR_DENIED,
-			"a job must not be mapped to the service's own id %u", ids->job_uid);
+			"a job must not be mapped to the service's own id %u",
+			ids->job_uid);
 	return 0;
 }
 
@@ -49,8 +51,10 @@ static int write_direct(pid_t pid, const struct sandbox_ids *ids, struct err *er
 {
 	char uid[96], gid[96];
 
-	(void)snprintf(gid, sizeof(gid), "0 %u 1\n1 %u 1\n", ids->service_gid, ids->job_gid);
-	(void)snprintf(uid, sizeof(uid), "0 %u 1\n1 %u 1\n", ids->service_uid, ids->job_uid);
+	(void)snprintf(
+		gid, sizeof(gid), "0 %u 1\n1 %u 1\n", ids->service_gid, ids->job_gid);
+	(void)snprintf(
+		uid, sizeof(uid), "0 %u 1\n1 %u 1\n", ids->service_uid, ids->job_uid);
 	if (write_proc(pid, "gid_map", gid, err) < 0)
 		return -1;
 	return write_proc(pid, "uid_map", uid, err);
@@ -70,8 +74,8 @@ static int write_self(pid_t pid, const struct sandbox_ids *ids, struct err *err)
 }
 
 /* Runs newuidmap or newgidmap; its words are the error. */
-static int run_tool(const char *tool, pid_t pid, unsigned service, unsigned job,
-	struct err *err)
+static int run_tool(
+	const char *tool, pid_t pid, unsigned service, unsigned job, struct err *err)
 {
 	char pid_text[16], service_text[16], job_text[16];
 	_cleanup_(strbuf_done) struct strbuf said = STRBUF_INIT;
@@ -118,9 +122,11 @@ int sandbox_write_maps(pid_t pid, const struct sandbox_ids *ids, struct err *err
 	case SANDBOX_IDMAP_ROOT:
 		return write_direct(pid, ids, err);
 	case SANDBOX_IDMAP_NEWUIDMAP:
-		if (run_tool("/usr/bin/newgidmap", pid, ids->service_gid, ids->job_gid, err) < 0)
+		if (run_tool("/usr/bin/newgidmap", pid, ids->service_gid, ids->job_gid,
+			    err) < 0)
 			return -1;
-		return run_tool("/usr/bin/newuidmap", pid, ids->service_uid, ids->job_uid, err);
+		return run_tool(
+			"/usr/bin/newuidmap", pid, ids->service_uid, ids->job_uid, err);
 	case SANDBOX_IDMAP_SELF:
 		return write_self(pid, ids, err);
 	}
@@ -137,7 +143,8 @@ int idmap_parse(const char *text, uint32_t (*ret)[3], size_t max, size_t *ret_le
 		unsigned long long v[3];
 		int used = 0;
 
-		if (n == max || sscanf(text, " %llu %llu %llu %n", &v[0], &v[1], &v[2], &used) != 3)
+		if (n == max || sscanf(text, " %llu %llu %llu %n", &v[0], &v[1], &v[2],
+					&used) != 3)
 			return -1;
 		for (int i = 0; i < 3; i++) {
 			if (v[i] > UINT32_MAX)
@@ -166,7 +173,8 @@ int idmap_verify(pid_t pid, const char *file, const uint32_t (*want)[3], size_t 
 		return err_set(err, ERR_DENIED, "'%s' cannot be understood", path);
 	for (size_t i = 0; i < len; i++)
 		if (got[i][1] == 0)
-			return err_set(err, ERR_DENIED, "'%s' holds the host's id 0", path);
+			return err_set(
+				err, ERR_DENIED, "'%s' holds the host's id 0", path);
 	if (len != want_len || memcmp(got, want, len * sizeof(got[0])) != 0)
 		return err_set(err, ERR_DENIED, "'%s' is not the map asked for", path);
 	return 0;
@@ -186,8 +194,10 @@ int idmap_verify_outer(pid_t pid, const struct sandbox_ids *ids, struct err *err
 int idmap_verify_step(pid_t pid, const struct sandbox_ids *ids, struct err *err)
 {
 	bool self = ids->how == SANDBOX_IDMAP_SELF;
-	const uint32_t uid[1][3] = { { SANDBOX_UID, self ? ids->service_uid : ids->job_uid, 1 } };
-	const uint32_t gid[1][3] = { { SANDBOX_UID, self ? ids->service_gid : ids->job_gid, 1 } };
+	const uint32_t uid[1][3] = { { SANDBOX_UID,
+		self ? ids->service_uid : ids->job_uid, 1 } };
+	const uint32_t gid[1][3] = { { SANDBOX_UID,
+		self ? ids->service_gid : ids->job_gid, 1 } };
 
 	if (idmap_verify(pid, "uid_map", uid, 1, err) < 0)
 		return -1;
@@ -203,8 +213,10 @@ int sandbox_ids_for(const struct sandbox_caps *caps, uid_t service_uid, gid_t se
 		ids.service_uid = ids.job_uid = geteuid();
 		ids.service_gid = ids.job_gid = getegid();
 	} else {
-		if ((uint64_t)slot + 1 >= caps->sub_uid_len || (uint64_t)slot + 1 >= caps->sub_gid_len)
-			return err_set(err, ERR_LIMIT, "no id is left for job slot %u of %u", slot,
+		if ((uint64_t)slot + 1 >= caps->sub_uid_len ||
+			(uint64_t)slot + 1 >= caps->sub_gid_len)
+			return err_set(err, ERR_LIMIT,
+				"no id is left for job slot %u of %u", slot,
 				caps->sub_uid_len);
 		/* An account maps itself; only root may name another for the service. */
 		if (caps->idmap == SANDBOX_IDMAP_NEWUIDMAP) {

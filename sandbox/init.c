@@ -75,11 +75,14 @@ static void become_service(struct child *c, const struct plan *p)
 {
 	if (p->setgroups)
 		child_must(c, setgroups(0, NULL), "drop the groups", NULL);
-	child_must(c, (long)syscall(SYS_setresgid, 0, 0, 0), "become the service's group", NULL);
-	child_must(c, (long)syscall(SYS_setresuid, 0, 0, 0), "become the service's user", NULL);
+	child_must(c, (long)syscall(SYS_setresgid, 0, 0, 0), "become the service's group",
+		NULL);
+	child_must(c, (long)syscall(SYS_setresuid, 0, 0, 0), "become the service's user",
+		NULL);
 	/* The change made us undumpable: our own files in /proc would be root's. */
 	child_must(c, prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "own our files in /proc", NULL);
-	child_must(c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller", NULL);
+	child_must(c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller",
+		NULL);
 }
 
 /*
@@ -120,9 +123,11 @@ static void wipe_arguments(struct child *c)
 	unsigned long at[4] = { 0 };
 
 	child_must(c, argument_area(at), "read", "/proc/self/stat");
-	memset((void *)at[0], 0, at[1] - at[0]);
-	memset((void *)at[2], 0, at[3] - at[2]);
-	if (at[1] - at[0] >= sizeof(INIT_NAME))
+	if (at[0])
+		memset((void *)at[0], 0, at[1] - at[0]);
+	if (at[2])
+		memset((void *)at[2], 0, at[3] - at[2]);
+	if (at[0] && at[1] - at[0] >= sizeof(INIT_NAME))
 		memcpy((void *)at[0], INIT_NAME, sizeof(INIT_NAME));
 	child_must(c, prctl(PR_SET_NAME, INIT_NAME, 0, 0, 0), "name", INIT_NAME);
 }
@@ -157,7 +162,8 @@ static int start_forker(struct child *c, struct plan *p, long *ret_pid)
 
 	child_must(c, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair),
 		"make a socket pair", NULL);
-	*ret_pid = child_must(c, syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0), "fork the forker", NULL);
+	*ret_pid = child_must(
+		c, syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0), "fork the forker", NULL);
 	if (*ret_pid == 0) {
 		(void)close(pair[0]);
 		forker_main(p, pair[1]);
@@ -197,8 +203,8 @@ static void await_forker(struct child *c, int proc, int forker)
 		_exit(127); /* gone: it has told the caller why */
 }
 
-static void finish_forker(struct child *c, struct plan *p, int proc, int ruleset, int forker,
-	long pid)
+static void finish_forker(
+	struct child *c, struct plan *p, int proc, int ruleset, int forker, long pid)
 {
 	struct note n = { .kind = NOTE_MAPPED };
 
@@ -217,7 +223,8 @@ static void give_up_rights(struct child *c, struct plan *p)
 	child_must(c, child_set_caps(0), "drop all capabilities", NULL);
 	child_must(c, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs", NULL);
 	child_must(c, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "become undumpable", NULL);
-	child_must(c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller", NULL);
+	child_must(c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller",
+		NULL);
 	fd_close_from(3, keep, 1);
 }
 
@@ -242,14 +249,16 @@ static void reap(int ctl, struct watch *w)
 
 	while ((pid = wait4(-1, &status, WNOHANG | __WALL, &ru)) > 0) {
 		for (int i = 0; i < STEPS_MAX; i++) {
-			struct note n = { .kind = NOTE_EXIT, .id = w[i].id, .status = status };
+			struct note n = {
+				.kind = NOTE_EXIT, .id = w[i].id, .status = status
+			};
 
 			if (!w[i].id || w[i].pid != pid)
 				continue;
 			n.user_us = (uint64_t)ru.ru_utime.tv_sec * 1000000 +
-				(uint64_t)ru.ru_utime.tv_usec;
+				    (uint64_t)ru.ru_utime.tv_usec;
 			n.system_us = (uint64_t)ru.ru_stime.tv_sec * 1000000 +
-				(uint64_t)ru.ru_stime.tv_usec;
+				      (uint64_t)ru.ru_stime.tv_usec;
 			n.rss_max = (uint64_t)ru.ru_maxrss * 1024;
 			w[i].id = 0;
 			tell(ctl, &n);
@@ -322,7 +331,8 @@ static noreturn void serve(int ctl, int signals)
 
 		(void)poll(p, 2, -1);
 		if (p[1].revents)
-			(void)!read(signals, &si, sizeof(si)); /* only the wake-up counts */
+			(void)!read(
+				signals, &si, sizeof(si)); /* only the wake-up counts */
 		/* A step is watched before it may run: what we are told comes first. */
 		obey(ctl, w);
 		reap(ctl, w);
@@ -343,8 +353,10 @@ void init_main(struct plan *p)
 	sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	fd_close_from(3, p->keep, p->keep_len);
-	child_must(&c, prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "own our files in /proc", NULL);
-	child_must(&c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller", NULL);
+	child_must(
+		&c, prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "own our files in /proc", NULL);
+	child_must(&c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller",
+		NULL);
 	null_stdio(&c);
 	enter_cgroups(&c, p);
 	(void)setsid(); /* fails only for a leader, which a fork is not */
@@ -356,7 +368,8 @@ void init_main(struct plan *p)
 	(void)child_write_file(AT_FDCWD, "/proc/self/oom_score_adj", "500");
 	/* Only now: the group we are in becomes the root of what is seen inside. */
 	child_must(&c, unshare(CLONE_NEWCGROUP), "make a cgroup namespace", NULL);
-	child_must(&c, sethostname(p->hostname, strlen(p->hostname)), "set the host name", NULL);
+	child_must(&c, sethostname(p->hostname, strlen(p->hostname)), "set the host name",
+		NULL);
 	/* pivot_root takes along whoever stands in the old root: the forker, too. */
 	child_must(&c, chdir("/"), "enter", "/");
 	forker = start_forker(&c, p, &pid);

@@ -15,8 +15,8 @@
 
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
-#define SYS_landlock_add_rule 445
-#define SYS_landlock_restrict_self 446
+#define SYS_landlock_add_rule	    445
+#define SYS_landlock_restrict_self  446
 #endif
 
 enum {
@@ -37,7 +37,7 @@ enum {
 	FS_TRUNCATE = 1 << 14,	/* ABI 3 */
 	FS_IOCTL_DEV = 1 << 15, /* ABI 5 */
 };
-enum { NET_BIND_TCP = 1 << 0, NET_CONNECT_TCP = 1 << 1 };	 /* ABI 4 */
+enum { NET_BIND_TCP = 1 << 0, NET_CONNECT_TCP = 1 << 1 };     /* ABI 4 */
 enum { SCOPE_ABSTRACT_UNIX = 1 << 0, SCOPE_SIGNAL = 1 << 1 }; /* ABI 6 */
 
 /* Rights that mean something on a file; the kernel refuses the others for one. */
@@ -98,19 +98,21 @@ int landlock_allow(int ruleset, int abi, int dir, enum landlock_kind kind)
 		[LANDLOCK_READ] = FS_EXECUTE | FS_READ_FILE | FS_READ_DIR,
 		[LANDLOCK_READ_ONLY] = FS_READ_FILE | FS_READ_DIR,
 		[LANDLOCK_FULL] = ~(uint64_t)(FS_MAKE_CHAR | FS_MAKE_BLOCK),
-		[LANDLOCK_WRITE_FILES] = FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE |
-			FS_TRUNCATE,
+		[LANDLOCK_WRITE_FILES] =
+			FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE | FS_TRUNCATE,
 		[LANDLOCK_DEVICES] = FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE |
-			FS_TRUNCATE | FS_IOCTL_DEV,
+				     FS_TRUNCATE | FS_IOCTL_DEV,
 	};
-	struct path_beneath rule = { .allowed = rights[kind] & fs_known(abi), .parent = dir };
+	struct path_beneath rule = { .allowed = rights[kind] & fs_known(abi),
+		.parent = dir };
 	struct stat st;
 
 	if (fstat(dir, &st) < 0)
 		return -1;
 	if (!S_ISDIR(st.st_mode))
 		rule.allowed &= FS_OF_FILES;
-	return (int)syscall(SYS_landlock_add_rule, ruleset, 1 /* path beneath */, &rule, 0);
+	return (int)syscall(
+		SYS_landlock_add_rule, ruleset, 1 /* path beneath */, &rule, 0);
 }
 
 int landlock_apply(int ruleset)

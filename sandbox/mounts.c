@@ -57,8 +57,8 @@ int tree_new(const char *type, const char *const (*options)[2], uint64_t attr)
 	if (fs < 0)
 		return -1;
 	for (; options && (*options)[0]; options++)
-		if (syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, (*options)[0], (*options)[1],
-			    0) < 0)
+		if (syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, (*options)[0],
+			    (*options)[1], 0) < 0)
 			break;
 	if ((!options || !(*options)[0]) &&
 		syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
@@ -95,13 +95,15 @@ static int make_target(int root, const char *path, bool is_file)
 		memcpy(name, path, len);
 		name[len] = '\0';
 		if (last_file) {
-			next = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			next = openat(at, name,
+				O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 				0644);
 			if (next >= 0)
 				(void)close(next);
 		} else if (mkdirat(at, name, 0755) == 0 && fstat(at, &st) == 0) {
 			/* a parent of nobody's (unmapped) makes this one the service's */
-			(void)!fchownat(at, name, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
+			(void)!fchownat(
+				at, name, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
 		}
 		next = openat(at, name,
 			O_PATH | O_NOFOLLOW | O_CLOEXEC | (last_file ? 0 : O_DIRECTORY));
@@ -131,8 +133,19 @@ static void make_file(struct child *c, int root, const struct text_file *f)
 }
 
 static const char *const skeleton[] = {
-	"dev", "dev/pts", "dev/shm", "etc", "etc/ssl", "home", "home/runner", "proc", "run",
-	"tmp", "var", "var/empty", "var/tmp",
+	"dev",
+	"dev/pts",
+	"dev/shm",
+	"etc",
+	"etc/ssl",
+	"home",
+	"home/runner",
+	"proc",
+	"run",
+	"tmp",
+	"var",
+	"var/empty",
+	"var/tmp",
 };
 
 static const struct {
@@ -169,8 +182,8 @@ static void open_source(struct child *c, struct bind *b)
 
 	if (b->fd >= 0)
 		return; /* the caller had the right to clone it */
-	fd = (int)child_must(c, open(b->path, O_PATH | O_NOFOLLOW | O_CLOEXEC), "open",
-		b->path);
+	fd = (int)child_must(
+		c, open(b->path, O_PATH | O_NOFOLLOW | O_CLOEXEC), "open", b->path);
 	child_must(c, fstat(fd, &st), "look at", b->path);
 	if (st.st_dev != b->dev || st.st_ino != b->ino)
 		child_fail(c, ESTALE, "find what was meant at", b->path);
@@ -184,8 +197,12 @@ static const struct {
 	unsigned minor;
 	unsigned major;
 } devices[] = {
-	{ "null", 3, 1 }, { "zero", 5, 1 }, { "full", 7, 1 }, { "random", 8, 1 },
-	{ "urandom", 9, 1 }, { "tty", 0, 5 },
+	{ "null", 3, 1 },
+	{ "zero", 5, 1 },
+	{ "full", 7, 1 },
+	{ "random", 8, 1 },
+	{ "urandom", 9, 1 },
+	{ "tty", 0, 5 },
 };
 
 static int open_device(struct child *c, size_t i)
@@ -195,7 +212,8 @@ static int open_device(struct child *c, size_t i)
 	int fd, tree;
 
 	child_cat(path, sizeof(path), devices[i].name);
-	fd = (int)child_must(c, open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), "open", path);
+	fd = (int)child_must(
+		c, open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), "open", path);
 	child_must(c, fstat(fd, &st), "look at", path);
 	if (!S_ISCHR(st.st_mode) ||
 		st.st_rdev != makedev(devices[i].major, devices[i].minor))
@@ -215,7 +233,8 @@ static int new_root(struct child *c, const struct plan *p)
 	const char *const options[][2] = { { "size", p->size }, { "mode", "0755" },
 		{ NULL, NULL } };
 	int root = (int)child_must(c,
-		tree_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), "make a", "tmpfs");
+		tree_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV),
+		"make a", "tmpfs");
 	int rc = -1;
 
 	for (size_t i = 0; i < ARRAY_SIZE(places) && rc < 0; i++)
@@ -225,7 +244,8 @@ static int new_root(struct child *c, const struct plan *p)
 }
 
 /* A folder of the read-only root that stays writable. */
-static void make_hole(struct child *c, int root, const char *path, mode_t mode, uid_t owner)
+static void make_hole(
+	struct child *c, int root, const char *path, mode_t mode, uid_t owner)
 {
 	int tree;
 
@@ -258,7 +278,8 @@ static void make_place(struct child *c, int root, const char *path, bool is_file
 		make_dir(c, root, path, 0755);
 		return;
 	}
-	fd = (int)child_must(c, openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444),
+	fd = (int)child_must(c,
+		openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444),
 		"make the file", path);
 	(void)close(fd);
 }
@@ -273,10 +294,11 @@ static void attach_bind(struct child *c, const struct plan *p, int root, struct 
 		child_must(c, tree_attach(b->fd, root, b->inside), "attach", b->inside);
 		return;
 	}
-	target = (int)child_must(c, make_target(root, b->inside, is_file), "make the place",
-		b->inside);
+	target = (int)child_must(
+		c, make_target(root, b->inside, is_file), "make the place", b->inside);
 	if (b->flags & SANDBOX_MOUNT_OWN)
-		child_must(c, fchownat(b->fd, "", p->step_outer, p->step_outer, AT_EMPTY_PATH),
+		child_must(c,
+			fchownat(b->fd, "", p->step_outer, p->step_outer, AT_EMPTY_PATH),
 			"give to the job", b->inside);
 	child_must(c, tree_attach(b->fd, target, ""), "attach", b->inside);
 	(void)close(target);
@@ -284,8 +306,8 @@ static void attach_bind(struct child *c, const struct plan *p, int root, struct 
 
 static void attach_devices(struct child *c, int root, const int *trees)
 {
-	static const char *const options[][2] = { { "ptmxmode", "0666" }, { "mode", "0620" },
-		{ NULL, NULL } };
+	static const char *const options[][2] = { { "ptmxmode", "0666" },
+		{ "mode", "0620" }, { NULL, NULL } };
 	int pts;
 
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
@@ -297,7 +319,8 @@ static void attach_devices(struct child *c, int root, const int *trees)
 		(void)close(trees[i]);
 	}
 	pts = (int)child_must(c,
-		tree_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), "make", "devpts");
+		tree_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
+		"make", "devpts");
 	child_must(c, tree_attach(pts, root, "dev/pts"), "attach", "dev/pts");
 	(void)close(pts);
 }
@@ -305,9 +328,11 @@ static void attach_devices(struct child *c, int root, const int *trees)
 void mounts_enter(struct child *c, int root)
 {
 	child_must(c, fchdir(root), "enter the new root", NULL);
-	child_must(c, syscall(SYS_pivot_root, ".", "."), "make the new root the root", NULL);
+	child_must(
+		c, syscall(SYS_pivot_root, ".", "."), "make the new root the root", NULL);
 	/* Now the old root lies on top of the new one: let it go, with all that is mounted. */
-	child_must(c, syscall(SYS_umount2, ".", UMOUNT_DETACH), "let the old root go", NULL);
+	child_must(
+		c, syscall(SYS_umount2, ".", UMOUNT_DETACH), "let the old root go", NULL);
 	child_must(c, chdir("/"), "enter", "/");
 	(void)close(root);
 }
@@ -319,7 +344,9 @@ int mounts_build(struct child *c, struct plan *p, int *ret_proc)
 	int root, proc;
 
 	/* First of all: nothing we mount may show outside. */
-	child_must(c, syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &set, sizeof(set)),
+	child_must(c,
+		syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &set,
+			sizeof(set)),
 		"make all mounts private", NULL);
 	for (size_t i = 0; i < p->binds_len; i++)
 		open_source(c, &p->binds[i]);
@@ -330,7 +357,8 @@ int mounts_build(struct child *c, struct plan *p, int *ret_proc)
 	make_skeleton(c, p, root);
 	attach_devices(c, root, trees);
 	proc = (int)child_must(c,
-		tree_new("proc", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC),
+		tree_new("proc", NULL,
+			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC),
 		"mount a fresh", "/proc");
 	child_must(c, tree_attach(proc, root, "proc"), "attach", "proc");
 	make_holes(c, p, root);
@@ -349,12 +377,24 @@ static const struct {
 	const char *name;
 	enum mask how;
 } masks[] = {
-	{ "kcore", MASK_FILE }, { "keys", MASK_FILE }, { "key-users", MASK_FILE },
-	{ "timer_list", MASK_FILE }, { "sched_debug", MASK_FILE }, { "kallsyms", MASK_FILE },
-	{ "kmsg", MASK_FILE }, { "interrupts", MASK_FILE }, { "latency_stats", MASK_FILE },
-	{ "sysrq-trigger", MASK_FILE }, { "config.gz", MASK_FILE }, { "acpi", MASK_DIR },
-	{ "asound", MASK_DIR }, { "scsi", MASK_DIR }, { "sys", MASK_READ_ONLY },
-	{ "irq", MASK_READ_ONLY }, { "bus", MASK_READ_ONLY }, { "fs", MASK_READ_ONLY },
+	{ "kcore", MASK_FILE },
+	{ "keys", MASK_FILE },
+	{ "key-users", MASK_FILE },
+	{ "timer_list", MASK_FILE },
+	{ "sched_debug", MASK_FILE },
+	{ "kallsyms", MASK_FILE },
+	{ "kmsg", MASK_FILE },
+	{ "interrupts", MASK_FILE },
+	{ "latency_stats", MASK_FILE },
+	{ "sysrq-trigger", MASK_FILE },
+	{ "config.gz", MASK_FILE },
+	{ "acpi", MASK_DIR },
+	{ "asound", MASK_DIR },
+	{ "scsi", MASK_DIR },
+	{ "sys", MASK_READ_ONLY },
+	{ "irq", MASK_READ_ONLY },
+	{ "bus", MASK_READ_ONLY },
+	{ "fs", MASK_READ_ONLY },
 	{ "driver", MASK_READ_ONLY },
 };
 
@@ -401,7 +441,8 @@ static void allow(struct child *c, const struct plan *p, int ruleset, int root,
 	int fd = root;
 
 	if (*path)
-		fd = (int)child_must(c, openat(root, path, O_PATH | O_NOFOLLOW | O_CLOEXEC), "open",
+		fd = (int)child_must(c,
+			openat(root, path, O_PATH | O_NOFOLLOW | O_CLOEXEC), "open",
 			path);
 	child_must(c, landlock_allow(ruleset, p->landlock_abi, fd, kind),
 		"add a Landlock rule for", path);
@@ -420,13 +461,17 @@ int mounts_landlock(struct child *c, const struct plan *p, int root)
 		const char *path;
 		enum landlock_kind kind;
 	} fixed[] = {
-		{ "", LANDLOCK_READ }, { "proc", LANDLOCK_WRITE_FILES },
-		{ "dev", LANDLOCK_DEVICES }, { "dev/shm", LANDLOCK_FULL },
-		{ "run", LANDLOCK_FULL }, { "tmp", LANDLOCK_FULL }, { "var/tmp", LANDLOCK_FULL },
+		{ "", LANDLOCK_READ },
+		{ "proc", LANDLOCK_WRITE_FILES },
+		{ "dev", LANDLOCK_DEVICES },
+		{ "dev/shm", LANDLOCK_FULL },
+		{ "run", LANDLOCK_FULL },
+		{ "tmp", LANDLOCK_FULL },
+		{ "var/tmp", LANDLOCK_FULL },
 		{ "home/runner", LANDLOCK_FULL },
 	};
-	int ruleset = (int)child_must(c, landlock_new(p->landlock_abi, false),
-		"make a Landlock ruleset", NULL);
+	int ruleset = (int)child_must(
+		c, landlock_new(p->landlock_abi, false), "make a Landlock ruleset", NULL);
 
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		allow(c, p, ruleset, root, fixed[i].path, fixed[i].kind);

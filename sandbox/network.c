@@ -62,7 +62,8 @@ int network_listener(const char *addr, int port)
 	/* A second listener on [::] of a step must not be in the way of ours on 127.0.0.1. */
 	if (at.ss_family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)); /* a convenience */
+	(void)setsockopt(
+		fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)); /* a convenience */
 	if (bind(fd, (struct sockaddr *)&at, len) < 0 || listen(fd, 128) < 0) {
 		int saved = errno;
 

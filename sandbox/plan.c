@@ -25,7 +25,13 @@
 #include "sandbox/sandbox-internal.h"
 
 static const char *const system_dirs[] = {
-	"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32",
+	"usr",
+	"bin",
+	"sbin",
+	"lib",
+	"lib32",
+	"lib64",
+	"libx32",
 };
 
 /*
@@ -33,13 +39,33 @@ static const char *const system_dirs[] = {
  * time zone, alternatives and tables. No accounts, no keys, no host names.
  */
 static const char *const etc_names[] = {
-	"etc/R", "etc/alternatives", "etc/chromium", "etc/chromium.d",
-	"etc/crypto-policies", "etc/debian_version", "etc/fonts", "etc/java",
-	"etc/java-11-openjdk", "etc/java-17-openjdk", "etc/java-21-openjdk",
-	"etc/java-25-openjdk", "etc/ld.so.cache", "etc/localtime", "etc/lsb-release",
-	"etc/mime.types", "etc/os-release", "etc/pki", "etc/postgresql-common",
-	"etc/protocols", "etc/python3.11", "etc/python3.12", "etc/python3.13",
-	"etc/services", "etc/ssl/certs", "etc/ssl/openssl.cnf", "etc/texmf",
+	"etc/R",
+	"etc/alternatives",
+	"etc/chromium",
+	"etc/chromium.d",
+	"etc/crypto-policies",
+	"etc/debian_version",
+	"etc/fonts",
+	"etc/java",
+	"etc/java-11-openjdk",
+	"etc/java-17-openjdk",
+	"etc/java-21-openjdk",
+	"etc/java-25-openjdk",
+	"etc/ld.so.cache",
+	"etc/localtime",
+	"etc/lsb-release",
+	"etc/mime.types",
+	"etc/os-release",
+	"etc/pki",
+	"etc/postgresql-common",
+	"etc/protocols",
+	"etc/python3.11",
+	"etc/python3.12",
+	"etc/python3.13",
+	"etc/services",
+	"etc/ssl/certs",
+	"etc/ssl/openssl.cnf",
+	"etc/texmf",
 };
 #define COPY_MAX 16384 /* a file of /etc up to this is copied: cheaper than a mount */
 
@@ -60,16 +86,19 @@ static void plan_texts(struct plan *p, const struct sandbox_options *opts)
 				":x:1001:1001:Runner:" SANDBOX_HOME ":/bin/bash\n"
 				"nobody:x:65534:65534:nobody:/nonexistent:"
 				"/usr/sbin/nologin\n") },
-		{ "etc/group",
-			xstrdup("root:x:0:\n" SANDBOX_USER ":x:1001:\nnogroup:x:65534:\n") },
+		{ "etc/group", xstrdup("root:x:0:\n" SANDBOX_USER
+				       ":x:1001:\nnogroup:x:65534:\n") },
 		{ "etc/nsswitch.conf",
 			xstrdup("passwd: files\ngroup: files\nshadow: files\n"
-				"hosts: files dns\nprotocols: files\nservices: files\n") },
+				"hosts: files dns\nprotocols: files\nservices: "
+				"files\n") },
 		{ "etc/hosts",
 			xasprintf("127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
 				  "127.0.1.1 %s\n%s",
-				p->hostname, opts->hosts_extra ? opts->hosts_extra : "") },
-		{ "etc/resolv.conf", xstrdup(opts->resolv_conf ? opts->resolv_conf : "") },
+				p->hostname,
+				opts->hosts_extra ? opts->hosts_extra : "") },
+		{ "etc/resolv.conf",
+			xstrdup(opts->resolv_conf ? opts->resolv_conf : "") },
 		{ "etc/hostname", xasprintf("%s\n", p->hostname) },
 		{ "etc/machine-id", NULL },
 	};
@@ -143,7 +172,8 @@ static int plan_bind(struct plan *p, int fd, const struct stat *st, const char *
 /* A link of the system is kept when it leads to what is there inside too. */
 static bool is_system_link(const char *target)
 {
-	static const char *const good[] = { "usr/", "/usr/", "../usr/", "/etc/alternatives/" };
+	static const char *const good[] = { "usr/", "/usr/", "../usr/",
+		"/etc/alternatives/" };
 
 	if (strstr(target, "/../") || str_ends(target, "/.."))
 		return false;
@@ -180,8 +210,8 @@ static int plan_system(struct plan *p, int base, const char *name, struct err *e
 	/* Beneath the root whatever symlinks are on the way. */
 	fd = path_open(base, name, O_PATH | O_NOFOLLOW, 0, 0, err);
 	if (fd < 0) {
-		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV ||
-			errno == EACCES) {
+		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP ||
+			errno == EXDEV || errno == EACCES) {
 			err_clear(err);
 			return 0;
 		}
@@ -209,13 +239,12 @@ static int plan_system(struct plan *p, int base, const char *name, struct err *e
 
 static int plan_systems(struct plan *p, int rootfs, struct err *err)
 {
-	_cleanup_close_ int host = -1;
-	int base = rootfs;
+	_cleanup_close_ int base = rootfs < 0
+					   ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)
+					   : fcntl(rootfs, F_DUPFD_CLOEXEC, 3);
 
 	if (base < 0)
-		base = host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (base < 0)
-		return err_sys(err, "cannot open '/'");
+		return err_sys(err, "cannot open the system's root");
 	for (size_t i = 0; i < ARRAY_SIZE(system_dirs); i++)
 		if (plan_system(p, base, system_dirs[i], err) < 0)
 			return -1;
@@ -235,12 +264,13 @@ static int plan_mount(struct plan *p, const struct sandbox_mount *m,
 	struct stat st;
 
 	if (m->inside[0] != '/' || !path_is_clean(inside))
-		return err_set(err, ERR_INPUT, "'%s' is not a clean absolute path", m->inside);
+		return err_set(
+			err, ERR_INPUT, "'%s' is not a clean absolute path", m->inside);
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
 		size_t len = strlen(ours[i]);
 
-		if (!strncmp(inside, ours[i], len) && (inside[len] == '\0' ||
-			(len && inside[len] == '/')))
+		if (!strncmp(inside, ours[i], len) &&
+			(inside[len] == '\0' || (len && inside[len] == '/')))
 			return err_set(err, ERR_INPUT, "nothing may be mounted on '%s'",
 				m->inside);
 	}
@@ -250,7 +280,8 @@ static int plan_mount(struct plan *p, const struct sandbox_mount *m,
 	/* Where we are root over the files ourselves; elsewhere init does it by its map. */
 	if ((m->flags & SANDBOX_MOUNT_OWN) && opts->ids.how == SANDBOX_IDMAP_ROOT &&
 		!opts->privileged.write_maps &&
-		fchownat(m->fd, "", opts->ids.job_uid, opts->ids.job_gid, AT_EMPTY_PATH) < 0)
+		fchownat(m->fd, "", opts->ids.job_uid, opts->ids.job_gid, AT_EMPTY_PATH) <
+			0)
 		return err_sys(err, "cannot give '%s' to the job", m->inside);
 	if (fstat(m->fd, &st) < 0)
 		return err_sys(err, "cannot look at the source of '%s'", m->inside);
@@ -271,8 +302,8 @@ static bool is_hostname(const char *s)
 	size_t len = strlen(s);
 
 	return len && len < 64 &&
-		strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") ==
-		len;
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+			 ".") == len;
 }
 
 int plan_make(struct plan *p, const struct sandbox_host *host,

@@ -27,14 +27,15 @@
 #include "sandbox/mounts-internal.h"
 #include "sandbox/sandbox-internal.h"
 
-#define ROOT_RANGE 3000000000u /* far from what account tools hand out */
+#define ROOT_RANGE     3000000000u /* far from what account tools hand out */
 #define ROOT_RANGE_LEN 65536u
 
-static void fact(struct sandbox_caps *caps, enum sandbox_facility f, enum sandbox_state state,
-	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static void fact(struct sandbox_caps *caps, enum sandbox_facility f,
+	enum sandbox_state state, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
-static void fact(struct sandbox_caps *caps, enum sandbox_facility f, enum sandbox_state state,
-	const char *fmt, ...)
+static void fact(struct sandbox_caps *caps, enum sandbox_facility f,
+	enum sandbox_state state, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -76,7 +77,8 @@ static bool have_caps(uint64_t wanted)
 
 	if (syscall(SYS_capget, &head, data) < 0)
 		return false;
-	return ((data[0].effective | (uint64_t)data[1].effective << 32) & wanted) == wanted;
+	return ((data[0].effective | (uint64_t)data[1].effective << 32) & wanted) ==
+	       wanted;
 }
 
 static void user_name(char *buf, size_t size)
@@ -90,7 +92,8 @@ static void user_name(char *buf, size_t size)
 }
 
 /* The first range of USER (or of its number) with more than one id. */
-static bool sub_range(const char *file, const char *user, uint32_t *ret, uint32_t *ret_len)
+static bool sub_range(
+	const char *file, const char *user, uint32_t *ret, uint32_t *ret_len)
 {
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 	_cleanup_(strvec_done) struct strvec lines = STRVEC_INIT;
@@ -100,13 +103,13 @@ static bool sub_range(const char *file, const char *user, uint32_t *ret, uint32_
 	if (fd_read_file(AT_FDCWD, file, 1 << 20, &text, NULL) < 0)
 		return false;
 	strvec_split(&lines, text.buf, '\n');
-	strvec_foreach(line, &lines)
-	{
+	strvec_foreach (line, &lines) {
 		_cleanup_(strvec_done) struct strvec f = STRVEC_INIT;
 		long long first, len;
 
 		strvec_split(&f, *line, ':');
-		if (f.len != 3 || (strcmp(f.v[0], user) != 0 && strcmp(f.v[0], number) != 0))
+		if (f.len != 3 ||
+			(strcmp(f.v[0], user) != 0 && strcmp(f.v[0], number) != 0))
 			continue;
 		if (str_to_int(f.v[1], 1, UINT32_MAX, &first) < 0 ||
 			str_to_int(f.v[2], 2, UINT32_MAX, &len) < 0)
@@ -122,13 +125,16 @@ static void ids_self(struct sandbox_caps *caps, const char *user)
 {
 	caps->idmap = SANDBOX_IDMAP_SELF;
 	fact(caps, SANDBOX_FACILITY_IDS, SANDBOX_WEAKER,
-		"'%s' has no range in /etc/subuid and /etc/subgid: all jobs share the service's "
+		"'%s' has no range in /etc/subuid and /etc/subgid: all jobs share the "
+		"service's "
 		"own id",
 		user);
 	(void)snprintf(caps->facts[SANDBOX_FACILITY_IDS].weaker,
-		sizeof(caps->facts[0].weaker), "ids: all jobs share the service's own id");
+		sizeof(caps->facts[0].weaker),
+		"ids: all jobs share the service's own id");
 	mend(caps, SANDBOX_FACILITY_IDS,
-		"sudo usermod --add-subuids 165536-231071 --add-subgids 165536-231071 %s", user);
+		"sudo usermod --add-subuids 165536-231071 --add-subgids 165536-231071 %s",
+		user);
 	if (access("/usr/bin/newuidmap", X_OK) == 0)
 		return;
 	fact(caps, SANDBOX_FACILITY_IDS, SANDBOX_WEAKER,
@@ -151,15 +157,17 @@ static void probe_ids(struct sandbox_caps *caps)
 		return;
 	}
 	ids_self(caps, user);
-	if (access("/usr/bin/newuidmap", X_OK) < 0 || access("/usr/bin/newgidmap", X_OK) < 0 ||
+	if (access("/usr/bin/newuidmap", X_OK) < 0 ||
+		access("/usr/bin/newgidmap", X_OK) < 0 ||
 		!sub_range("/etc/subuid", user, &caps->sub_uid, &caps->sub_uid_len) ||
 		!sub_range("/etc/subgid", user, &caps->sub_gid, &caps->sub_gid_len))
 		return;
 	caps->idmap = SANDBOX_IDMAP_NEWUIDMAP;
 	*caps->facts[SANDBOX_FACILITY_IDS].weaker = '\0';
 	*caps->facts[SANDBOX_FACILITY_IDS].mend = '\0';
-	fact(caps, SANDBOX_FACILITY_IDS, SANDBOX_OK, "%u-%u for '%s': an id of its own for each job",
-		caps->sub_uid, caps->sub_uid + caps->sub_uid_len - 1, user);
+	fact(caps, SANDBOX_FACILITY_IDS, SANDBOX_OK,
+		"%u-%u for '%s': an id of its own for each job", caps->sub_uid,
+		caps->sub_uid + caps->sub_uid_len - 1, user);
 }
 
 /* newuidmap is there but refused: the reason counts more than the guess. */
@@ -175,7 +183,8 @@ static void ids_refused(struct sandbox_caps *caps, const char *why)
 		mend(caps, SANDBOX_FACILITY_IDS,
 			"run the spawner without NoNewPrivileges= (see deploy/systemd)");
 	else
-		mend(caps, SANDBOX_FACILITY_IDS, "sudo chmod u+s /usr/bin/newuidmap /usr/bin/newgidmap");
+		mend(caps, SANDBOX_FACILITY_IDS,
+			"sudo chmod u+s /usr/bin/newuidmap /usr/bin/newgidmap");
 }
 
 /* ---- namespaces and mounts ---------------------------------------------------------------- */
@@ -195,7 +204,9 @@ static long try_tmpfs(void)
 
 	if (fd < 0)
 		return -1;
-	return tree_restrict(fd, MOUNT_ATTR_RDONLY) < 0 ? -1 : tree_attach(fd, AT_FDCWD, "/usr");
+	return tree_restrict(fd, MOUNT_ATTR_RDONLY) < 0
+		       ? -1
+		       : tree_attach(fd, AT_FDCWD, "/usr");
 }
 
 static noreturn void try_main(int fd)
@@ -237,14 +248,15 @@ static void listen_to_try(int fd, struct tried *ret)
 	int64_t deadline = clock_boot_ms() + 5000;
 	struct note n;
 
-	while (note_await(fd, deadline, &n, NULL, "the probe", NULL) == 0 && n.id < TRY_END)
+	while (note_await(fd, deadline, &n, NULL, "the probe", NULL) == 0 &&
+		n.id < TRY_END)
 		ret->errnos[n.id] = n.sys;
 }
 
 static int try_all(const struct sandbox_ids *ids, struct tried *ret, struct err *err)
 {
 	const uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
-		CLONE_NEWIPC | CLONE_NEWUTS;
+			       CLONE_NEWIPC | CLONE_NEWUTS;
 	_cleanup_close_ int ours = -1, theirs = -1;
 	struct ns_child child = { -1, -1 };
 	struct note n;
@@ -267,7 +279,8 @@ static int try_all(const struct sandbox_ids *ids, struct tried *ret, struct err 
 		return 0;
 	}
 	(void)close(take_fd(&theirs));
-	if (note_await(ours, clock_boot_ms() + 5000, &n, NULL, "the probe", &ret->map_err) == 0 &&
+	if (note_await(ours, clock_boot_ms() + 5000, &n, NULL, "the probe",
+		    &ret->map_err) == 0 &&
 		sandbox_write_maps(child.pid, ids, &ret->map_err) == 0) {
 		ret->is_mapped = true;
 		n = (struct note){ .kind = NOTE_MAPPED };
@@ -285,8 +298,10 @@ static int try_ids(struct sandbox_caps *caps, struct tried *ret, struct err *err
 	switch (caps->idmap) {
 	case SANDBOX_IDMAP_ROOT:
 	case SANDBOX_IDMAP_NEWUIDMAP:
-		ids.service_uid = caps->idmap == SANDBOX_IDMAP_ROOT ? caps->sub_uid : geteuid();
-		ids.service_gid = caps->idmap == SANDBOX_IDMAP_ROOT ? caps->sub_gid : getegid();
+		ids.service_uid =
+			caps->idmap == SANDBOX_IDMAP_ROOT ? caps->sub_uid : geteuid();
+		ids.service_gid =
+			caps->idmap == SANDBOX_IDMAP_ROOT ? caps->sub_gid : getegid();
 		ids.job_uid = caps->sub_uid + 1;
 		ids.job_gid = caps->sub_gid + 1;
 		break;
@@ -304,7 +319,8 @@ static void namespaces_missing(struct sandbox_caps *caps, int sys)
 
 	if (sysctl_value("/proc/sys/kernel/unprivileged_userns_clone") == 0) {
 		fact(caps, f, SANDBOX_MISSING,
-			"user namespaces are for root alone (unprivileged_userns_clone=0)");
+			"user namespaces are for root alone "
+			"(unprivileged_userns_clone=0)");
 		mend(caps, f,
 			"echo kernel.unprivileged_userns_clone=1 | sudo tee "
 			"/etc/sysctl.d/60-sluice.conf\nsudo sysctl --system");
@@ -315,11 +331,13 @@ static void namespaces_missing(struct sandbox_caps *caps, int sys)
 			"echo user.max_user_namespaces=15000 | sudo tee "
 			"/etc/sysctl.d/60-sluice.conf\nsudo sysctl --system");
 	} else {
-		fact(caps, f, SANDBOX_MISSING, "they cannot be made: %s", err_sys_text(sys));
+		fact(caps, f, SANDBOX_MISSING, "they cannot be made: %s",
+			err_sys_text(sys));
 		mend(caps, f,
 			"docker run --security-opt seccomp=unconfined --security-opt "
 			"systempaths=unconfined ...\n"
-			"podman run --security-opt seccomp=unconfined --security-opt unmask=ALL ...");
+			"podman run --security-opt seccomp=unconfined --security-opt "
+			"unmask=ALL ...");
 	}
 }
 
@@ -332,11 +350,13 @@ static void mounts_missing(struct sandbox_caps *caps, int sys)
 			"AppArmor takes all rights inside a new user namespace "
 			"(apparmor_restrict_unprivileged_userns=1)");
 		mend(caps, f,
-			"sudo install -m644 deploy/apparmor/sluice /etc/apparmor.d/sluice\n"
+			"sudo install -m644 deploy/apparmor/sluice "
+			"/etc/apparmor.d/sluice\n"
 			"sudo apparmor_parser -r /etc/apparmor.d/sluice");
 	} else if (sys == ENOSYS) {
 		fact(caps, f, SANDBOX_MISSING,
-			"the mount calls by descriptor are missing (Linux before 5.12, or a filter)");
+			"the mount calls by descriptor are missing (Linux before 5.12, "
+			"or a filter)");
 	} else {
 		fact(caps, f, SANDBOX_MISSING, "nothing can be mounted in a new one: %s",
 			err_sys_text(sys));
@@ -353,28 +373,28 @@ static void proc_missing(struct sandbox_caps *caps, int sys)
 
 	(void)fd_read_file(AT_FDCWD, "/proc/self/mountinfo", 1 << 20, &text, NULL);
 	strvec_split(&lines, text.buf, '\n');
-	strvec_foreach(line, &lines)
-	{
+	strvec_foreach (line, &lines) {
 		char *at = strstr(*line, " /proc/");
 
 		if (!at)
 			continue;
 		if (!covers++)
-			(void)snprintf(first, sizeof(first), "%.*s", (int)strcspn(at + 1, " "),
-				at + 1);
+			(void)snprintf(first, sizeof(first), "%.*s",
+				(int)strcspn(at + 1, " "), at + 1);
 	}
 	if (!covers) {
-		fact(caps, SANDBOX_FACILITY_PROC, SANDBOX_MISSING, "a fresh /proc is refused: %s",
-			err_sys_text(sys));
+		fact(caps, SANDBOX_FACILITY_PROC, SANDBOX_MISSING,
+			"a fresh /proc is refused: %s", err_sys_text(sys));
 		return;
 	}
 	fact(caps, SANDBOX_FACILITY_PROC, SANDBOX_MISSING,
-		"a fresh /proc is refused: the container masks %s and %d more paths", first,
-		covers - 1);
+		"a fresh /proc is refused: the container masks %s and %d more paths",
+		first, covers - 1);
 	mend(caps, SANDBOX_FACILITY_PROC,
 		"docker run --security-opt systempaths=unconfined --security-opt "
 		"seccomp=unconfined ...\n"
-		"podman run --security-opt unmask=ALL --security-opt seccomp=unconfined ...");
+		"podman run --security-opt unmask=ALL --security-opt seccomp=unconfined "
+		"...");
 }
 
 static int probe_namespaces(struct sandbox_caps *caps, struct err *err)
@@ -399,7 +419,8 @@ static int probe_namespaces(struct sandbox_caps *caps, struct err *err)
 	if (t.clone_errno)
 		namespaces_missing(caps, t.clone_errno);
 	else if (!t.is_mapped)
-		fact(caps, SANDBOX_FACILITY_NAMESPACES, SANDBOX_MISSING, "%.150s", t.map_err.msg);
+		fact(caps, SANDBOX_FACILITY_NAMESPACES, SANDBOX_MISSING, "%.150s",
+			t.map_err.msg);
 	else if (t.errnos[TRY_MOUNT])
 		mounts_missing(caps, t.errnos[TRY_MOUNT]);
 	else if (t.errnos[TRY_CGROUP])
@@ -408,7 +429,8 @@ static int probe_namespaces(struct sandbox_caps *caps, struct err *err)
 	else if (t.errnos[TRY_PROC])
 		proc_missing(caps, t.errnos[TRY_PROC]);
 	if (!caps->userns || !caps->mountns)
-		fact(caps, SANDBOX_FACILITY_PROC, SANDBOX_MISSING, "needs the namespaces");
+		fact(caps, SANDBOX_FACILITY_PROC, SANDBOX_MISSING,
+			"needs the namespaces");
 	return 0;
 }
 
@@ -420,7 +442,8 @@ static void probe_landlock(struct sandbox_caps *caps)
 		int below;
 		const char *words, *weaker;
 	} levels[] = {
-		{ 2, "files, no renames between folders, no truncate", "no truncate, no refer" },
+		{ 2, "files, no renames between folders, no truncate",
+			"no truncate, no refer" },
 		{ 3, "files, no truncate", "no truncate" },
 		{ 4, "files", "" },
 		{ 5, "files, TCP", "" },
@@ -432,22 +455,24 @@ static void probe_landlock(struct sandbox_caps *caps)
 
 	if (!abi) {
 		fact(caps, SANDBOX_FACILITY_LANDLOCK, SANDBOX_MISSING, "%s",
-			errno == EOPNOTSUPP ? "built into this kernel but not switched on" :
-					      "this kernel has none (Linux 5.13 is the first)");
+			errno == EOPNOTSUPP
+				? "built into this kernel but not switched on"
+				: "this kernel has none (Linux 5.13 is the first)");
 		if (errno == EOPNOTSUPP)
 			mend(caps, SANDBOX_FACILITY_LANDLOCK,
-				"add 'landlock' to lsm= on the kernel command line and restart");
+				"add 'landlock' to lsm= on the kernel command line and "
+				"restart");
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
 		if (abi >= levels[i].below)
 			continue;
 		fact(caps, SANDBOX_FACILITY_LANDLOCK,
-			*levels[i].weaker ? SANDBOX_WEAKER : SANDBOX_OK, "ABI %d: %s", abi,
-			levels[i].words);
+			*levels[i].weaker ? SANDBOX_WEAKER : SANDBOX_OK, "ABI %d: %s",
+			abi, levels[i].words);
 		if (*levels[i].weaker)
-			(void)snprintf(f->weaker, sizeof(f->weaker), "landlock ABI %d (%s)", abi,
-				levels[i].weaker);
+			(void)snprintf(f->weaker, sizeof(f->weaker),
+				"landlock ABI %d (%s)", abi, levels[i].weaker);
 		return;
 	}
 }
@@ -460,10 +485,12 @@ static void probe_seccomp(struct sandbox_caps *caps)
 	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0 ||
 		verify_own_filters(&outside, NULL) < 0) {
 		fact(caps, SANDBOX_FACILITY_SECCOMP, SANDBOX_MISSING,
-			"this kernel cannot filter system calls, or does not count filters (5.9)");
+			"this kernel cannot filter system calls, or does not count "
+			"filters (5.9)");
 		return;
 	}
-	fact(caps, SANDBOX_FACILITY_SECCOMP, SANDBOX_OK, "two filters, allow-list of %zu calls",
+	fact(caps, SANDBOX_FACILITY_SECCOMP, SANDBOX_OK,
+		"two filters, allow-list of %zu calls",
 		sandbox_calls_allowed(CALL_STANDARD));
 }
 
@@ -471,7 +498,8 @@ static void probe_calls(struct sandbox_caps *caps)
 {
 	struct open_how how = { .flags = O_PATH, .resolve = RESOLVE_BENEATH };
 	_cleanup_close_ int dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int opened = (int)syscall(SYS_openat2, dir, ".", &how, sizeof(how));
+	_cleanup_close_ int opened =
+		(int)syscall(SYS_openat2, dir, ".", &how, sizeof(how));
 	_cleanup_close_ int pidfd = fd_pidfd_open(getpid());
 
 	caps->openat2 = opened >= 0;
@@ -480,10 +508,13 @@ static void probe_calls(struct sandbox_caps *caps)
 	caps->clone3 = syscall(SYS_clone3, NULL, 1) < 0 && errno == EINVAL;
 	caps->into_cgroup = caps->clone3;
 	if (!caps->pidfd)
-		fact(caps, SANDBOX_FACILITY_CALLS, SANDBOX_MISSING, "no pidfd_open (Linux 5.3)");
+		fact(caps, SANDBOX_FACILITY_CALLS, SANDBOX_MISSING,
+			"no pidfd_open (Linux 5.3)");
 	else
-		fact(caps, SANDBOX_FACILITY_CALLS, SANDBOX_OK, "pidfd, mounts by descriptor%s%s",
-			caps->openat2 ? ", openat2" : "; openat2 is replaced by a slow walk",
+		fact(caps, SANDBOX_FACILITY_CALLS, SANDBOX_OK,
+			"pidfd, mounts by descriptor%s%s",
+			caps->openat2 ? ", openat2"
+				      : "; openat2 is replaced by a slow walk",
 			caps->clone3 ? ", clone3" : "; clone3 is replaced by clone");
 }
 

@@ -22,7 +22,8 @@ static int parse_stat(char *text, struct sandbox_process *p)
 	*close = '\0';
 	(void)snprintf(p->name, sizeof(p->name), "%s", open + 1);
 	if (sscanf(close + 1,
-		    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d "
+		    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d "
+		    "%*d %*d "
 		    "%*d %*u %*u %ld",
 		    &user, &system, &pages) != 3)
 		return -1;
@@ -37,7 +38,8 @@ static pid_t parse_inside(const char *status)
 	const char *line = strstr(status, "\nNSpid:");
 	long v = 0;
 
-	for (line = line ? line + 1 : NULL; line && (line = strpbrk(line, "\t\n")) && *line == '\t';)
+	for (line = line ? line + 1 : NULL;
+		line && (line = strpbrk(line, "\t\n")) && *line == '\t';)
 		v = strtol(++line, NULL, 10);
 	return (pid_t)v;
 }
@@ -74,8 +76,7 @@ int sandbox_processes(const struct sandbox *sb, struct sandbox_process *ret, siz
 	if (fd_read_file(dir, "cgroup.procs", 1 << 20, &text, err) < 0)
 		return -1;
 	strvec_split(&lines, text.buf, '\n');
-	strvec_foreach(line, &lines)
-	{
+	strvec_foreach (line, &lines) {
 		long long pid;
 
 		/* One that ended meanwhile is left out; so are init and the forker. */

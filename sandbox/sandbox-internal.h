@@ -13,7 +13,7 @@
 #include "sandbox/sandbox.h"
 
 #define SETUP_TIMEOUT_MS 30000 /* a set-up call that hangs (dead NFS) must not hang us */
-#define STEPS_MAX 64	       /* steps of one sandbox alive at once */
+#define STEPS_MAX	 64    /* steps of one sandbox alive at once */
 
 /* ---- notes: what our processes inside and the caller tell each other ---------------- */
 
@@ -35,7 +35,7 @@ struct note {
 	uint32_t kind;
 	int32_t sys; /* errno */
 	int32_t id;
-	int32_t pid; /* inside */
+	int32_t pid;	/* inside */
 	int32_t status; /* of wait4; or a signal */
 	int32_t port;
 	uint64_t user_us, system_us, rss_max;
@@ -131,9 +131,9 @@ struct sandbox_host {
 /* ---- landlock --------------------------------------------------------------------- */
 
 enum landlock_kind {
-	LANDLOCK_READ, /* read and execute */
-	LANDLOCK_READ_ONLY, /* read */
-	LANDLOCK_FULL, /* everything but device nodes */
+	LANDLOCK_READ,	      /* read and execute */
+	LANDLOCK_READ_ONLY,   /* read */
+	LANDLOCK_FULL,	      /* everything but device nodes */
 	LANDLOCK_WRITE_FILES, /* read, and write what exists: /proc */
 	LANDLOCK_DEVICES,     /* the same with device ioctls: /dev */
 };
@@ -150,7 +150,7 @@ struct bind {
 	char *path; /* outside */
 	dev_t dev;
 	ino_t ino;
-	char *inside; /* without the leading slash */
+	char *inside;  /* without the leading slash */
 	uint64_t attr; /* MOUNT_ATTR_ */
 	enum sandbox_mount_flags flags;
 	bool is_ours; /* its parent is in the skeleton: nothing to walk through */
@@ -188,7 +188,10 @@ struct plan {
 	int *keep;		       /* sorted: the descriptors init keeps at first */
 	size_t keep_len;
 };
-#define PLAN_INIT { .tasks = { -1, -1, -1, -1 }, .ctl = -1, .spawn = -1 }
+#define PLAN_INIT                                                   \
+	{                                                           \
+		.tasks = { -1, -1, -1, -1 }, .ctl = -1, .spawn = -1 \
+	}
 void plan_list_kept(struct plan *p);
 int plan_make(struct plan *p, const struct sandbox_host *host,
 	const struct sandbox_options *opts, struct err *err);
@@ -196,9 +199,11 @@ void plan_done(struct plan *p);
 
 /* (child) The new root, attached and complete but for the end; its /proc in *RET_PROC. */
 int mounts_build(struct child *c, struct plan *p, int *ret_proc);
-int mounts_landlock(struct child *c, const struct plan *p, int root); /* (child) a ruleset */
-void mounts_enter(struct child *c, int root);		     /* (child) pivot; closes ROOT */
-void mounts_seal(struct child *c, struct plan *p, int proc); /* (child) masks, read-only */
+int mounts_landlock(
+	struct child *c, const struct plan *p, int root); /* (child) a ruleset */
+void mounts_enter(struct child *c, int root);		  /* (child) pivot; closes ROOT */
+void mounts_seal(
+	struct child *c, struct plan *p, int proc); /* (child) masks, read-only */
 
 /* ---- init, forker ----------------------------------------------------------------- */
 
@@ -209,7 +214,7 @@ noreturn void forker_main(struct plan *p, int init);
  * What a step's own process reads from its memory file: this head, then the strings, each
  * NUL-ended: cwd, argv, env.
  */
-#define BLOB_MAGIC 0x736c7563u
+#define BLOB_MAGIC	 0x736c7563u
 #define BLOB_STRINGS_MAX 65536
 struct blob {
 	uint32_t magic, argc, envc, umask;
@@ -235,14 +240,14 @@ int idmap_verify(pid_t pid, const char *file, const uint32_t (*want)[3], size_t 
 int idmap_verify_outer(pid_t pid, const struct sandbox_ids *ids, struct err *err);
 int idmap_verify_step(pid_t pid, const struct sandbox_ids *ids, struct err *err);
 
-int network_loopback_up(void);			     /* (child) */
+int network_loopback_up(void);			  /* (child) */
 int network_listener(const char *addr, int port); /* (child) fd or -1 */
 
 int rlimits_apply(const struct sandbox_limits *limits); /* (child) */
-int rlimits_set(int resource, uint64_t wanted);	        /* (child) */
+int rlimits_set(int resource, uint64_t wanted);		/* (child) */
 
-int cgroup_enter_fds(const struct sandbox_cgroup *cg, int ret[SANDBOX_CGROUP_FDS],
-	struct err *err);
+int cgroup_enter_fds(
+	const struct sandbox_cgroup *cg, int ret[SANDBOX_CGROUP_FDS], struct err *err);
 int cgroup_limit(const struct sandbox_cgroup *cg, const struct sandbox_limits *limits,
 	struct err *err);
 int cgroup_kill(const struct sandbox_cgroup *cg); /* 0, or -1: not possible */
@@ -256,13 +261,14 @@ void cgroup_probe(struct sandbox_caps *caps);
 struct status_want {
 	uid_t uid;
 	gid_t gid;
-	uint64_t caps; /* permitted and effective are within these, the others are empty */
+	uint64_t
+		caps; /* permitted and effective are within these, the others are empty */
 	uint64_t bounding; /* for init alone, which cannot exec */
 	unsigned filters_min;
 	bool no_groups;
 };
-int verify_status(pid_t pid, const struct status_want *want, const char *who,
-	struct err *err);
+int verify_status(
+	pid_t pid, const struct status_want *want, const char *who, struct err *err);
 /* The same on the text of a status file. */
 int verify_text(const char *status, const struct status_want *want, const char *who,
 	struct err *err);

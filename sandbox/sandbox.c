@@ -54,8 +54,8 @@ int proc_open(pid_t pid, const char *file, int flags)
 
 /* ---- making ----------------------------------------------------------------------- */
 
-static struct sandbox *sandbox_new(const struct sandbox_host *host,
-	const struct sandbox_options *opts)
+static struct sandbox *sandbox_new(
+	const struct sandbox_host *host, const struct sandbox_options *opts)
 {
 	struct sandbox *sb = xcalloc(1, sizeof(*sb));
 
@@ -72,23 +72,25 @@ static struct sandbox *sandbox_new(const struct sandbox_host *host,
 	return sb;
 }
 
-static int make_cgroup(struct sandbox *sb, const struct sandbox_options *opts,
-	struct err *err)
+static int make_cgroup(
+	struct sandbox *sb, const struct sandbox_options *opts, struct err *err)
 {
 	const enum sandbox_controllers needed = SANDBOX_CTL_MEMORY | SANDBOX_CTL_PIDS;
 	int rc = 0;
 
 	if (opts->cgroup_name && sb->privileged.make_cgroup)
-		rc = sb->privileged.make_cgroup(opts->cgroup_name, &opts->limits, &sb->cgroup,
-			sb->privileged.data, err);
+		rc = sb->privileged.make_cgroup(opts->cgroup_name, &opts->limits,
+			&sb->cgroup, sb->privileged.data, err);
 	else if (opts->cgroup_name && sb->tree)
-		rc = sandbox_cgroup_make(sb->tree, opts->cgroup_name, &opts->limits, (uid_t)-1,
-			&sb->cgroup, err);
+		rc = sandbox_cgroup_make(sb->tree, opts->cgroup_name, &opts->limits,
+			(uid_t)-1, &sb->cgroup, err);
 	if (rc == 0 && sb->cgroup.kind != SANDBOX_CGROUP_NONE)
-		sb->cgroup_name = xstrdup(opts->cgroup_name); /* ours to remove from here on */
+		sb->cgroup_name =
+			xstrdup(opts->cgroup_name); /* ours to remove from here on */
 	if (caller_call(sb, rc) < 0)
 		return rc < 0 ? -1 : err_sys(err, "cannot make the job's cgroup");
-	if (opts->trust == SANDBOX_UNTRUSTED && (sb->cgroup.controllers & needed) != needed)
+	if (opts->trust == SANDBOX_UNTRUSTED &&
+		(sb->cgroup.controllers & needed) != needed)
 		return err_set(err, ERR_DENIED,
 			"untrusted work needs a cgroup with memory and process limits");
 	return 0;
@@ -98,7 +100,8 @@ static int clone_init(struct sandbox *sb, struct plan *p, struct err *err)
 {
 	/* The network is the forker's to make, beside init's work; the cgroup namespace init's,
 	 * once it is in its group. */
-	uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+	uint64_t flags =
+		CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
 	int group = p->tasks[0] >= 0 ? sb->cgroup.fds[0] : -1;
 	int entered = p->tasks[0];
 	int rc;
@@ -126,7 +129,8 @@ static int write_maps(struct sandbox *sb, struct err *err)
 	int rc;
 
 	if (sb->privileged.write_maps)
-		rc = sb->privileged.write_maps(sb->init.pid, &sb->ids, sb->privileged.data, err);
+		rc = sb->privileged.write_maps(
+			sb->init.pid, &sb->ids, sb->privileged.data, err);
 	else
 		rc = sandbox_write_maps(sb->init.pid, &sb->ids, err);
 	if (caller_call(sb, rc) < 0)
@@ -135,8 +139,8 @@ static int write_maps(struct sandbox *sb, struct err *err)
 }
 
 /* Init's next word; WAITING may come late and is passed over. */
-static int await_init(struct sandbox *sb, int64_t deadline, enum note_kind kind,
-	struct err *err)
+static int await_init(
+	struct sandbox *sb, int64_t deadline, enum note_kind kind, struct err *err)
 {
 	struct note n;
 
@@ -157,7 +161,8 @@ static int map_init(struct sandbox *sb, int64_t deadline, struct err *err)
 	 * A fork of an undumpable caller is not ours to look at until it says so; any other
 	 * is not waited for, so that it finds its maps written when it gets to run.
 	 */
-	if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1 && await_init(sb, deadline, NOTE_WAITING, err) < 0)
+	if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1 &&
+		await_init(sb, deadline, NOTE_WAITING, err) < 0)
 		return -1;
 	sb->user_ns = proc_open(sb->init.pid, "ns/user", O_RDONLY);
 	if (caller_call(sb, sb->user_ns) < 0)
@@ -175,8 +180,8 @@ static int map_init(struct sandbox *sb, int64_t deadline, struct err *err)
  * READY of both. Init comes last, as a rule; when it fails it has the word, and the forker
  * is killed with it. When the forker fails, its own word is on the other socket.
  */
-static int await_ready(struct sandbox *sb, int64_t deadline, struct ucred *ret_forker,
-	struct err *err)
+static int await_ready(
+	struct sandbox *sb, int64_t deadline, struct ucred *ret_forker, struct err *err)
 {
 	struct note n = { 0 };
 
@@ -247,7 +252,8 @@ static int open_sockets(struct sandbox *sb, struct plan *p, struct err *err)
 		return -1;
 	sb->spawn = pair[0];
 	p->spawn = pair[1];
-	if (caller_call(sb, setsockopt(sb->spawn, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on))) < 0)
+	if (caller_call(sb,
+		    setsockopt(sb->spawn, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on))) < 0)
 		return err_sys(err, "cannot ask for credentials");
 	return 0;
 }
@@ -283,7 +289,8 @@ int sandbox_open(const struct sandbox_host *host, const struct sandbox_options *
 	struct err own = ERR_INIT;
 
 	err = err ? err : &own;
-	if (sandbox_decide(&host->caps, opts->profile, opts->trust, opts->network, err) < 0)
+	if (sandbox_decide(&host->caps, opts->profile, opts->trust, opts->network, err) <
+		0)
 		return -1;
 	if (opts->trust == SANDBOX_UNTRUSTED && opts->ids.how == SANDBOX_IDMAP_SELF)
 		return err_set(err, ERR_DENIED,
@@ -358,8 +365,12 @@ static void step_over(struct sandbox *sb, struct step *s, const struct note *n)
 {
 	struct sandbox_event *e = &s->end;
 
-	*e = (struct sandbox_event){ .kind = SANDBOX_EVENT_EXIT, .id = s->id, .code = -1,
-		.user_us = n->user_us, .system_us = n->system_us, .rss_max = n->rss_max };
+	*e = (struct sandbox_event){ .kind = SANDBOX_EVENT_EXIT,
+		.id = s->id,
+		.code = -1,
+		.user_us = n->user_us,
+		.system_us = n->system_us,
+		.rss_max = n->rss_max };
 	if (WIFEXITED(n->status))
 		e->code = WEXITSTATUS(n->status);
 	else if (WIFSIGNALED(n->status))
@@ -368,7 +379,8 @@ static void step_over(struct sandbox *sb, struct step *s, const struct note *n)
 		notice_oom(sb);
 	e->is_oom = sb->is_oom && e->signal == SIGKILL;
 	if (e->is_oom)
-		(void)snprintf(e->hint, sizeof(e->hint), "killed: the job used all its memory");
+		(void)snprintf(
+			e->hint, sizeof(e->hint), "killed: the job used all its memory");
 	for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
 		if (e->signal == hints[i].signal)
 			(void)snprintf(e->hint, sizeof(e->hint), "%s", hints[i].hint);
@@ -392,7 +404,8 @@ static void pump(struct sandbox *sb)
 	while (note_recv(sb->ctl, MSG_DONTWAIT, &n, NULL, 0, NULL) == 1)
 		hear(sb, &n);
 	if (sb->is_init_gone ||
-		waitid((idtype_t)P_PIDFD, (id_t)sb->init.pidfd, &si, WEXITED | WNOHANG) < 0 ||
+		waitid((idtype_t)P_PIDFD, (id_t)sb->init.pidfd, &si, WEXITED | WNOHANG) <
+			0 ||
 		!si.si_pid)
 		return;
 	while (note_recv(sb->ctl, MSG_DONTWAIT, &n, NULL, 0, NULL) == 1)
@@ -441,7 +454,8 @@ int sandbox_next_event(struct sandbox *sb, struct sandbox_event *ret, struct err
 	pump(sb);
 	if (sb->is_oom && !sb->is_oom_told) {
 		sb->is_oom_told = true;
-		*ret = (struct sandbox_event){ .kind = SANDBOX_EVENT_OOM, .is_oom = true };
+		*ret = (struct sandbox_event){ .kind = SANDBOX_EVENT_OOM,
+			.is_oom = true };
 		return 1;
 	}
 	for (int i = 0; i < STEPS_MAX; i++)
@@ -475,15 +489,16 @@ int sandbox_freeze(struct sandbox *sb, bool on, struct err *err)
 	return cgroup_freeze(&sb->cgroup, on, err);
 }
 
-int sandbox_listen(struct sandbox *sb, const char *addr, uint16_t port, int *ret,
-	struct err *err)
+int sandbox_listen(
+	struct sandbox *sb, const char *addr, uint16_t port, int *ret, struct err *err)
 {
 	struct note n = { .kind = NOTE_LISTEN, .port = port, .id = ++sb->last_id };
 	int64_t deadline = clock_boot_ms() + SETUP_TIMEOUT_MS;
 	int asked = n.id, fd = -1;
 
 	if (!sb->own_net)
-		return err_set(err, ERR_UNSUPPORTED, "this job has no network of its own");
+		return err_set(
+			err, ERR_UNSUPPORTED, "this job has no network of its own");
 	child_cat(n.name, sizeof(n.name), addr);
 	if (note_send(sb->ctl, &n, NULL, 0) < 0)
 		return err_set(err, ERR_UNAVAILABLE, "the sandbox has ended");
@@ -525,8 +540,10 @@ int sandbox_kill(struct sandbox *sb, int timeout_ms, struct err *err)
 {
 	int64_t deadline = clock_boot_ms() + timeout_ms;
 
-	(void)cgroup_kill(&sb->cgroup); /* also what init's death would reach a moment later */
-	if (!sb->is_init_gone && fd_pidfd_signal(sb->init.pidfd, SIGKILL) < 0 && errno != ESRCH)
+	(void)cgroup_kill(
+		&sb->cgroup); /* also what init's death would reach a moment later */
+	if (!sb->is_init_gone && fd_pidfd_signal(sb->init.pidfd, SIGKILL) < 0 &&
+		errno != ESRCH)
 		return err_sys(err, "cannot kill the job's init");
 	/* Its end means that the kernel has reaped all of its pid namespace. */
 	for (pump(sb); !sb->is_init_gone; pump(sb)) {
@@ -534,7 +551,8 @@ int sandbox_kill(struct sandbox *sb, int timeout_ms, struct err *err)
 		int64_t left = deadline - clock_boot_ms();
 
 		if (left <= 0)
-			return err_set(err, ERR_TIMEOUT, "the processes of the job do not end");
+			return err_set(
+				err, ERR_TIMEOUT, "the processes of the job do not end");
 		(void)poll(&p, 1, (int)left);
 	}
 	return cgroup_wait_empty(&sb->cgroup, deadline, err);
@@ -545,12 +563,13 @@ void sandbox_free(struct sandbox *sb)
 	if (!sb)
 		return;
 	if (sb->init.pidfd >= 0)
-		(void)sandbox_kill(sb, 10000, NULL); /* callers who must know call it before */
+		(void)sandbox_kill(
+			sb, 10000, NULL); /* callers who must know call it before */
 	if (sb->cgroup_name) {
 		/* What cannot be removed is found again by sandbox_cgroup_list. */
 		if (sb->privileged.remove_cgroup)
-			(void)sb->privileged.remove_cgroup(sb->cgroup_name, sb->privileged.data,
-				NULL);
+			(void)sb->privileged.remove_cgroup(
+				sb->cgroup_name, sb->privileged.data, NULL);
 		else if (sb->tree)
 			(void)sandbox_cgroup_remove(sb->tree, sb->cgroup_name, NULL);
 	}

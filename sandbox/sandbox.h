@@ -38,7 +38,7 @@
 #include "base/err.h"
 #include "base/strvec.h"
 
-#define SANDBOX_UID 1001 /* what a step sees, as on a hosted runner */
+#define SANDBOX_UID  1001 /* what a step sees, as on a hosted runner */
 #define SANDBOX_USER "runner"
 #define SANDBOX_HOME "/home/runner"
 
@@ -59,8 +59,8 @@ enum sandbox_trust {
 };
 
 enum sandbox_network {
-	SANDBOX_NET_NONE,   /* own loopback only */
-	SANDBOX_NET_PROXY,  /* the same; the caller puts its proxy on it by sandbox_listen */
+	SANDBOX_NET_NONE, /* own loopback only */
+	SANDBOX_NET_PROXY, /* the same; the caller puts its proxy on it by sandbox_listen */
 	SANDBOX_NET_EGRESS, /* refused, not built yet */
 	SANDBOX_NET_HOST,   /* the host's network: never for untrusted work */
 };
@@ -90,15 +90,16 @@ enum sandbox_state {
 
 struct sandbox_fact {
 	enum sandbox_state state;
-	char words[192];  /* one line for a person */
-	char weaker[128]; /* for a run's page, "" unless WEAKER: "landlock ABI 2 (no truncate)" */
-	char mend[384];	  /* commands that can be pasted, one a line; "" if there is none */
+	char words[192]; /* one line for a person */
+	char weaker
+		[128]; /* for a run's page, "" unless WEAKER: "landlock ABI 2 (no truncate)" */
+	char mend[384]; /* commands that can be pasted, one a line; "" if there is none */
 };
 
 enum sandbox_idmap {
-	SANDBOX_IDMAP_ROOT,	 /* we hold CAP_SETUID over the parent namespace: write it */
+	SANDBOX_IDMAP_ROOT, /* we hold CAP_SETUID over the parent namespace: write it */
 	SANDBOX_IDMAP_NEWUIDMAP, /* /etc/subuid and the setuid tools */
-	SANDBOX_IDMAP_SELF,	 /* only our own id: one id for the service and all jobs */
+	SANDBOX_IDMAP_SELF, /* only our own id: one id for the service and all jobs */
 };
 
 enum sandbox_cgroup_kind {
@@ -116,9 +117,10 @@ enum sandbox_controllers {
 
 struct sandbox_caps {
 	struct sandbox_fact facts[SANDBOX_FACILITIES];
-	int landlock_abi;	     /* 0: none */
-	enum sandbox_idmap idmap;    /* the best this account can do by itself */
-	uid_t sub_uid, sub_uid_len;  /* NEWUIDMAP: the subordinate range; ROOT: a default */
+	int landlock_abi;	  /* 0: none */
+	enum sandbox_idmap idmap; /* the best this account can do by itself */
+	uid_t sub_uid,
+		sub_uid_len; /* NEWUIDMAP: the subordinate range; ROOT: a default */
 	gid_t sub_gid, sub_gid_len;
 	enum sandbox_cgroup_kind cgroup;
 	enum sandbox_controllers controllers;
@@ -154,7 +156,8 @@ int sandbox_decide(const struct sandbox_caps *caps, enum sandbox_profile profile
 /* ---- ids, limits, cgroups: also used by the spawner on the caller's behalf ------- */
 
 struct sandbox_ids {
-	enum sandbox_idmap how; /* for whoever writes the map: us, or privileged.write_maps */
+	enum sandbox_idmap
+		how;	   /* for whoever writes the map: us, or privileged.write_maps */
 	uid_t service_uid; /* outer 0; with SELF the caller's own id */
 	gid_t service_gid;
 	uid_t job_uid; /* outer 1; ignored with SELF */
@@ -176,15 +179,19 @@ int sandbox_ids_for(const struct sandbox_caps *caps, uid_t service_uid, gid_t se
  */
 int sandbox_write_maps(pid_t pid, const struct sandbox_ids *ids, struct err *err);
 
-struct sandbox_limits { /* 0: no limit of ours */
-	uint64_t memory;   /* bytes; swap is never added */
+struct sandbox_limits {	 /* 0: no limit of ours */
+	uint64_t memory; /* bytes; swap is never added */
 	uint64_t pids;
 	uint32_t cpu_percent; /* 100 = one core */
 	uint64_t fsize;	      /* bytes of one file */
 	uint64_t nofile;
-	uint64_t shm;	/* bytes of /dev/shm and /run; 0: a quarter of memory, at most 1 GiB */
+	uint64_t
+		shm; /* bytes of /dev/shm and /run; 0: a quarter of memory, at most 1 GiB */
 };
-#define SANDBOX_LIMITS_INIT { .pids = 4096, .nofile = 65536 }
+#define SANDBOX_LIMITS_INIT                   \
+	{                                     \
+		.pids = 4096, .nofile = 65536 \
+	}
 
 #define SANDBOX_CGROUP_FDS 4
 struct sandbox_cgroup { /* directory descriptors; -1 where there is none */
@@ -197,8 +204,13 @@ struct sandbox_cgroup { /* directory descriptors; -1 where there is none */
 	 */
 	int enter[SANDBOX_CGROUP_FDS];
 };
-#define SANDBOX_CGROUP_INIT \
-	{ SANDBOX_CGROUP_NONE, 0, { -1, -1, -1, -1 }, { -1, -1, -1, -1 } }
+#define SANDBOX_CGROUP_INIT                                 \
+	{                                                   \
+		SANDBOX_CGROUP_NONE, 0, { -1, -1, -1, -1 }, \
+		{                                           \
+			-1, -1, -1, -1                      \
+		}                                           \
+	}
 void sandbox_cgroup_done(struct sandbox_cgroup *cg); /* closes, removes nothing */
 
 struct sandbox_cgroup_tree; /* where jobs' groups are made */
@@ -218,13 +230,13 @@ int sandbox_cgroup_make(const struct sandbox_cgroup_tree *tree, const char *name
 	const struct sandbox_limits *limits, uid_t owner, struct sandbox_cgroup *ret,
 	struct err *err);
 /* Kills what is in it, waits until it is empty, removes it. A missing group is fine. */
-int sandbox_cgroup_remove(const struct sandbox_cgroup_tree *tree, const char *name,
-	struct err *err);
+int sandbox_cgroup_remove(
+	const struct sandbox_cgroup_tree *tree, const char *name, struct err *err);
 /* Names of the groups that exist (what a dead spawner left behind). */
 void sandbox_cgroup_list(const struct sandbox_cgroup_tree *tree, struct strvec *out);
 /* Is a process left in the group NAME? 1, 0, or -1. */
-int sandbox_cgroup_is_populated(const struct sandbox_cgroup_tree *tree, const char *name,
-	struct err *err);
+int sandbox_cgroup_is_populated(
+	const struct sandbox_cgroup_tree *tree, const char *name, struct err *err);
 
 /* ---- a sandbox ------------------------------------------------------------------ */
 
@@ -237,15 +249,15 @@ enum sandbox_mount_flags {
 };
 
 struct sandbox_mount {
-	int fd;		    /* of the host's directory, O_PATH is enough; stays the caller's */
-	const char *inside; /* absolute and clean; parents are made */
+	int fd; /* of the host's directory, O_PATH is enough; stays the caller's */
+	const char *inside;		/* absolute and clean; parents are made */
 	enum sandbox_mount_flags flags; /* always nosuid and nodev */
 };
 
 /* Acts our caller may not do itself; each is forwarded to who may. NULL: done directly. */
 struct sandbox_privileged {
-	int (*write_maps)(pid_t pid, const struct sandbox_ids *ids, void *data,
-		struct err *err);
+	int (*write_maps)(
+		pid_t pid, const struct sandbox_ids *ids, void *data, struct err *err);
 	/* Gives descriptors the caller may enter, kill and freeze with. */
 	int (*make_cgroup)(const char *name, const struct sandbox_limits *limits,
 		struct sandbox_cgroup *ret, void *data, struct err *err);
@@ -273,7 +285,8 @@ struct sandbox_options {
 	struct sandbox_ids ids;
 	struct sandbox_limits limits;
 	struct sandbox_privileged privileged;
-	const struct sandbox_cgroup_tree *cgroup_tree; /* used unless make_cgroup is set */
+	const struct sandbox_cgroup_tree
+		*cgroup_tree;	 /* used unless make_cgroup is set */
 	const char *cgroup_name; /* path_is_name(); NULL: no group, named weaker */
 
 	/*
@@ -287,18 +300,16 @@ struct sandbox_options {
 	 * instead of the host's; -1: the host's.
 	 */
 	int rootfs;
-	const char *hostname;  /* default "sluice-job" */
+	const char *hostname;	 /* default "sluice-job" */
 	const char *resolv_conf; /* text of /etc/resolv.conf; default empty */
 	const char *hosts_extra; /* lines appended to /etc/hosts, or NULL */
 	struct sandbox_fault fault;
 };
-#define SANDBOX_OPTIONS_INIT                                     \
-	{                                                        \
-		.profile = SANDBOX_STRICT,                       \
-		.trust = SANDBOX_UNTRUSTED,                      \
-		.network = SANDBOX_NET_NONE,                     \
-		.ids = { .how = SANDBOX_IDMAP_SELF },            \
-		.limits = SANDBOX_LIMITS_INIT, .rootfs = -1,     \
+#define SANDBOX_OPTIONS_INIT                                                       \
+	{                                                                          \
+		.profile = SANDBOX_STRICT, .trust = SANDBOX_UNTRUSTED,             \
+		.network = SANDBOX_NET_NONE, .ids = { .how = SANDBOX_IDMAP_SELF }, \
+		.limits = SANDBOX_LIMITS_INIT, .rootfs = -1,                       \
 	}
 
 struct sandbox;
@@ -318,7 +329,8 @@ DEFINE_CLEANUP(struct sandbox, sandbox_free);
 void sandbox_weaker(const struct sandbox *sb, struct strvec *out);
 
 struct sandbox_command {
-	const char *const *argv; /* argv[0]: a path, or a name looked up in ENV's PATH inside */
+	const char *const
+		*argv; /* argv[0]: a path, or a name looked up in ENV's PATH inside */
 	/*
 	 * Complete; nothing is added. Travels in a sealed memory file that only the step's
 	 * own process reads: neither init nor anything before it ever maps it.
@@ -329,7 +341,10 @@ struct sandbox_command {
 	mode_t umask;	    /* usually 022 */
 	uint64_t fsize;	    /* 0: the sandbox's */
 };
-#define SANDBOX_COMMAND_INIT { .in = -1, .out = -1, .errfd = -1, .umask = 022, .cwd = "/" }
+#define SANDBOX_COMMAND_INIT                                               \
+	{                                                                  \
+		.in = -1, .out = -1, .errfd = -1, .umask = 022, .cwd = "/" \
+	}
 
 /*
  * Starts a step: forked inside, confined, verified by us from its /proc status and map,
@@ -374,8 +389,8 @@ int sandbox_freeze(struct sandbox *sb, bool on, struct err *err);
 int sandbox_kill(struct sandbox *sb, int timeout_ms, struct err *err);
 
 /* A TCP listener on ADDR ("127.0.0.1", "::1") of the job's loopback; CLOEXEC, non-blocking. */
-int sandbox_listen(struct sandbox *sb, const char *addr, uint16_t port, int *ret,
-	struct err *err);
+int sandbox_listen(
+	struct sandbox *sb, const char *addr, uint16_t port, int *ret, struct err *err);
 
 struct sandbox_stats { /* -1: not known here */
 	int64_t memory, memory_peak;
@@ -409,7 +424,8 @@ struct sandbox_agent {
 	size_t rw_len;
 	const int *ro;
 	size_t ro_len;
-	const int *keep; /* other descriptors FN needs; RW and RO are kept by themselves */
+	const int
+		*keep; /* other descriptors FN needs; RW and RO are kept by themselves */
 	size_t keep_len;
 };
 int sandbox_agent(const struct sandbox *sb, const struct sandbox_agent *agent,
@@ -418,11 +434,13 @@ int sandbox_agent(const struct sandbox *sb, const struct sandbox_agent *agent,
 /* ---- confining a long-lived process of ours --------------------------------------- */
 
 enum sandbox_worker_flags {
-	SANDBOX_WORKER_NET = 1 << 0,	 /* may open INET and UNIX sockets (helper, proxy) */
-	SANDBOX_WORKER_EXEC = 1 << 1,	 /* may execute what RO holds (git as transport) */
-	SANDBOX_WORKER_SEPARATE = 1 << 2, /* own user, net, ipc and uts namespaces if we can */
-	SANDBOX_WORKER_FORK = 1 << 3,	 /* may fork */
-	SANDBOX_WORKER_ACCEPT = 1 << 4,	 /* may accept on listeners it holds, open none (web) */
+	SANDBOX_WORKER_NET = 1 << 0,  /* may open INET and UNIX sockets (helper, proxy) */
+	SANDBOX_WORKER_EXEC = 1 << 1, /* may execute what RO holds (git as transport) */
+	SANDBOX_WORKER_SEPARATE =
+		1 << 2, /* own user, net, ipc and uts namespaces if we can */
+	SANDBOX_WORKER_FORK = 1 << 3, /* may fork */
+	SANDBOX_WORKER_ACCEPT =
+		1 << 4, /* may accept on listeners it holds, open none (web) */
 };
 
 struct sandbox_worker {
@@ -431,9 +449,9 @@ struct sandbox_worker {
 	size_t rw_len;
 	const int *ro;
 	size_t ro_len;
-	uint64_t memory;  /* RLIMIT_DATA, 0: none */
-	uint64_t nofile;  /* RLIMIT_NOFILE, 0: none */
-	uint64_t fsize;	  /* RLIMIT_FSIZE, 0: none */
+	uint64_t memory;      /* RLIMIT_DATA, 0: none */
+	uint64_t nofile;      /* RLIMIT_NOFILE, 0: none */
+	uint64_t fsize;	      /* RLIMIT_FSIZE, 0: none */
 	uint64_t cpu_seconds; /* RLIMIT_CPU, 0: none */
 };
 /*
@@ -442,7 +460,7 @@ struct sandbox_worker {
  * been used before. What is not there on this kernel is an error, except SEPARATE. HOST may
  * be NULL: a worker does not need to pay for a probe.
  */
-int sandbox_confine_worker(const struct sandbox_host *host, const struct sandbox_worker *w,
-	struct err *err);
+int sandbox_confine_worker(
+	const struct sandbox_host *host, const struct sandbox_worker *w, struct err *err);
 
 #endif

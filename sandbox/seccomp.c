@@ -36,8 +36,8 @@ static void filter_free(void **ctx)
 
 static int err_seccomp(struct err *err, int rc, const char *what)
 {
-	return err_set(err, ERR_UNSUPPORTED, "cannot build the system call filter (%s): %s",
-		what, err_sys_text(-rc));
+	return err_set(err, ERR_UNSUPPORTED,
+		"cannot build the system call filter (%s): %s", what, err_sys_text(-rc));
 }
 
 static int filter_start(uint32_t otherwise, void **ret, struct err *err)
@@ -100,7 +100,8 @@ size_t sandbox_calls_allowed(unsigned sets)
 	size_t n = 0;
 
 	for (size_t i = 0; i < sandbox_calls_len; i++)
-		n += (sandbox_calls[i].sets & sets) && filter_call_number(&sandbox_calls[i]) >= 0;
+		n += (sandbox_calls[i].sets & sets) &&
+		     filter_call_number(&sandbox_calls[i]) >= 0;
 	return n;
 }
 
@@ -138,7 +139,8 @@ int filter_compile_calls(unsigned sets, struct filter *ret, struct err *err)
 			rc = allow_personalities(ctx, nr);
 		else
 			rc = seccomp_rule_add(ctx,
-				c->sets & sets ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM), nr, 0);
+				c->sets & sets ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM),
+				nr, 0);
 		if (rc < 0)
 			return err_seccomp(err, rc, c->name);
 	}
@@ -146,8 +148,14 @@ int filter_compile_calls(unsigned sets, struct filter *ret, struct err *err)
 }
 
 static const uint64_t clone_flags[] = {
-	CLONE_NEWTIME, CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
-	CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET,
+	CLONE_NEWTIME,
+	CLONE_NEWNS,
+	CLONE_NEWCGROUP,
+	CLONE_NEWUTS,
+	CLONE_NEWIPC,
+	CLONE_NEWUSER,
+	CLONE_NEWPID,
+	CLONE_NEWNET,
 };
 
 /* Push characters into a terminal, paste on a console, change the line discipline. */

@@ -21,7 +21,9 @@
 static int blob_make(const struct sandbox_command *cmd, int *ret, struct err *err)
 {
 	_cleanup_(strbuf_done) struct strbuf b = STRBUF_INIT;
-	struct blob head = { .magic = BLOB_MAGIC, .umask = cmd->umask, .fsize = cmd->fsize };
+	struct blob head = {
+		.magic = BLOB_MAGIC, .umask = cmd->umask, .fsize = cmd->fsize
+	};
 	int fd;
 
 	for (const char *const *s = cmd->argv; *s; s++)
@@ -89,15 +91,16 @@ static int verify_step(struct sandbox *sb, const struct ucred *cred, struct err 
 	if (caller_call(sb, pidfd) < 0)
 		return err_sys(err, "cannot look at the step");
 	if (cred->uid != want.uid || cred->gid != want.gid)
-		return err_set(err, ERR_DENIED, "the step runs as %u, not as %u", cred->uid,
-			want.uid);
+		return err_set(err, ERR_DENIED, "the step runs as %u, not as %u",
+			cred->uid, want.uid);
 	if (verify_status(cred->pid, &want, "the step", err) < 0)
 		return -1;
 	if (idmap_verify_step(cred->pid, &sb->ids, err) < 0)
 		return -1;
 	/* Alive still: so it was this process that we looked at. */
 	if (caller_call(sb, poll(&p, 1, 0)) != 0)
-		return err_set(err, ERR_UNAVAILABLE, "the step ended before it was started");
+		return err_set(
+			err, ERR_UNAVAILABLE, "the step ended before it was started");
 	return 0;
 }
 
@@ -119,10 +122,12 @@ static int await_exec(int status, int64_t deadline, const char *program, struct 
 	struct note n = { 0 };
 
 	if (note_await(status, deadline, &n, NULL, "the step", err) == 0)
-		return err_set(err, ERR_BUG, "the step said %u instead of running", n.kind);
+		return err_set(
+			err, ERR_BUG, "the step said %u instead of running", n.kind);
 	if (n.kind == NOTE_FAILED) {
 		if (err && (n.sys == ENOENT || n.sys == ENOTDIR))
-			return err_set(err, ERR_NOT_FOUND, "there is no program '%s'", program);
+			return err_set(
+				err, ERR_NOT_FOUND, "there is no program '%s'", program);
 		return -1;
 	}
 	return err && err->code == ERR_UNAVAILABLE ? 0 : -1;
@@ -142,7 +147,8 @@ static int spawn(struct sandbox *sb, const struct sandbox_command *cmd, struct s
 		return -1;
 	ours = pair[0];
 	theirs = pair[1];
-	if (caller_call(sb, setsockopt(ours, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on))) < 0)
+	if (caller_call(sb, setsockopt(ours, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on))) <
+		0)
 		return err_sys(err, "cannot ask for credentials");
 	if (hand_over(sb, cmd, blob, theirs, err) < 0)
 		return -1;

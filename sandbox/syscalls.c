@@ -8,15 +8,16 @@
 #include "sandbox/sandbox-internal.h"
 
 /* Everyone of ours and every step. */
-#define BASE (CALL_STEP | CALL_WORKER | CALL_AGENT)
-#define FILES (CALL_STEP | CALL_WORKER | CALL_AGENT)
-#define STEP CALL_STEP
-#define INIT CALL_INIT
-#define NET (CALL_STEP | CALL_WORKER_NET)
-#define EXEC (CALL_STEP | CALL_WORKER_EXEC)
-#define FORK (CALL_STEP | CALL_WORKER_FORK | CALL_WORKER_EXEC)
+#define BASE   (CALL_STEP | CALL_WORKER | CALL_AGENT)
+#define FILES  (CALL_STEP | CALL_WORKER | CALL_AGENT)
+#define STEP   CALL_STEP
+#define INIT   CALL_INIT
+#define NET    (CALL_STEP | CALL_WORKER_NET)
+#define EXEC   (CALL_STEP | CALL_WORKER_EXEC)
+#define FORK   (CALL_STEP | CALL_WORKER_FORK | CALL_WORKER_EXEC)
 #define NOBODY 0
 
+/* clang-format off */
 #define C(name, sets) { #name, -1, (sets) }
 
 const struct call sandbox_calls[] = {
@@ -156,5 +157,6 @@ const struct call sandbox_calls[] = {
 	C(pciconfig_iobase, NOBODY), C(s390_pci_mmio_read, NOBODY),
 	C(s390_pci_mmio_write, NOBODY),
 };
+/* clang-format on */
 
 const size_t sandbox_calls_len = ARRAY_SIZE(sandbox_calls);

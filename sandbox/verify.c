@@ -64,8 +64,8 @@ struct checker {
 
 static int refuse(const struct checker *c, const char *key, const char *got)
 {
-	return err_set(c->err, ERR_DENIED, "the confinement of %s is not whole: %s is '%s'",
-		c->who, key, got);
+	return err_set(c->err, ERR_DENIED,
+		"the confinement of %s is not whole: %s is '%s'", c->who, key, got);
 }
 
 /* All four ids of the line are WANT. */
@@ -73,7 +73,8 @@ static int check_ids(const struct checker *c, const char *key, unsigned want)
 {
 	char got[128], expected[128];
 
-	(void)snprintf(expected, sizeof(expected), "%u\t%u\t%u\t%u", want, want, want, want);
+	(void)snprintf(
+		expected, sizeof(expected), "%u\t%u\t%u\t%u", want, want, want, want);
 	if (!field(c->status, key, got, sizeof(got)))
 		return refuse(c, key, "missing");
 	return strcmp(got, expected) ? refuse(c, key, got) : 0;
@@ -89,7 +90,8 @@ static int check_caps(const struct checker *c, const char *key, uint64_t allowed
 	return v & ~allowed ? refuse(c, key, got) : 0;
 }
 
-static int check_number(const struct checker *c, const char *key, uint64_t low, uint64_t high)
+static int check_number(
+	const struct checker *c, const char *key, uint64_t low, uint64_t high)
 {
 	char got[64];
 	uint64_t v;
@@ -118,17 +120,19 @@ int verify_text(const char *status, const struct status_want *want, const char *
 	if (want->no_groups && check_groups(&c) < 0)
 		return -1;
 	if (check_caps(&c, "CapInh", 0) < 0 || check_caps(&c, "CapPrm", want->caps) < 0 ||
-		check_caps(&c, "CapEff", want->caps) < 0 || check_caps(&c, "CapBnd", want->bounding) < 0 ||
+		check_caps(&c, "CapEff", want->caps) < 0 ||
+		check_caps(&c, "CapBnd", want->bounding) < 0 ||
 		check_caps(&c, "CapAmb", 0) < 0)
 		return -1;
-	if (check_number(&c, "NoNewPrivs", 1, 1) < 0 || check_number(&c, "Seccomp", 2, 2) < 0 ||
+	if (check_number(&c, "NoNewPrivs", 1, 1) < 0 ||
+		check_number(&c, "Seccomp", 2, 2) < 0 ||
 		check_number(&c, "Threads", 1, 1) < 0)
 		return -1;
 	return check_number(&c, "Seccomp_filters", want->filters_min, UINT32_MAX);
 }
 
-int verify_status(pid_t pid, const struct status_want *want, const char *who,
-	struct err *err)
+int verify_status(
+	pid_t pid, const struct status_want *want, const char *who, struct err *err)
 {
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 	char path[64];
@@ -147,8 +151,8 @@ int verify_own_filters(unsigned *ret, struct err *err)
 
 	if (status_read("/proc/self/status", &text, err) < 0)
 		return -1;
-	if (!field(text.buf, "Seccomp_filters", got, sizeof(got)) || !number(got, 10, &v) ||
-		v > 1000)
+	if (!field(text.buf, "Seccomp_filters", got, sizeof(got)) ||
+		!number(got, 10, &v) || v > 1000)
 		return err_set(err, ERR_UNSUPPORTED,
 			"this kernel does not count system call filters (before 5.9)");
 	*ret = (unsigned)v;

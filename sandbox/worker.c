@@ -48,15 +48,15 @@ static void separate(const struct sandbox_worker *w)
 static int limit(const struct sandbox_worker *w, struct err *err)
 {
 	const struct {
-		int resource;
 		uint64_t v;
+		int resource;
 		bool always;
 	} limits[] = {
-		{ RLIMIT_CORE, 0, true },
-		{ RLIMIT_DATA, w->memory, false },
-		{ RLIMIT_NOFILE, w->nofile, false },
-		{ RLIMIT_FSIZE, w->fsize, false },
-		{ RLIMIT_CPU, w->cpu_seconds, false },
+		{ 0, RLIMIT_CORE, true },
+		{ w->memory, RLIMIT_DATA, false },
+		{ w->nofile, RLIMIT_NOFILE, false },
+		{ w->fsize, RLIMIT_FSIZE, false },
+		{ w->cpu_seconds, RLIMIT_CPU, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
@@ -94,7 +94,8 @@ static int filter_worker(const struct sandbox_worker *w, struct err *err)
 	sets |= w->flags & SANDBOX_WORKER_EXEC ? CALL_WORKER_EXEC : 0;
 	sets |= w->flags & SANDBOX_WORKER_FORK ? CALL_WORKER_FORK : 0;
 	sets |= w->flags & SANDBOX_WORKER_ACCEPT ? CALL_WORKER_ACCEPT : 0;
-	if (filter_compile_args(&args, err) < 0 || filter_compile_calls(sets, &calls, err) < 0)
+	if (filter_compile_args(&args, err) < 0 ||
+		filter_compile_calls(sets, &calls, err) < 0)
 		return -1;
 	if (filter_load(&args) < 0 || filter_load(&calls) < 0)
 		return err_sys(err, "cannot load the system call filter");
@@ -109,14 +110,15 @@ static int drop_all_caps(struct err *err)
 	return 0;
 }
 
-int sandbox_confine_worker(const struct sandbox_host *host, const struct sandbox_worker *w,
-	struct err *err)
+int sandbox_confine_worker(
+	const struct sandbox_host *host, const struct sandbox_worker *w, struct err *err)
 {
 	int abi = landlock_abi();
 
 	(void)host; /* nothing of it is needed: a worker costs no probe */
 	if (!abi)
-		return err_set(err, ERR_UNSUPPORTED, "a worker cannot be confined: no Landlock");
+		return err_set(
+			err, ERR_UNSUPPORTED, "a worker cannot be confined: no Landlock");
 	if (w->flags & SANDBOX_WORKER_SEPARATE)
 		separate(w);
 	if (drop_all_caps(err) < 0 || limit(w, err) < 0)

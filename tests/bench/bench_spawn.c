@@ -110,8 +110,9 @@ static int64_t start(void)
 }
 
 /* OPENING and ENDING may be left out: KINDS. */
-static void first_step(const struct sandbox_host *host, const struct sandbox_options *opts,
-	int i, enum kind all, enum kind opening, enum kind ending)
+static void first_step(const struct sandbox_host *host,
+	const struct sandbox_options *opts, int i, enum kind all, enum kind opening,
+	enum kind ending)
 {
 	struct err err = ERR_INIT;
 	struct sandbox *sb;
@@ -137,9 +138,10 @@ static void round_of(const struct sandbox_host *host, const struct sandbox_optio
 {
 	static const char *const plain[] = { "/bin/true", NULL };
 	static const char *const bwrap[] = { "/usr/bin/bwrap", "--unshare-all",
-		"--die-with-parent", "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin",
-		"--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc",
-		"/proc", "--dev", "/dev", "--tmpfs", "/tmp", "/bin/true", NULL };
+		"--die-with-parent", "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin",
+		"/bin", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64",
+		"/lib64", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
+		"/bin/true", NULL };
 	struct sandbox_options bare = *opts;
 	int64_t at = start();
 
@@ -164,7 +166,8 @@ static void print(int rounds)
 {
 	int64_t plain = median(PLAIN, rounds), bwrap = median(BWRAP, rounds);
 
-	printf("%-24s %10s %8s %8s   (medians of %d)\n", "", "us", "/plain", "/bwrap", rounds);
+	printf("%-24s %10s %8s %8s   (medians of %d)\n", "", "us", "/plain", "/bwrap",
+		rounds);
 	for (int k = 0; k < KINDS; k++) {
 		int64_t m = median(k, rounds);
 
@@ -172,7 +175,8 @@ static void print(int rounds)
 			printf("%-24s not to be had here\n", names[k]);
 			continue;
 		}
-		printf("%-24s %10lld %8.2f", names[k], (long long)m, (double)m / (double)plain);
+		printf("%-24s %10lld %8.2f", names[k], (long long)m,
+			(double)m / (double)plain);
 		if (have_bwrap)
 			printf(" %8.2f", (double)m / (double)bwrap);
 		printf("\n");

@@ -35,7 +35,7 @@ nok 'it cannot be written' "$CONFINE" --root "$R" /bin/bash -c 'echo x >/opt/mar
 
 # What an attacker would put there.
 nasty() {
-  rm -rf "$R/dev" "$R/proc" "$R/etc"
+  rm -rf "${R:?}/dev" "${R:?}/proc" "${R:?}/etc"
   ln -s "$base" "$R/dev"
   ln -s "$base" "$R/proc"
   ln -s "$base" "$R/etc"

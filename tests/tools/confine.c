@@ -26,7 +26,7 @@
 #include "sandbox/sandbox.h"
 
 #define MOUNTS_MAX 16
-#define FAILED 125
+#define FAILED	   125
 
 static int die(const struct err *err)
 {
@@ -121,8 +121,8 @@ static int confine(struct wish *w, char **argv)
 
 	(void)snprintf(name, sizeof(name), "confine-%d", (int)getpid());
 	if (sandbox_host_open(&host, &err) < 0 ||
-		sandbox_ids_for(sandbox_host_caps(host), 0, 0, (unsigned)getppid() % 60000,
-			&w->opts.ids, &err) < 0 ||
+		sandbox_ids_for(sandbox_host_caps(host), 0, 0,
+			(unsigned)getppid() % 60000, &w->opts.ids, &err) < 0 ||
 		sandbox_cgroup_tree_open(&tree, &err) < 0)
 		return die(&err);
 	w->opts.mounts = w->mounts;

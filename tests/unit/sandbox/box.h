@@ -28,7 +28,7 @@ struct box {
 	struct test_dir *dir;
 	struct err err;
 	char cgroup[48];
-	char *missing; /* why no sandbox can be made here, or NULL */
+	char *missing;	   /* why no sandbox can be made here, or NULL */
 	struct strbuf out; /* what the last step printed */
 	struct sandbox_event end;
 };
@@ -38,7 +38,9 @@ static inline void box_init(struct box *b)
 	static unsigned counter;
 	const struct sandbox_caps *caps;
 
-	*b = (struct box){ .opts = SANDBOX_OPTIONS_INIT, .out = STRBUF_INIT, .err = ERR_INIT };
+	*b = (struct box){
+		.opts = SANDBOX_OPTIONS_INIT, .out = STRBUF_INIT, .err = ERR_INIT
+	};
 	if (sandbox_host_open(&b->host, &b->err) < 0) {
 		b->missing = xstrdup(b->err.msg);
 		return;
@@ -46,8 +48,10 @@ static inline void box_init(struct box *b)
 	caps = sandbox_host_caps(b->host);
 	b->opts.profile = SANDBOX_STANDARD;
 	b->opts.trust = SANDBOX_TRUSTED;
-	if (sandbox_decide(caps, b->opts.profile, b->opts.trust, b->opts.network, &b->err) < 0 ||
-		sandbox_ids_for(caps, 0, 0, 7 + counter % 50, &b->opts.ids, &b->err) < 0) {
+	if (sandbox_decide(
+		    caps, b->opts.profile, b->opts.trust, b->opts.network, &b->err) < 0 ||
+		sandbox_ids_for(caps, 0, 0, 7 + counter % 50, &b->opts.ids, &b->err) <
+			0) {
 		b->missing = xstrdup(b->err.msg);
 		return;
 	}
@@ -130,8 +134,8 @@ static inline void box_wait(struct box *b, int id)
 	} while (b->end.kind != SANDBOX_EVENT_EXIT || b->end.id != id);
 }
 
-static const char *const box_env[] = { "PATH=/usr/bin:/bin", "HOME=/home/runner", "LANG=C",
-	"ASAN_OPTIONS=detect_leaks=0", NULL };
+static const char *const box_env[] = { "PATH=/usr/bin:/bin", "HOME=/home/runner",
+	"LANG=C", "ASAN_OPTIONS=detect_leaks=0", NULL };
 
 /* Starts bash with SCRIPT, its output going to OUT; returns the step's id. */
 static inline int box_start(struct box *b, const char *script, int out)
@@ -160,10 +164,10 @@ static inline int box_run(struct box *b, const char *script)
 	return b->end.code;
 }
 
-#define assert_says(b, script, words)                         \
-	do {                                                  \
-		(void)box_run(b, script);                     \
-		assert_string_equal((b)->out.buf, (words));   \
+#define assert_says(b, script, words)                       \
+	do {                                                \
+		(void)box_run(b, script);                   \
+		assert_string_equal((b)->out.buf, (words)); \
 	} while (0)
 
 #endif

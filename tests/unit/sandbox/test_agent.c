@@ -43,8 +43,10 @@ static int agent_works(void *data)
 	bad |= openat(w->ro, "file", O_RDONLY | O_CLOEXEC) < 0 ? 16 : 0;
 	bad |= openat(w->ro, "file", O_WRONLY | O_CLOEXEC) >= 0 ? 32 : 0;
 	bad |= open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0 ? 64 : 0;
-	bad |= socket(AF_INET, SOCK_STREAM, 0) >= 0 || socket(AF_UNIX, SOCK_STREAM, 0) >= 0 ? 128 :
-											      0;
+	bad |= socket(AF_INET, SOCK_STREAM, 0) >= 0 ||
+			       socket(AF_UNIX, SOCK_STREAM, 0) >= 0
+		       ? 128
+		       : 0;
 	return bad;
 }
 
@@ -65,7 +67,8 @@ static int agent_escapes(void *data)
 
 static void open_with_work(struct box *b, struct work *w)
 {
-	struct sandbox_mount m = { -1, "/home/runner/work", SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN };
+	struct sandbox_mount m = { -1, "/home/runner/work",
+		SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN };
 
 	box_need(b);
 	b->dir = test_tempdir();
@@ -84,8 +87,9 @@ static void open_with_work(struct box *b, struct work *w)
 
 static int run_agent(struct box *b, struct work *w, int (*fn)(void *))
 {
-	struct sandbox_agent a = { .fn = fn, .data = w, .rw = &w->dir, .rw_len = 1, .ro = &w->ro,
-		.ro_len = 1 };
+	struct sandbox_agent a = {
+		.fn = fn, .data = w, .rw = &w->dir, .rw_len = 1, .ro = &w->ro, .ro_len = 1
+	};
 	_cleanup_close_ int pidfd = -1;
 	pid_t pid;
 
@@ -106,13 +110,16 @@ static void the_agent_is_master_of_the_jobs_files_alone(void **state)
 	struct work w;
 
 	open_with_work(b, &w);
-	assert_int_equal(box_run(b, "cd ~/work && mkdir -m 700 locked && echo s > locked/secret && "
-				    "chmod 000 locked/secret && chmod 000 locked"),
+	assert_int_equal(
+		box_run(b,
+			"cd ~/work && mkdir -m 700 locked && echo s > locked/secret && "
+			"chmod 000 locked/secret && chmod 000 locked"),
 		0);
 	if (sandbox_host_caps(b->host)->idmap == SANDBOX_IDMAP_SELF)
 		test_skip("with one id for all there is nothing to be master over");
 	assert_int_equal(run_agent(b, &w, agent_works), 0);
-	assert_says(b, "cd ~/work && ls && stat -c %U from-agent && echo more >> from-agent",
+	assert_says(b,
+		"cd ~/work && ls && stat -c %U from-agent && echo more >> from-agent",
 		"from-agent\nrunner\n");
 	close_work(&w);
 }
@@ -155,10 +162,13 @@ static void an_agent_that_cannot_be_confined_does_not_run(void **state)
 	struct box *b = *state;
 	struct work w;
 	int no_directory = -1, bad_fd = 9999;
-	struct sandbox_agent a = { .fn = agent_works, .data = &w, .rw = &bad_fd, .rw_len = 1 };
+	struct sandbox_agent a = {
+		.fn = agent_works, .data = &w, .rw = &bad_fd, .rw_len = 1
+	};
 
 	open_with_work(b, &w);
-	assert_int_equal(sandbox_agent(b->sb, &a, &no_directory, &no_directory, &b->err), -1);
+	assert_int_equal(
+		sandbox_agent(b->sb, &a, &no_directory, &no_directory, &b->err), -1);
 	assert_err_has(&b->err, ERR_SYS, "cannot add a Landlock rule");
 	assert_int_equal(no_directory, -1);
 	close_work(&w);
@@ -215,7 +225,8 @@ static int asker_main(struct box *b, int fd)
 		struct sandbox_event ev;
 
 		(void)poll(&p, 1, 1000);
-		if (sandbox_next_event(b->sb, &ev, NULL) == 1 && ev.kind == SANDBOX_EVENT_EXIT) {
+		if (sandbox_next_event(b->sb, &ev, NULL) == 1 &&
+			ev.kind == SANDBOX_EVENT_EXIT) {
 			sandbox_free(b->sb);
 			return ev.code;
 		}

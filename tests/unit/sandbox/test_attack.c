@@ -36,15 +36,17 @@ static void on_attack(const struct sandbox_attack_result *r, void *data)
 static int attack(const struct sandbox_host *host, enum sandbox_profile profile,
 	int not_shown_max, struct strbuf *words)
 {
-	struct sandbox_attack_options opts = { .sandbox = SANDBOX_OPTIONS_INIT, .prefix = prefix,
-		.fn = on_attack };
+	struct sandbox_attack_options opts = {
+		.sandbox = SANDBOX_OPTIONS_INIT, .prefix = prefix, .fn = on_attack
+	};
 	struct tally t = { .words = words };
 	struct err err = ERR_INIT;
 
 	opts.data = &t;
 	opts.sandbox.profile = profile;
 	opts.sandbox.trust = SANDBOX_TRUSTED;
-	if (sandbox_ids_for(sandbox_host_caps(host), 0, 0, 60, &opts.sandbox.ids, &err) < 0 ||
+	if (sandbox_ids_for(sandbox_host_caps(host), 0, 0, 60, &opts.sandbox.ids, &err) <
+			0 ||
 		sandbox_attack_run(host, &opts, &err) < 0) {
 		strbuf_addf(words, "%s\n", err.msg);
 		return 1;
@@ -88,13 +90,14 @@ static void it_holds_for_a_plain_user_too(void **state)
 		struct err err = ERR_INIT;
 		int rc = 2;
 
-		if (setgroups(0, NULL) < 0 || setresgid(PLAIN_ID, PLAIN_ID, PLAIN_ID) < 0 ||
+		if (setgroups(0, NULL) < 0 ||
+			setresgid(PLAIN_ID, PLAIN_ID, PLAIN_ID) < 0 ||
 			setresuid(PLAIN_ID, PLAIN_ID, PLAIN_ID) < 0 || chdir("/") < 0)
 			_exit(3);
 		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 		if (sandbox_host_open(&host, &err) < 0 ||
-			sandbox_decide(sandbox_host_caps(host), SANDBOX_STANDARD, SANDBOX_TRUSTED,
-				SANDBOX_NET_NONE, &err) < 0)
+			sandbox_decide(sandbox_host_caps(host), SANDBOX_STANDARD,
+				SANDBOX_TRUSTED, SANDBOX_NET_NONE, &err) < 0)
 			strbuf_adds(&words, err.msg);
 		else
 			rc = attack(host, SANDBOX_STANDARD, 8, &words);

@@ -27,10 +27,11 @@ static void says(const struct test_dir *dir, const char *file, const char *words
 
 static void v2_limits_are_written_where_they_belong(void **state)
 {
-	static const char *const files[] = { "memory.max", "memory.high", "memory.swap.max",
-		"memory.oom.group", "pids.max", "cpu.max" };
-	const struct sandbox_limits limits = { .memory = 100 << 20, .pids = 50,
-		.cpu_percent = 150 };
+	static const char *const files[] = { "memory.max", "memory.high",
+		"memory.swap.max", "memory.oom.group", "pids.max", "cpu.max" };
+	const struct sandbox_limits limits = {
+		.memory = 100 << 20, .pids = 50, .cpu_percent = 150
+	};
 	struct test_dir *dir = *state;
 	struct sandbox_cgroup cg = fake(dir);
 	struct err err = ERR_INIT;
@@ -54,7 +55,8 @@ static void a_limit_that_does_not_take_is_an_error(void **state)
 	struct err err = ERR_INIT;
 
 	assert_int_equal(cgroup_limit(&cg, &limits, &err), -1);
-	assert_err(&err, ERR_SYS, "cannot write the limit 'memory.max': no such file or directory");
+	assert_err(&err, ERR_SYS,
+		"cannot write the limit 'memory.max': no such file or directory");
 	/* longer than what is written: what is read back is another number */
 	test_write(dir, "memory.max", "9999999999999999\n");
 	assert_int_equal(cgroup_limit(&cg, &limits, &err), -1);
@@ -68,7 +70,8 @@ static void v2_counters_are_read(void **state)
 		{ "memory.peak", "2000\n" },
 		{ "pids.current", "5\n" },
 		{ "cpu.stat", "usage_usec 777\nuser_usec 1\n" },
-		{ "memory.events", "low 0\nhigh 3\noom 1\noom_kill 2\noom_group_kill 9\n" },
+		{ "memory.events",
+			"low 0\nhigh 3\noom 1\noom_kill 2\noom_group_kill 9\n" },
 	};
 	struct test_dir *dir = *state;
 	struct sandbox_cgroup cg = fake(dir);
@@ -100,7 +103,8 @@ static void it_waits_until_nobody_is_left(void **state)
 
 static void a_name_that_leads_elsewhere_is_refused(void **state)
 {
-	static const char *const names[] = { "", ".", "..", "a/b", "../x", "-x", "sluice", "a b" };
+	static const char *const names[] = { "", ".", "..", "a/b", "../x", "-x", "sluice",
+		"a b" };
 	const struct sandbox_limits limits = { 0 };
 	struct sandbox_cgroup_tree *tree;
 	struct sandbox_cgroup cg;
@@ -109,7 +113,8 @@ static void a_name_that_leads_elsewhere_is_refused(void **state)
 	(void)state;
 	assert_ok(sandbox_cgroup_tree_open(&tree, &err), &err);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		assert_int_equal(sandbox_cgroup_make(tree, names[i], &limits, (uid_t)-1, &cg, &err),
+		assert_int_equal(sandbox_cgroup_make(
+					 tree, names[i], &limits, (uid_t)-1, &cg, &err),
 			-1);
 	assert_int_equal(sandbox_cgroup_remove(tree, "../x", &err), -1);
 	sandbox_cgroup_tree_free(tree);
@@ -117,7 +122,9 @@ static void a_name_that_leads_elsewhere_is_refused(void **state)
 
 static void a_group_is_found_again_killed_and_removed(void **state)
 {
-	const struct sandbox_limits limits = { .memory = 64 << 20, .pids = 10, .cpu_percent = 50 };
+	const struct sandbox_limits limits = {
+		.memory = 64 << 20, .pids = 10, .cpu_percent = 50
+	};
 	_cleanup_(strvec_done) struct strvec names = STRVEC_INIT;
 	_cleanup_(sandbox_cgroup_done) struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
 	int fds[SANDBOX_CGROUP_FDS] = { -1, -1, -1, -1 };
@@ -136,7 +143,8 @@ static void a_group_is_found_again_killed_and_removed(void **state)
 	assert_ok(sandbox_cgroup_tree_open(&tree, &err), &err);
 	assert_ok(sandbox_cgroup_make(tree, name, &limits, (uid_t)-1, &cg, &err), &err);
 	assert_int_equal(sandbox_cgroup_is_populated(tree, name, &err), 0);
-	assert_int_equal(sandbox_cgroup_make(tree, name, &limits, (uid_t)-1, &cg, &err), -1);
+	assert_int_equal(
+		sandbox_cgroup_make(tree, name, &limits, (uid_t)-1, &cg, &err), -1);
 	assert_int_equal(err.code, ERR_CONFLICT);
 	sandbox_cgroup_list(tree, &names);
 	assert_true(strvec_has(&names, name));
@@ -150,7 +158,8 @@ static void a_group_is_found_again_killed_and_removed(void **state)
 		for (;;)
 			(void)pause();
 	}
-	for (int i = 0; i < 500 && sandbox_cgroup_is_populated(tree, name, &err) != 1; i++)
+	for (int i = 0; i < 500 && sandbox_cgroup_is_populated(tree, name, &err) != 1;
+		i++)
 		(void)usleep(2000);
 	assert_int_equal(sandbox_cgroup_is_populated(tree, name, &err), 1);
 	assert_ok(sandbox_cgroup_remove(tree, name, &err), &err);
@@ -168,5 +177,6 @@ static void a_group_is_found_again_killed_and_removed(void **state)
 
 TEST_MAIN(TEST_DIR(v2_limits_are_written_where_they_belong),
 	TEST_DIR(a_limit_that_does_not_take_is_an_error), TEST_DIR(v2_counters_are_read),
-	TEST_DIR(it_waits_until_nobody_is_left), TEST(a_name_that_leads_elsewhere_is_refused),
+	TEST_DIR(it_waits_until_nobody_is_left),
+	TEST(a_name_that_leads_elsewhere_is_refused),
 	TEST(a_group_is_found_again_killed_and_removed))

@@ -23,11 +23,14 @@ static void a_whole_host_takes_all_that_is_built(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_ok(sandbox_decide(&caps, SANDBOX_STRICT, SANDBOX_UNTRUSTED, SANDBOX_NET_NONE, &err),
+	assert_ok(sandbox_decide(&caps, SANDBOX_STRICT, SANDBOX_UNTRUSTED,
+			  SANDBOX_NET_NONE, &err),
 		&err);
-	assert_ok(sandbox_decide(&caps, SANDBOX_STANDARD, SANDBOX_TRUSTED, SANDBOX_NET_PROXY, &err),
+	assert_ok(sandbox_decide(&caps, SANDBOX_STANDARD, SANDBOX_TRUSTED,
+			  SANDBOX_NET_PROXY, &err),
 		&err);
-	assert_ok(sandbox_decide(&caps, SANDBOX_STANDARD, SANDBOX_TRUSTED, SANDBOX_NET_HOST, &err),
+	assert_ok(sandbox_decide(&caps, SANDBOX_STANDARD, SANDBOX_TRUSTED,
+			  SANDBOX_NET_HOST, &err),
 		&err);
 }
 
@@ -45,7 +48,8 @@ static void what_is_refused_says_why(void **state)
 		{ SANDBOX_ROOT, SANDBOX_TRUSTED, SANDBOX_NET_NONE, ERR_UNSUPPORTED,
 			"profile 'root' is not there in this version" },
 		{ SANDBOX_STANDARD, SANDBOX_TRUSTED, SANDBOX_NET_EGRESS, ERR_UNSUPPORTED,
-			"network level 'egress' is not there in this version: use 'proxy'" },
+			"network level 'egress' is not there in this version: use "
+			"'proxy'" },
 		{ SANDBOX_STANDARD, SANDBOX_UNTRUSTED, SANDBOX_NET_NONE, ERR_DENIED,
 			"untrusted work runs under profile 'strict', never 'standard'" },
 		{ SANDBOX_STRICT, SANDBOX_UNTRUSTED, SANDBOX_NET_HOST, ERR_DENIED,
@@ -72,7 +76,8 @@ static void nothing_runs_where_something_required_is_missing(void **state)
 		struct err err = ERR_INIT;
 
 		caps.facts[f].state = SANDBOX_MISSING;
-		(void)snprintf(caps.facts[f].words, sizeof(caps.facts[f].words), "there is none");
+		(void)snprintf(caps.facts[f].words, sizeof(caps.facts[f].words),
+			"there is none");
 		assert_int_equal(sandbox_decide(&caps, SANDBOX_STANDARD, SANDBOX_TRUSTED,
 					 SANDBOX_NET_NONE, &err),
 			-1);
@@ -90,16 +95,19 @@ static void a_weaker_host_is_named_and_takes_no_strangers(void **state)
 
 	(void)state;
 	weaken(&caps, SANDBOX_FACILITY_LANDLOCK, "landlock ABI 2 (no truncate)");
-	assert_ok(sandbox_decide(&caps, SANDBOX_STRICT, SANDBOX_UNTRUSTED, SANDBOX_NET_NONE, &err),
+	assert_ok(sandbox_decide(&caps, SANDBOX_STRICT, SANDBOX_UNTRUSTED,
+			  SANDBOX_NET_NONE, &err),
 		&err);
 	weaken(&caps, SANDBOX_FACILITY_IDS, "ids: all jobs share the service's own id");
-	assert_ok(sandbox_decide(&caps, SANDBOX_STANDARD, SANDBOX_TRUSTED, SANDBOX_NET_NONE, &err),
+	assert_ok(sandbox_decide(&caps, SANDBOX_STANDARD, SANDBOX_TRUSTED,
+			  SANDBOX_NET_NONE, &err),
 		&err);
-	assert_int_equal(sandbox_decide(&caps, SANDBOX_STRICT, SANDBOX_UNTRUSTED, SANDBOX_NET_NONE,
-				 &err),
+	assert_int_equal(sandbox_decide(&caps, SANDBOX_STRICT, SANDBOX_UNTRUSTED,
+				 SANDBOX_NET_NONE, &err),
 		-1);
 	assert_err(&err, ERR_DENIED,
-		"untrusted work is refused here: ids: all jobs share the service's own id");
+		"untrusted work is refused here: ids: all jobs share the service's own "
+		"id");
 	sandbox_caps_weaker(&caps, &words);
 	assert_int_equal(words.len, 2);
 	assert_string_equal(words.v[0], "landlock ABI 2 (no truncate)");
@@ -141,5 +149,5 @@ static void a_probe_leaves_no_fact_without_words(void **state)
 
 TEST_MAIN(TEST(a_whole_host_takes_all_that_is_built), TEST(what_is_refused_says_why),
 	TEST(nothing_runs_where_something_required_is_missing),
-	TEST(a_weaker_host_is_named_and_takes_no_strangers), TEST(names_are_read_and_written),
-	TEST(a_probe_leaves_no_fact_without_words))
+	TEST(a_weaker_host_is_named_and_takes_no_strangers),
+	TEST(names_are_read_and_written), TEST(a_probe_leaves_no_fact_without_words))

@@ -23,7 +23,9 @@ static void a_step_is_runner_in_a_world_of_its_own(void **state)
 	assert_says(b, "grep -o '[a-z0-9]*:' /proc/net/dev; test -e /sys || echo none",
 		"lo:\nnone\n");
 	/* init, the forker, bash and what it runs */
-	assert_int_equal(box_run(b, "n=$(ls -d /proc/[0-9]* | wc -l); test $n -ge 3 -a $n -le 6"), 0);
+	assert_int_equal(
+		box_run(b, "n=$(ls -d /proc/[0-9]* | wc -l); test $n -ge 3 -a $n -le 6"),
+		0);
 }
 
 static void its_files_are_private_and_the_system_is_read_only(void **state)
@@ -38,7 +40,9 @@ static void its_files_are_private_and_the_system_is_read_only(void **state)
 				    "touch $d/x 2>/dev/null && exit 1; done; true"),
 		0);
 	assert_says(b, "ls /etc/shadow /root /boot /mnt 2>/dev/null", "");
-	assert_says(b, "cat /proc/keys /proc/interrupts /proc/kallsyms; ls /proc/acpi 2>/dev/null",
+	assert_says(b,
+		"cat /proc/keys /proc/interrupts /proc/kallsyms; ls /proc/acpi "
+		"2>/dev/null",
 		"");
 }
 
@@ -63,8 +67,10 @@ static void a_mounted_folder_is_the_jobs_and_only_what_was_asked_for(void **stat
 	(void)close(rw);
 	(void)close(ro);
 	assert_says(b,
-		"cd /home/runner/work && umask 027 && echo ran > made && cat deep/tools/file && "
-		"(echo x > deep/tools/no) 2>/dev/null || echo refused; stat -c %a:%U made .",
+		"cd /home/runner/work && umask 027 && echo ran > made && cat "
+		"deep/tools/file && "
+		"(echo x > deep/tools/no) 2>/dev/null || echo refused; stat -c %a:%U "
+		"made .",
 		"hello\nrefused\n640:runner\n700:runner\n");
 }
 
@@ -101,12 +107,14 @@ static void a_symlink_on_the_way_to_a_mount_point_is_not_followed(void **state)
 	rw = openat(b->dir->fd, "rw", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(symlinkat("/usr", rw, "deep"), 0);
 	mounts[0] = (struct sandbox_mount){ rw, "/home/runner/work", SANDBOX_MOUNT_RW };
-	mounts[1] = (struct sandbox_mount){ b->dir->fd, "/home/runner/work/deep/tools", 0 };
+	mounts[1] =
+		(struct sandbox_mount){ b->dir->fd, "/home/runner/work/deep/tools", 0 };
 	b->opts.mounts = mounts;
 	b->opts.mounts_len = 2;
 	assert_int_equal(sandbox_open(b->host, &b->opts, &b->sb, &b->err), -1);
 	(void)close(rw);
-	assert_err_has(&b->err, ERR_SYS, "cannot make the place 'home/runner/work/deep/tools'");
+	assert_err_has(
+		&b->err, ERR_SYS, "cannot make the place 'home/runner/work/deep/tools'");
 }
 
 static void the_environment_is_the_commands_and_nothing_else(void **state)
@@ -251,7 +259,8 @@ static void a_signal_reaches_the_whole_group_of_a_step(void **state)
 	box_wait(b, id);
 	assert_int_equal(b->end.signal, SIGTERM);
 	assert_says(b, "pgrep -x sleep | wc -l", "0\n");
-	assert_ok(sandbox_signal(b->sb, id, SIGTERM, &b->err), &b->err); /* gone is fine */
+	assert_ok(
+		sandbox_signal(b->sb, id, SIGTERM, &b->err), &b->err); /* gone is fine */
 }
 
 static bool is_alive(pid_t pid)
@@ -267,9 +276,11 @@ static void a_daemon_lives_on_between_steps_and_dies_with_the_job(void **state)
 	int n;
 
 	box_open(b);
-	assert_int_equal(box_run(b, "setsid env -i bash -c 'trap \"\" TERM HUP INT; exec -a daemon "
-				    "sleep 1000' </dev/null >/dev/null 2>&1 & "
-				    "until pgrep -x sleep >/dev/null; do :; done"),
+	assert_int_equal(
+		box_run(b,
+			"setsid env -i bash -c 'trap \"\" TERM HUP INT; exec -a daemon "
+			"sleep 1000' </dev/null >/dev/null 2>&1 & "
+			"until pgrep -x sleep >/dev/null; do :; done"),
 		0);
 	assert_says(b, "pgrep -c sleep", "1\n");
 	n = sandbox_processes(b->sb, list, ARRAY_SIZE(list), &b->err);
@@ -290,8 +301,10 @@ static void steps_of_a_job_reach_each_other(void **state)
 	struct box *b = *state;
 
 	box_open(b);
-	assert_int_equal(box_run(b, "sleep 1000 >/dev/null 2>&1 & echo $! > /tmp/pid"), 0);
-	assert_says(b, "readlink /proc/$(cat /tmp/pid)/exe; kill $(cat /tmp/pid) && echo killed",
+	assert_int_equal(
+		box_run(b, "sleep 1000 >/dev/null 2>&1 & echo $! > /tmp/pid"), 0);
+	assert_says(b,
+		"readlink /proc/$(cat /tmp/pid)/exe; kill $(cat /tmp/pid) && echo killed",
 		"/usr/bin/sleep\nkilled\n");
 }
 
@@ -300,8 +313,10 @@ static void orphans_are_reaped(void **state)
 	struct box *b = *state;
 
 	box_open(b);
-	assert_int_equal(box_run(b, "for i in {1..100}; do (sleep 0 &) ; done; sleep 0.3"), 0);
-	assert_says(b, "grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l", "0\n");
+	assert_int_equal(
+		box_run(b, "for i in {1..100}; do (sleep 0 &) ; done; sleep 0.3"), 0);
+	assert_says(
+		b, "grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l", "0\n");
 }
 
 static void steps_run_side_by_side_and_end_in_their_own_order(void **state)
@@ -416,7 +431,8 @@ static void too_much_memory_ends_the_job_and_says_so(void **state)
 		test_skip("no memory controller here");
 	b->opts.limits.memory = 32 << 20;
 	box_open(b);
-	id = box_start(b, "sleep 1000 & head -c 200M /dev/zero | tail -c 190M; sleep 1000", null);
+	id = box_start(b,
+		"sleep 1000 & head -c 200M /dev/zero | tail -c 190M; sleep 1000", null);
 	for (;;) {
 		ev = box_event(b);
 		if (ev.kind == SANDBOX_EVENT_OOM)
@@ -439,8 +455,9 @@ static void a_fork_bomb_meets_the_process_limit(void **state)
 	box_need(b);
 	b->opts.limits.pids = 40;
 	box_open(b);
-	assert_int_not_equal(box_run(b, "for i in {1..100}; do sleep 5 & done 2>/dev/null; "
-					"n=$(jobs -p | wc -l); kill $(jobs -p); test $n -ge 100"),
+	assert_int_not_equal(
+		box_run(b, "for i in {1..100}; do sleep 5 & done 2>/dev/null; "
+			   "n=$(jobs -p | wc -l); kill $(jobs -p); test $n -ge 100"),
 		0);
 	/* The job goes on, and so does everyone else. */
 	assert_says(b, "echo alive", "alive\n");
@@ -455,8 +472,8 @@ static void a_file_past_the_limit_is_explained(void **state)
 	box_open(b);
 	(void)box_run(b, "exec head -c 2M /dev/zero > /tmp/big");
 	assert_int_equal(b->end.signal, SIGXFSZ);
-	assert_string_equal(b->end.hint,
-		"killed for writing past the limit on the size of a file");
+	assert_string_equal(
+		b->end.hint, "killed for writing past the limit on the size of a file");
 }
 
 static void limits_of_a_step_are_set(void **state)
@@ -501,7 +518,8 @@ static void a_frozen_job_stands_still(void **state)
 	(void)fstat(out, &after);
 	assert_true(after.st_size > before.st_size);
 	assert_ok(sandbox_freeze(b->sb, true, &b->err), &b->err);
-	assert_ok(sandbox_kill(b->sb, 10000, &b->err), &b->err); /* frozen ones die, too */
+	assert_ok(
+		sandbox_kill(b->sb, 10000, &b->err), &b->err); /* frozen ones die, too */
 }
 
 /* ---- network ---------------------------------------------------------------------------- */
@@ -519,7 +537,8 @@ static void a_listener_inside_is_served_outside(void **state)
 	assert_int_equal(sandbox_listen(b->sb, "127.0.0.1", 80, &got, &b->err), -1);
 	assert_err_has(&b->err, ERR_SYS, "cannot listen on 127.0.0.1 port 80 inside");
 	_cleanup_close_ int out = memfd_create("out", MFD_CLOEXEC);
-	id = box_start(b, "exec 3<>/dev/tcp/127.0.0.1/80; read -r line <&3; echo got $line", out);
+	id = box_start(b,
+		"exec 3<>/dev/tcp/127.0.0.1/80; read -r line <&3; echo got $line", out);
 	{
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 
@@ -607,8 +626,8 @@ static void sweep_faults(struct box *b, const struct sweep *s)
 		}
 		assert_int_equal(fstat(out, &st), 0);
 		if (!opened && (st.st_size || !err.code || !*err.msg))
-			fail_msg("%s call %u: %s, %s", s->what, nth, st.st_size ? "ran" : "silent",
-				err.msg);
+			fail_msg("%s call %u: %s, %s", s->what, nth,
+				st.st_size ? "ran" : "silent", err.msg);
 		sandbox_free(b->sb);
 		b->sb = NULL;
 	}
@@ -636,23 +655,29 @@ static void no_step_starts_when_any_set_up_call_fails(void **state)
 }
 
 TEST_MAIN(TEST_WITH(a_step_is_runner_in_a_world_of_its_own, box_setup, box_teardown),
-	TEST_WITH(its_files_are_private_and_the_system_is_read_only, box_setup, box_teardown),
+	TEST_WITH(its_files_are_private_and_the_system_is_read_only, box_setup,
+		box_teardown),
 	TEST_WITH(a_mounted_folder_is_the_jobs_and_only_what_was_asked_for, box_setup,
 		box_teardown),
 	TEST_WITH(an_input_that_is_odd_is_refused_before_anything_is_made, box_setup,
 		box_teardown),
-	TEST_WITH(a_symlink_on_the_way_to_a_mount_point_is_not_followed, box_setup, box_teardown),
-	TEST_WITH(the_environment_is_the_commands_and_nothing_else, box_setup, box_teardown),
-	TEST_WITH(a_secret_of_a_step_is_never_in_init_or_the_forker, box_setup, box_teardown),
+	TEST_WITH(a_symlink_on_the_way_to_a_mount_point_is_not_followed, box_setup,
+		box_teardown),
+	TEST_WITH(the_environment_is_the_commands_and_nothing_else, box_setup,
+		box_teardown),
+	TEST_WITH(a_secret_of_a_step_is_never_in_init_or_the_forker, box_setup,
+		box_teardown),
 	TEST_WITH(exit_codes_and_signals_are_kept_apart, box_setup, box_teardown),
 	TEST_WITH(a_program_that_is_not_there_is_said_and_the_next_one_runs, box_setup,
 		box_teardown),
 	TEST_WITH(many_words_and_odd_bytes_arrive_as_they_are, box_setup, box_teardown),
 	TEST_WITH(a_signal_reaches_the_whole_group_of_a_step, box_setup, box_teardown),
-	TEST_WITH(a_daemon_lives_on_between_steps_and_dies_with_the_job, box_setup, box_teardown),
+	TEST_WITH(a_daemon_lives_on_between_steps_and_dies_with_the_job, box_setup,
+		box_teardown),
 	TEST_WITH(steps_of_a_job_reach_each_other, box_setup, box_teardown),
 	TEST_WITH(orphans_are_reaped, box_setup, box_teardown),
-	TEST_WITH(steps_run_side_by_side_and_end_in_their_own_order, box_setup, box_teardown),
+	TEST_WITH(steps_run_side_by_side_and_end_in_their_own_order, box_setup,
+		box_teardown),
 	TEST_WITH(killing_it_ends_each_step_then_the_sandbox, box_setup, box_teardown),
 	TEST_WITH(everything_dies_with_the_caller, box_setup, box_teardown),
 	TEST_WITH(nothing_is_left_open_when_it_is_freed, box_setup, box_teardown),
@@ -662,7 +687,8 @@ TEST_MAIN(TEST_WITH(a_step_is_runner_in_a_world_of_its_own, box_setup, box_teard
 	TEST_WITH(limits_of_a_step_are_set, box_setup, box_teardown),
 	TEST_WITH(a_frozen_job_stands_still, box_setup, box_teardown),
 	TEST_WITH(a_listener_inside_is_served_outside, box_setup, box_teardown),
-	TEST_WITH(an_event_heard_while_listening_still_wakes_the_loop, box_setup, box_teardown),
+	TEST_WITH(an_event_heard_while_listening_still_wakes_the_loop, box_setup,
+		box_teardown),
 	TEST_WITH(a_map_to_the_hosts_root_is_refused, box_setup, box_teardown),
 	TEST_WITH(untrusted_work_without_limits_is_refused, box_setup, box_teardown),
 	TEST_WITH(no_step_starts_when_any_set_up_call_fails, box_setup, box_teardown))

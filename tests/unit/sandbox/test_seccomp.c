@@ -81,8 +81,8 @@ static uint32_t verdict(const struct filter *f, const struct seccomp_data *d)
 	return 0;
 }
 
-static uint32_t ask(const struct filter *f, uint32_t arch, int nr, uint64_t a0, uint64_t a1,
-	uint64_t a2)
+static uint32_t ask(const struct filter *f, uint32_t arch, int nr, uint64_t a0,
+	uint64_t a1, uint64_t a2)
 {
 	struct seccomp_data d = { .nr = nr, .arch = arch, .args = { a0, a1, a2 } };
 
@@ -98,8 +98,11 @@ static const struct {
 	const char *name;
 	unsigned sets;
 } compiled[] = {
-	{ "strict", CALL_STRICT }, { "standard", CALL_STANDARD }, { "agent", CALL_AGENT },
-	{ "worker", CALL_WORKER }, { "worker with a network", CALL_WORKER | CALL_WORKER_NET },
+	{ "strict", CALL_STRICT },
+	{ "standard", CALL_STANDARD },
+	{ "agent", CALL_AGENT },
+	{ "worker", CALL_WORKER },
+	{ "worker with a network", CALL_WORKER | CALL_WORKER_NET },
 };
 
 static const struct call *row_of(int nr)
@@ -134,17 +137,21 @@ static void each_number_gets_the_answer_of_the_table(void **state)
 			uint32_t got = ask(&f, NATIVE, nr, 0, 0, 0);
 
 			if (got != wanted(nr, compiled[i].sets))
-				fail_msg("%s: call %d gets %x", compiled[i].name, nr, got);
+				fail_msg(
+					"%s: call %d gets %x", compiled[i].name, nr, got);
 			/* High bits of an argument never turn a refusal into a yes. */
 			if (got != SECCOMP_RET_ALLOW)
-				assert_int_equal(ask(&f, NATIVE, nr, ~0ull << 32, ~0ull, ~0ull), got);
+				assert_int_equal(
+					ask(&f, NATIVE, nr, ~0ull << 32, ~0ull, ~0ull),
+					got);
 		}
 	}
 }
 
 static void another_architecture_is_killed_whatever_it_calls(void **state)
 {
-	static const uint32_t others[] = { AUDIT_ARCH_I386, AUDIT_ARCH_ARM, AUDIT_ARCH_S390, 0 };
+	static const uint32_t others[] = { AUDIT_ARCH_I386, AUDIT_ARCH_ARM,
+		AUDIT_ARCH_S390, 0 };
 	_cleanup_(filter_done) struct filter calls = { 0 }, args = { 0 };
 	struct err err = ERR_INIT;
 
@@ -197,9 +204,9 @@ static void only_strict_refuses_to_trace(void **state)
 	for (int nr = 0; nr < 1024; nr++) {
 		const struct call *c = row_of(nr);
 		bool traces = c && (!strcmp(c->name, "ptrace") ||
-			str_starts(c->name, "process_vm_"));
+					   str_starts(c->name, "process_vm_"));
 		bool same = ask(&strict, NATIVE, nr, 0, 0, 0) ==
-			ask(&standard, NATIVE, nr, 0, 0, 0);
+			    ask(&standard, NATIVE, nr, 0, 0, 0);
 
 		assert_int_equal(same, !traces);
 	}
@@ -224,7 +231,8 @@ static void arguments_are_looked_at_bit_by_bit(void **state)
 		{ "a network namespace", SYS_clone, 0x40000000, 0, 0, EPERM },
 		{ "TIOCSTI", SYS_ioctl, 0, TIOCSTI, 0, EPERM },
 		{ "TIOCSTI with junk", SYS_ioctl, 0, JUNK | TIOCSTI, 0, EPERM },
-		{ "TIOCLINUX with junk", SYS_ioctl, 0, 0x123ull << 32 | 0x541c, 0, EPERM },
+		{ "TIOCLINUX with junk", SYS_ioctl, 0, 0x123ull << 32 | 0x541c, 0,
+			EPERM },
 		{ "TIOCGWINSZ", SYS_ioctl, 0, TIOCGWINSZ, 0, 0 },
 		{ "AF_UNIX", SYS_socket, AF_UNIX, 1, 0, 0 },
 		{ "AF_INET6", SYS_socket, AF_INET6, 1, 0, 0 },
@@ -246,8 +254,10 @@ static void arguments_are_looked_at_bit_by_bit(void **state)
 		test_skip("this architecture is not in the test");
 	assert_ok(filter_compile_args(&f, &err), &err);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		uint32_t got = ask(&f, NATIVE, cases[i].nr, cases[i].a0, cases[i].a1, cases[i].a2);
-		uint32_t want = cases[i].refused ? refusal(cases[i].refused) : SECCOMP_RET_ALLOW;
+		uint32_t got = ask(
+			&f, NATIVE, cases[i].nr, cases[i].a0, cases[i].a1, cases[i].a2);
+		uint32_t want =
+			cases[i].refused ? refusal(cases[i].refused) : SECCOMP_RET_ALLOW;
 
 		if (got != want)
 			fail_msg("%s gets %x", cases[i].what, got);
@@ -257,7 +267,8 @@ static void arguments_are_looked_at_bit_by_bit(void **state)
 static void personality_takes_six_values(void **state)
 {
 	static const uint64_t good[] = { 0, 8, 0x20000, 0x20008, 0x40000, 0xffffffff };
-	static const uint64_t bad[] = { 1, 0x400000, 0x440000, 0xfffffffe, 1ull << 32, ~0ull };
+	static const uint64_t bad[] = { 1, 0x400000, 0x440000, 0xfffffffe, 1ull << 32,
+		~0ull };
 	_cleanup_(filter_done) struct filter f = { 0 };
 	struct err err = ERR_INIT;
 
@@ -269,8 +280,8 @@ static void personality_takes_six_values(void **state)
 		assert_int_equal(ask(&f, NATIVE, SYS_personality, good[i], 0, 0),
 			SECCOMP_RET_ALLOW);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_int_equal(ask(&f, NATIVE, SYS_personality, bad[i], 0, 0),
-			refusal(ENOSYS));
+		assert_int_equal(
+			ask(&f, NATIVE, SYS_personality, bad[i], 0, 0), refusal(ENOSYS));
 }
 
 static void the_table_names_each_call_once(void **state)

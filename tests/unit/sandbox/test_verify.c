@@ -5,16 +5,17 @@
 #include "sandbox/sandbox-internal.h"
 
 #define HEAD "Name:\tbash\nUmask:\t0022\nState:\tS (sleeping)\n"
-#define IDS "Uid:\t3000000001\t3000000001\t3000000001\t3000000001\nGid:\t7\t7\t7\t7\n"
-#define CAPS                                                             \
-	"CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\n"        \
-	"CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n"        \
+#define IDS  "Uid:\t3000000001\t3000000001\t3000000001\t3000000001\nGid:\t7\t7\t7\t7\n"
+#define CAPS                                                     \
+	"CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\n" \
+	"CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n" \
 	"CapAmb:\t0000000000000000\n"
-#define TAIL "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t2\nThreads:\t1\n"
+#define TAIL  "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t2\nThreads:\t1\n"
 #define WHOLE HEAD IDS "Groups:\t \n" CAPS TAIL
 
-static const struct status_want want = { .uid = 3000000001u, .gid = 7, .filters_min = 2,
-	.no_groups = true };
+static const struct status_want want = {
+	.uid = 3000000001u, .gid = 7, .filters_min = 2, .no_groups = true
+};
 
 static void a_whole_confinement_is_accepted(void **state)
 {
@@ -49,7 +50,8 @@ static void each_hole_in_it_is_named(void **state)
 		{ "NoNewPrivs:\t1\n", "", "NoNewPrivs is 'missing'" },
 		{ "Seccomp:\t2", "Seccomp:\t0", "Seccomp is '0'" },
 		{ "Seccomp:\t2", "Seccomp:\t2x", "Seccomp is 'missing'" },
-		{ "Seccomp_filters:\t2", "Seccomp_filters:\t1", "Seccomp_filters is '1'" },
+		{ "Seccomp_filters:\t2", "Seccomp_filters:\t1",
+			"Seccomp_filters is '1'" },
 		{ "Seccomp_filters:\t2\n", "", "Seccomp_filters is 'missing'" },
 		{ "Threads:\t1", "Threads:\t2", "Threads is '2'" },
 	};
@@ -76,7 +78,8 @@ static void a_line_of_another_name_is_not_taken_for_ours(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(verify_text("Name:\tSeccomp:\t2\nXUid:\t1\n" CAPS TAIL, &want, "it", &err),
+	assert_int_equal(verify_text("Name:\tSeccomp:\t2\nXUid:\t1\n" CAPS TAIL, &want,
+				 "it", &err),
 		-1);
 	assert_err_has(&err, ERR_DENIED, "Uid is 'missing'");
 	assert_int_equal(verify_text("", &want, "it", &err), -1);
@@ -146,8 +149,11 @@ static void ids_of_the_host_root_or_of_the_service_are_refused(void **state)
 
 static void each_slot_has_an_id_of_its_own_until_there_are_none(void **state)
 {
-	struct sandbox_caps caps = { .idmap = SANDBOX_IDMAP_ROOT, .sub_uid = 1000, .sub_uid_len = 4,
-		.sub_gid = 2000, .sub_gid_len = 4 };
+	struct sandbox_caps caps = { .idmap = SANDBOX_IDMAP_ROOT,
+		.sub_uid = 1000,
+		.sub_uid_len = 4,
+		.sub_gid = 2000,
+		.sub_gid_len = 4 };
 	struct sandbox_ids a, b;
 	struct err err = ERR_INIT;
 
@@ -165,7 +171,7 @@ static void each_slot_has_an_id_of_its_own_until_there_are_none(void **state)
 }
 
 TEST_MAIN(TEST(a_whole_confinement_is_accepted), TEST(each_hole_in_it_is_named),
-	TEST(a_line_of_another_name_is_not_taken_for_ours), TEST(maps_are_three_numbers_a_line),
-	TEST(our_own_maps_are_not_what_a_job_has),
+	TEST(a_line_of_another_name_is_not_taken_for_ours),
+	TEST(maps_are_three_numbers_a_line), TEST(our_own_maps_are_not_what_a_job_has),
 	TEST(ids_of_the_host_root_or_of_the_service_are_refused),
 	TEST(each_slot_has_an_id_of_its_own_until_there_are_none))

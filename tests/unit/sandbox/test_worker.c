@@ -118,8 +118,8 @@ static void the_planner_has_no_files_and_no_network(void **state)
 
 	need_landlock();
 	assert_int_equal(in_child(g, attempts) & ~CAN_ALG,
-		CAN_READ_RO | CAN_WRITE_RO | CAN_WRITE_RW | CAN_READ_ETC | CAN_SOCKET | CAN_FORK |
-			CAN_TALK);
+		CAN_READ_RO | CAN_WRITE_RO | CAN_WRITE_RW | CAN_READ_ETC | CAN_SOCKET |
+			CAN_FORK | CAN_TALK);
 	g->confine = true;
 	assert_int_equal(in_child(g, attempts), CAN_TALK);
 }
@@ -164,8 +164,9 @@ static void only_a_worker_that_may_execute_does(void **state)
 
 static int rights(const struct given *g)
 {
-	struct status_want want = { .uid = geteuid(), .gid = getegid(), .bounding = ~0ull,
-		.filters_min = 2 };
+	struct status_want want = {
+		.uid = geteuid(), .gid = getegid(), .bounding = ~0ull, .filters_min = 2
+	};
 	int bad = 0;
 
 	(void)g;
@@ -195,7 +196,8 @@ static void it_gives_up_all_rights(void **state)
 
 static int eats_memory(const struct given *g)
 {
-	void *p = mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	(void)g;
 	return p == MAP_FAILED ? 7 : 0;
