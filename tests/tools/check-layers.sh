@@ -25,8 +25,8 @@ seccomp.h        sandbox/seccomp*.c
 sqlite3.h        store/*.[ch]
 git2             executor/git*.[ch]
 archive          executor/archive*.c
-curl/            webhooks/http*.c
-pcre2.h          executor/matchers*.c
+curl/            executor/transfer*.c
+pcre2.h          executor/matcher_*.c
 zstd.h           executor/zstd*.c
 microhttpd.h     runner/http*.c
 '
