@@ -7,6 +7,18 @@
 #define MiB (1024LL * KiB)
 #define GiB (1024LL * MiB)
 
+/* RLIMIT_DATA of a worker; none under the address sanitizer, whose shadow counts as data. */
+#if defined(__SANITIZE_ADDRESS__)
+#define LIMIT_WORKER_MEMORY(bytes) 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LIMIT_WORKER_MEMORY(bytes) 0
+#endif
+#endif
+#ifndef LIMIT_WORKER_MEMORY
+#define LIMIT_WORKER_MEMORY(bytes) (bytes)
+#endif
+
 /* Webhooks and HTTP. 25 MiB is GitHub's own cap on a payload. */
 #define LIMIT_HOOK_BODY (25 * MiB)
 #define LIMIT_API_BODY (1 * MiB)

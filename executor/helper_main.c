@@ -32,5 +32,6 @@ int main(int argc, char **argv)
 	(void)umask(022);
 	(void)signal(SIGPIPE, SIG_IGN);
 	log_open("helper", LOG_WARN);
-	return helper_serve(mode, HELPER_FD_CHAN, fds, fds_len);
+	/* Not by way of exit handlers: the confinement has no room for what they may do. */
+	_exit(helper_serve(mode, HELPER_FD_CHAN, fds, fds_len));
 }

@@ -620,7 +620,7 @@ static int confine(struct err *err)
 		"/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/ld.so.cache", "/usr",
 		"/lib", "/lib64", "/run/systemd/resolve" };
 	struct sandbox_worker w = { .flags = SANDBOX_WORKER_NET | SANDBOX_WORKER_FORK,
-		.memory = 512 * MiB,
+		.memory = LIMIT_WORKER_MEMORY(512 * MiB),
 		.nofile = 2 * PROXY_CONNECTIONS + 64 };
 	int ro[ARRAY_SIZE(paths)];
 	int rc;
