@@ -306,6 +306,9 @@ struct sandbox {
 	struct step steps[STEPS_MAX];
 };
 
+void events_hear(struct sandbox *sb, const struct note *n); /* one note of init's */
+void events_pump(struct sandbox *sb); /* all that init has to say now, and its end */
+void events_ring(struct sandbox *sb); /* makes sandbox_fd readable */
 /* Opens FILE of /proc/PID; CLOEXEC. */
 int proc_open(pid_t pid, const char *file, int flags);
 /* Counts a set-up call of the caller and, in a test, makes it fail. Hands RC through. */

@@ -619,10 +619,13 @@ static void sweep_faults(struct box *b, const struct sweep *s)
 		if (++nth > 500)
 			fail_msg("%s: no end of set-up calls", s->what);
 		b->opts.fault = (struct sandbox_fault){ s->in, nth };
-		if (sandbox_open(b->host, &b->opts, &b->sb, &err) == 0) {
-			opened = sandbox_spawn(b->sb, &cmd, &id, &err) == 0;
-			if (opened)
-				box_wait(b, id);
+		if (sandbox_open(b->host, &b->opts, &b->sb, &err) == 0 &&
+			sandbox_spawn(b->sb, &cmd, &id, &err) == 0) {
+			/* Init failed as it said READY: the step was killed before its exec. */
+			box_wait(b, id);
+			opened = b->end.code == 0;
+			if (b->end.signal == SIGKILL)
+				(void)err_set(&err, ERR_UNAVAILABLE, "killed");
 		}
 		assert_int_equal(fstat(out, &st), 0);
 		if (!opened && (st.st_size || !err.code || !*err.msg))
