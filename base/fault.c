@@ -21,7 +21,8 @@ static void note(const char *path, const char *name)
 	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return;
-	(void)fd_write_all(fd, line, len + 1); /* a test that reads the list will notice */
+	(void)fd_write_all(
+		fd, line, len + 1); /* a test that reads the list will notice */
 	(void)close(fd);
 }
 

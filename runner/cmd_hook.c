@@ -21,7 +21,7 @@
 #include "webhooks/hook_script.h"
 
 #define SECRET_MAX 64 /* a block of SHA-256: what the script's HMAC takes */
-#define HOOK_MAX (1024 * 1024)
+#define HOOK_MAX   (1024 * 1024)
 
 struct install {
 	const struct cli_args *args;
@@ -58,7 +58,8 @@ static bool has_dir(int dir, const char *name)
 
 static bool is_git_dir(int dir)
 {
-	return has_dir(dir, "objects") && has_dir(dir, "refs") && faccessat(dir, "HEAD", R_OK, 0) == 0;
+	return has_dir(dir, "objects") && has_dir(dir, "refs") &&
+	       faccessat(dir, "HEAD", R_OK, 0) == 0;
 }
 
 static int open_repo(struct install *x, const char *path, struct err *err)
@@ -71,7 +72,9 @@ static int open_repo(struct install *x, const char *path, struct err *err)
 	x->dir = open(x->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (x->dir < 0)
 		return err_sys(err, "cannot open '%s'", x->path);
-	fd = is_git_dir(x->dir) ? -1 : openat(x->dir, ".git", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = is_git_dir(x->dir)
+		     ? -1
+		     : openat(x->dir, ".git", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0) {
 		close(x->dir);
 		x->dir = fd;
@@ -132,8 +135,8 @@ static const struct json *find_repo(const struct install *x, const struct json *
 	for (size_t i = 0; i < json_count(items); i++) {
 		const struct json *repo = json_at(items, i);
 
-		if (x->repo ? str_eq(json_get_str(repo, "name", ""), x->repo) :
-			      is_at(repo, x->path))
+		if (x->repo ? str_eq(json_get_str(repo, "name", ""), x->repo)
+			    : is_at(repo, x->path))
 			return repo;
 	}
 	return NULL;
@@ -213,7 +216,8 @@ static int give(const struct install *x, int dir, const char *name, struct err *
 {
 	if (geteuid() != 0 || x->owner.st_uid == 0)
 		return 0;
-	if (fchownat(dir, name, x->owner.st_uid, x->owner.st_gid, AT_SYMLINK_NOFOLLOW) != 0)
+	if (fchownat(dir, name, x->owner.st_uid, x->owner.st_gid, AT_SYMLINK_NOFOLLOW) !=
+		0)
 		return err_sys(err, "cannot give '%s' to its owner", name);
 	return 0;
 }
@@ -225,7 +229,8 @@ static int write_files(const struct install *x, const char *name, struct err *er
 
 	hook_script_write(&h, &script);
 	/* The secret first: a hook without one would only complain. */
-	if (fd_replace_file(x->dir, HOOK_SECRET_FILE, x->secret, strlen(x->secret), 0600, 0, err) ||
+	if (fd_replace_file(x->dir, HOOK_SECRET_FILE, x->secret, strlen(x->secret), 0600,
+		    0, err) ||
 		give(x, x->dir, HOOK_SECRET_FILE, err) ||
 		fd_replace_file(x->hooks, name, script.buf, script.len, 0755, 0, err) ||
 		give(x, x->hooks, name, err))
@@ -241,9 +246,11 @@ static int install(const struct cli_args *a)
 	int r;
 
 	if (!str_eq(cli_arg(a, 0), "install"))
-		return cli_error(a, CLI_USAGE, "unknown word '%s'; it is: install", cli_arg(a, 0));
+		return cli_error(
+			a, CLI_USAGE, "unknown word '%s'; it is: install", cli_arg(a, 0));
 	if (cli_count(a) != 2)
-		return cli_error(a, CLI_USAGE, "'install' takes the path of one repository");
+		return cli_error(
+			a, CLI_USAGE, "'install' takes the path of one repository");
 	if (open_repo(&x, cli_arg(a, 1), &err) || is_foreign(&x, &foreign, &err))
 		return cli_fail(a, &err);
 	r = learn(&x);
@@ -252,8 +259,9 @@ static int install(const struct cli_args *a)
 	if (write_files(&x, foreign ? "post-receive.sluice" : "post-receive", &err))
 		return cli_fail(a, &err);
 	if (foreign) {
-		(void)fputs("hook: hooks/post-receive exists and is not ours: left alone; call ours "
-			    "from it: hooks/post-receive.sluice\n",
+		(void)fputs(
+			"hook: hooks/post-receive exists and is not ours: left alone; call ours "
+			"from it: hooks/post-receive.sluice\n",
 			stderr);
 		return CLI_NO;
 	}
@@ -264,7 +272,8 @@ static int install(const struct cli_args *a)
 
 static const struct cli_opt opts[] = {
 	{ "url", 0, "URL", "where deliveries go: https://HOST/hooks/generic" },
-	{ "repo", 0, "OWNER/NAME", "its name on the server, when its path does not tell" },
+	{ "repo", 0, "OWNER/NAME",
+		"its name on the server, when its path does not tell" },
 	{ "secret-file", 0, "FILE", "its secret, instead of a new one from the server" },
 	REMOTE_OPTS,
 	{ NULL, 0, NULL, NULL },

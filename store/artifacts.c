@@ -46,8 +46,8 @@ struct owner {
 };
 
 /* Only a job that runs now, with the epoch of now, writes in its own attempt. */
-static int read_owner(struct store *s, const struct artifact_new *a, struct owner *ret,
-	struct err *err)
+static int read_owner(
+	struct store *s, const struct artifact_new *a, struct owner *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
@@ -56,15 +56,16 @@ static int read_owner(struct store *s, const struct artifact_new *a, struct owne
 		I(a->job), I(a->epoch));
 
 	if (got <= 0)
-		return got < 0 ? -1 :
-				 err_set(err, ERR_CONFLICT, "job %lld does not run any more",
+		return got < 0 ? -1
+			       : err_set(err, ERR_CONFLICT,
+					 "job %lld does not run any more",
 					 (long long)a->job);
 	*ret = (struct owner){ db_int(&r, 0), db_int(&r, 1) };
 	return 0;
 }
 
-int artifacts_publish(struct store *s, const struct artifact_new *a, int64_t *ret_id,
-	struct err *err)
+int artifacts_publish(
+	struct store *s, const struct artifact_new *a, int64_t *ret_id, struct err *err)
 {
 	_cleanup_(store_end) struct store_tx tx = STORE_TX_INIT;
 	struct err why = ERR_INIT;
@@ -87,21 +88,21 @@ int artifacts_publish(struct store *s, const struct artifact_new *a, int64_t *re
 		    "INSERT INTO artifacts (run_id, attempt, job_id, name, digest, media_type,"
 		    " size, files, created_at, expires_at) VALUES (?,?,?,?,?,?,?,?,?,?)",
 		    I(o.run), I(o.attempt), I(a->job), S(a->name), S(a->digest),
-		    S(a->media_type ? a->media_type : "application/octet-stream"), I(a->size),
-		    I(a->files), I(now), I(a->expires_at)))
-		return why.code == ERR_CONFLICT ?
-			       err_set(err, ERR_CONFLICT,
-				       "an artifact named '%.64s' exists in this attempt: artifacts "
-				       "are not changed",
-				       a->name) :
-			       err_set(err, why.code, "%s", why.msg);
+		    S(a->media_type ? a->media_type : "application/octet-stream"),
+		    I(a->size), I(a->files), I(now), I(a->expires_at)))
+		return why.code == ERR_CONFLICT
+			       ? err_set(err, ERR_CONFLICT,
+					 "an artifact named '%.64s' exists in this attempt: artifacts "
+					 "are not changed",
+					 a->name)
+			       : err_set(err, why.code, "%s", why.msg);
 	*ret_id = db_last_id(s->db);
 	store_touch(s, o.run, a->job, 0, 0);
 	return store_commit(&tx, err);
 }
 
-#define ARTIFACT_COLUMNS                                                                \
-	"SELECT id, run_id, attempt, job_id, name, digest, media_type, size, files,"       \
+#define ARTIFACT_COLUMNS                                                             \
+	"SELECT id, run_id, attempt, job_id, name, digest, media_type, size, files," \
 	" created_at, expires_at FROM artifacts "
 
 static void read_artifact(const struct db_rows *r, struct artifact *ret)
@@ -127,8 +128,9 @@ int artifacts_get(struct store *s, int64_t id, struct artifact *ret, struct err 
 	int got = db_first(s->db, &r, err, ARTIFACT_COLUMNS "WHERE id = ?", I(id));
 
 	if (got <= 0)
-		return got < 0 ? -1 :
-				 err_set(err, ERR_NOT_FOUND, "no artifact %lld", (long long)id);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no artifact %lld",
+					 (long long)id);
 	read_artifact(&r, ret);
 	return 0;
 }
@@ -142,9 +144,10 @@ int artifacts_list(struct store *s, int64_t run, int64_t attempt, struct artifac
 	int got;
 
 	if (db_query(s->db, &r, err,
-		    ARTIFACT_COLUMNS "AS a WHERE run_id = ?1 AND attempt = (SELECT max(b.attempt)"
-				     " FROM artifacts b WHERE b.run_id = ?1 AND b.name = a.name"
-				     " AND b.attempt <= ?2) ORDER BY name",
+		    ARTIFACT_COLUMNS
+		    "AS a WHERE run_id = ?1 AND attempt = (SELECT max(b.attempt)"
+		    " FROM artifacts b WHERE b.run_id = ?1 AND b.name = a.name"
+		    " AND b.attempt <= ?2) ORDER BY name",
 		    I(run), I(attempt)))
 		return -1;
 	while ((got = db_step(&r, err)) > 0) {
@@ -170,8 +173,9 @@ int artifacts_find(struct store *s, int64_t run, int64_t attempt, const char *na
 		I(run), S(name), I(attempt));
 
 	if (got <= 0)
-		return got < 0 ? -1 :
-				 err_set(err, ERR_NOT_FOUND, "run %lld has no artifact '%.64s'",
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND,
+					 "run %lld has no artifact '%.64s'",
 					 (long long)run, name);
 	read_artifact(&r, ret);
 	return 0;
@@ -217,7 +221,8 @@ int blobs_collect(struct store *s, int64_t grace_ms, char (*digests)[SHA256_HEX_
 		return -1;
 	/* Rows first, files after the commit: a crash leaves an orphan, never a hole. */
 	for (size_t i = 0; i < n; i++)
-		if (db_run(s->db, err, "DELETE FROM blobs WHERE digest = ?", S(digests[i])))
+		if (db_run(s->db, err, "DELETE FROM blobs WHERE digest = ?",
+			    S(digests[i])))
 			return -1;
 	FP("blobs.collect");
 	return store_commit(&tx, err) ? -1 : (int)n;
@@ -227,7 +232,8 @@ int blobs_is_known(struct store *s, const char *digest, struct err *err)
 {
 	int64_t n;
 
-	if (db_value(s->db, &n, 0, err, "SELECT count(*) FROM blobs WHERE digest = ?", S(digest)))
+	if (db_value(s->db, &n, 0, err, "SELECT count(*) FROM blobs WHERE digest = ?",
+		    S(digest)))
 		return -1;
 	return n > 0;
 }

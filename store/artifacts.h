@@ -40,8 +40,8 @@ struct artifact_new {
 	bool overwrites; /* replaces one of the same name written by this very job */
 };
 /* ERR_CONFLICT when the name is taken in this attempt. */
-int artifacts_publish(struct store *s, const struct artifact_new *a, int64_t *ret_id,
-	struct err *err);
+int artifacts_publish(
+	struct store *s, const struct artifact_new *a, int64_t *ret_id, struct err *err);
 int artifacts_get(struct store *s, int64_t id, struct artifact *ret, struct err *err);
 /* Of a run as a job of ATTEMPT sees them: of each name the newest attempt not after it. */
 int artifacts_list(struct store *s, int64_t run, int64_t attempt, struct artifact **ret,

@@ -26,8 +26,8 @@ static void hash_row(const uint8_t prev[SHA256_LEN], const struct audit_row *r,
 	uint8_t out[SHA256_LEN])
 {
 	_cleanup_(strbuf_done) struct strbuf b = STRBUF_INIT;
-	const char *const texts[] = { r->actor_kind, r->actor, r->request, r->verb, r->object,
-		r->from, r->to, r->detail };
+	const char *const texts[] = { r->actor_kind, r->actor, r->request, r->verb,
+		r->object, r->from, r->to, r->detail };
 
 	strbuf_add(&b, prev, SHA256_LEN);
 	strbuf_addf(&b, "%lld %lld %lld %lld", (long long)r->id, (long long)r->at,
@@ -46,7 +46,8 @@ static int load_head(struct store *s, struct err *err)
 
 	if (s->has_head)
 		return 0;
-	got = db_first(s->db, &r, err, "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1");
+	got = db_first(
+		s->db, &r, err, "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1");
 	if (got < 0)
 		return -1;
 	s->head_id = 0;
@@ -54,7 +55,8 @@ static int load_head(struct store *s, struct err *err)
 	if (got) {
 		hash = db_blob(&r, 1, &len);
 		if (len != SHA256_LEN)
-			return err_set(err, ERR_CORRUPT, "the last audit row has no hash");
+			return err_set(
+				err, ERR_CORRUPT, "the last audit row has no hash");
 		s->head_id = db_int(&r, 0);
 		memcpy(s->head, hash, SHA256_LEN);
 	}
@@ -93,8 +95,8 @@ static int append(struct store *s, struct audit_row *r, struct err *err)
 int audit_state(struct store *s, const struct state_move *m, struct err *err)
 {
 	const char *machine = state_machine_name(m->machine);
-	_cleanup_free_ char *verb = xasprintf("%s.%s", machine,
-		state_name(m->machine, m->to));
+	_cleanup_free_ char *verb =
+		xasprintf("%s.%s", machine, state_name(m->machine, m->to));
 	struct audit_row row = {
 		.actor_kind = or_empty(m->who.kind),
 		.actor = or_empty(m->who.name),
@@ -137,7 +139,8 @@ int audit_add(struct store *s, const struct actor *who, const char *verb,
 
 /* ---- verification ---------------------------------------------------------------------- */
 
-static bool row_is_good(const struct db_rows *r, int64_t want_id, uint8_t head[SHA256_LEN])
+static bool row_is_good(
+	const struct db_rows *r, int64_t want_id, uint8_t head[SHA256_LEN])
 {
 	struct audit_row row = {
 		.id = db_int(r, 0),
@@ -194,7 +197,8 @@ int audit_has_head(struct store *s, const char *head_hex, struct err *err)
 	int64_t n;
 
 	if (hex_decode(head_hex, strlen(head_hex), head, sizeof(head)))
-		return err_set(err, ERR_INPUT, "a head of the audit log has 64 hex digits");
+		return err_set(
+			err, ERR_INPUT, "a head of the audit log has 64 hex digits");
 	if (db_value(s->db, &n, 0, err, "SELECT count(*) FROM audit WHERE hash = ?",
 		    B(head, sizeof(head))))
 		return -1;

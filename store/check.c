@@ -28,12 +28,14 @@ static const struct {
 	{ "I12", "one unsent word for each context, the last one" },
 };
 
-#define LAST_STATE(machine, table)                                                     \
-	"SELECT printf('" machine " %d is %s, but the audit log says %s', t.id, t.state," \
-	" coalesce((SELECT to_state FROM audit a WHERE a.object = '" machine              \
-	"' AND a.object_id = t.id AND a.to_state <> '' ORDER BY a.id DESC LIMIT 1),"      \
-	" 'nothing')) FROM " table " t WHERE t.state IS NOT (SELECT to_state FROM audit a" \
-	" WHERE a.object = '" machine "' AND a.object_id = t.id AND a.to_state <> ''"     \
+#define LAST_STATE(machine, table)                                                    \
+	"SELECT printf('" machine                                                     \
+	" %d is %s, but the audit log says %s', t.id, t.state,"                       \
+	" coalesce((SELECT to_state FROM audit a WHERE a.object = '" machine          \
+	"' AND a.object_id = t.id AND a.to_state <> '' ORDER BY a.id DESC LIMIT 1),"  \
+	" 'nothing')) FROM " table                                                    \
+	" t WHERE t.state IS NOT (SELECT to_state FROM audit a"                       \
+	" WHERE a.object = '" machine "' AND a.object_id = t.id AND a.to_state <> ''" \
 	" ORDER BY a.id DESC LIMIT 1) LIMIT ?"
 
 static const struct {
@@ -138,28 +140,35 @@ static const struct {
 	{ "I9", LAST_STATE("job", "jobs") },
 	{ "I9", LAST_STATE("gate", "gates") },
 
-	{ "I10", "SELECT printf('artifact %d names a blob nobody knows', a.id) FROM artifacts a WHERE"
-		 " NOT EXISTS (SELECT 1 FROM blobs b WHERE b.digest = a.digest) LIMIT ?" },
-	{ "I10", "SELECT printf('a summary of job %d names a blob nobody knows', u.job_id) FROM"
-		 " summaries u WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.digest = u.digest)"
-		 " LIMIT ?" },
-	{ "I10", "SELECT printf('artifact %d has %d bytes, its blob %d', a.id, a.size, b.size) FROM"
-		 " artifacts a JOIN blobs b ON b.digest = a.digest WHERE a.size <> b.size LIMIT ?" },
+	{ "I10",
+		"SELECT printf('artifact %d names a blob nobody knows', a.id) FROM artifacts a WHERE"
+		" NOT EXISTS (SELECT 1 FROM blobs b WHERE b.digest = a.digest) LIMIT ?" },
+	{ "I10",
+		"SELECT printf('a summary of job %d names a blob nobody knows', u.job_id) FROM"
+		" summaries u WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.digest = u.digest)"
+		" LIMIT ?" },
+	{ "I10",
+		"SELECT printf('artifact %d has %d bytes, its blob %d', a.id, a.size, b.size) FROM"
+		" artifacts a JOIN blobs b ON b.digest = a.digest WHERE a.size <> b.size LIMIT ?" },
 
-	{ "I11", "SELECT printf('job %d is success, its exit record says ''%s''', id, outcome) FROM"
-		 " jobs WHERE conclusion = 'success' AND releases > 0 AND carried_from = 0 AND"
-		 " outcome <> 'success' AND NOT EXISTS (SELECT 1 FROM audit a WHERE"
-		 " a.object = 'job' AND a.object_id = jobs.id AND a.from_state = 'lost') LIMIT ?" },
-	{ "I11", "SELECT printf('job %d is success, its step %d is failure', j.id, p.number) FROM"
-		 " jobs j JOIN steps p ON p.job_id = j.id WHERE j.outcome = 'success' AND"
-		 " j.conclusion = 'success' AND p.conclusion = 'failure' LIMIT ?" },
+	{ "I11",
+		"SELECT printf('job %d is success, its exit record says ''%s''', id, outcome) FROM"
+		" jobs WHERE conclusion = 'success' AND releases > 0 AND carried_from = 0 AND"
+		" outcome <> 'success' AND NOT EXISTS (SELECT 1 FROM audit a WHERE"
+		" a.object = 'job' AND a.object_id = jobs.id AND a.from_state = 'lost') LIMIT ?" },
+	{ "I11",
+		"SELECT printf('job %d is success, its step %d is failure', j.id, p.number) FROM"
+		" jobs j JOIN steps p ON p.job_id = j.id WHERE j.outcome = 'success' AND"
+		" j.conclusion = 'success' AND p.conclusion = 'failure' LIMIT ?" },
 
-	{ "I12", "SELECT printf('context %s has %d unsent words', context, count(*)) FROM outbox"
-		 " WHERE sent_at = 0 AND failed_at = 0 GROUP BY context HAVING count(*) > 1"
-		 " LIMIT ?" },
-	{ "I12", "SELECT printf('context %s: word %d was sent after word %d', a.context, a.id, b.id)"
-		 " FROM outbox a JOIN outbox b ON b.context = a.context AND b.id > a.id WHERE"
-		 " a.sent_at > b.sent_at AND b.sent_at <> 0 LIMIT ?" },
+	{ "I12",
+		"SELECT printf('context %s has %d unsent words', context, count(*)) FROM outbox"
+		" WHERE sent_at = 0 AND failed_at = 0 GROUP BY context HAVING count(*) > 1"
+		" LIMIT ?" },
+	{ "I12",
+		"SELECT printf('context %s: word %d was sent after word %d', a.context, a.id, b.id)"
+		" FROM outbox a JOIN outbox b ON b.context = a.context AND b.id > a.id WHERE"
+		" a.sent_at > b.sent_at AND b.sent_at <> 0 LIMIT ?" },
 };
 
 const char *check_invariant_id(int i)
@@ -187,8 +196,8 @@ static void report(const struct checker *c, const char *id, const char *text)
 }
 
 /* How many findings one statement gives. */
-static int run_statement(const struct checker *c, const char *id, const char *sql,
-	struct err *err)
+static int run_statement(
+	const struct checker *c, const char *id, const char *sql, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int n = 0, got;
@@ -208,14 +217,14 @@ static int check_chain(const struct checker *c, int64_t *ret_rows, struct err *e
 
 	if (whole != 0)
 		return whole < 0 ? -1 : 0;
-	text = xasprintf("audit row %lld does not follow from the one before it",
-		(long long)bad);
+	text = xasprintf(
+		"audit row %lld does not follow from the one before it", (long long)bad);
 	report(c, "I9", text);
 	return 1;
 }
 
-static int check_invariant(const struct checker *c, const char *id, int64_t *audit_rows,
-	struct err *err)
+static int check_invariant(
+	const struct checker *c, const char *id, int64_t *audit_rows, struct err *err)
 {
 	int found = 0;
 
@@ -240,8 +249,8 @@ static int check_invariant(const struct checker *c, const char *id, int64_t *aud
 }
 
 /* What SQLite itself checks: pages, indexes, foreign keys. */
-static int check_database(const struct checker *c, enum check_flags flags, int *ret,
-	struct err *err)
+static int check_database(
+	const struct checker *c, enum check_flags flags, int *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	_cleanup_(db_rows_done) struct db_rows f = DB_ROWS_INIT;
@@ -249,8 +258,8 @@ static int check_database(const struct checker *c, enum check_flags flags, int *
 
 	*ret = 0;
 	if (db_query(c->s->db, &r, err,
-		    (flags & CHECK_QUICK) ? "PRAGMA quick_check(20)" :
-					    "PRAGMA integrity_check(20)"))
+		    (flags & CHECK_QUICK) ? "PRAGMA quick_check(20)"
+					  : "PRAGMA integrity_check(20)"))
 		return -1;
 	while ((got = db_step(&r, err)) > 0) {
 		if (str_eq(db_str(&r, 0), "ok"))
@@ -261,9 +270,10 @@ static int check_database(const struct checker *c, enum check_flags flags, int *
 	if (got < 0 || db_query(c->s->db, &f, err, "PRAGMA foreign_key_check"))
 		return -1;
 	while (*ret < LIMIT_CHECK_FINDINGS && (got = db_step(&f, err)) > 0) {
-		_cleanup_free_ char *text = xasprintf("row %lld of %s names a row of %s that is "
-						      "not there",
-			(long long)db_int(&f, 1), db_str(&f, 0), db_str(&f, 2));
+		_cleanup_free_ char *text =
+			xasprintf("row %lld of %s names a row of %s that is "
+				  "not there",
+				(long long)db_int(&f, 1), db_str(&f, 0), db_str(&f, 2));
 
 		report(c, "database", text);
 		++*ret;

@@ -26,7 +26,8 @@ struct check_summary {
 };
 
 enum check_flags {
-	CHECK_QUICK = 1 << 0, /* quick_check instead of integrity_check; for every start */
+	CHECK_QUICK =
+		1 << 0, /* quick_check instead of integrity_check; for every start */
 };
 
 /* At most LIMIT_CHECK_FINDINGS of each invariant are reported. 0 even if some are broken. */

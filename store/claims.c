@@ -47,7 +47,9 @@ static int read_held(struct store *s, int64_t id, struct held *ret, struct err *
 		I(id));
 
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no job %lld", (long long)id);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no job %lld",
+					 (long long)id);
 	*ret = (struct held){
 		.run = db_int(&r, 0),
 		.repo = db_int(&r, 1),
@@ -76,7 +78,7 @@ void jobs_ready_free(struct job_ready *list, size_t len)
 	free(list);
 }
 
-#define WITHIN_PARALLEL                                                             \
+#define WITHIN_PARALLEL                                                                 \
 	"(j.max_parallel = 0 OR (SELECT count(*) FROM jobs a WHERE a.run_id = j.run_id" \
 	" AND a.attempt = j.attempt AND a.node = j.node AND a.state IN " ACTIVE         \
 	") < j.max_parallel)"
@@ -102,8 +104,8 @@ int jobs_claimable(struct store *s, size_t max, struct job_ready **ret, size_t *
 		while ((got = db_step(&r, err)) > 0) {
 			GROW(list, cap, len + 1);
 			list[len++] = (struct job_ready){ db_int(&r, 0), db_int(&r, 1),
-				db_int(&r, 2), db_int(&r, 3), db_int(&r, 4), db_int(&r, 5),
-				db_int(&r, 6) != 0, col_dup(&r, 7) };
+				db_int(&r, 2), db_int(&r, 3), db_int(&r, 4),
+				db_int(&r, 5), db_int(&r, 6) != 0, col_dup(&r, 7) };
 		}
 	}
 	if (got < 0) {
@@ -117,7 +119,8 @@ int jobs_claimable(struct store *s, size_t max, struct job_ready **ret, size_t *
 
 int jobs_active_count(struct store *s, int64_t *ret, struct err *err)
 {
-	return db_value(s->db, ret, 0, err, "SELECT count(*) FROM jobs WHERE state IN " ACTIVE);
+	return db_value(
+		s->db, ret, 0, err, "SELECT count(*) FROM jobs WHERE state IN " ACTIVE);
 }
 
 /* ---- claiming -------------------------------------------------------------------------- */
@@ -127,8 +130,8 @@ int jobs_claim(struct store *s, int64_t id, const char *placement, int64_t *ret_
 {
 	_cleanup_(store_end) struct store_tx tx = STORE_TX_INIT;
 	_cleanup_(held_done) struct held h = { 0 };
-	const struct db_arg args[] = { I(s->instance_epoch * EPOCH_STEP), I(clock_wall_ms()),
-		S(placement) };
+	const struct db_arg args[] = { I(s->instance_epoch * EPOCH_STEP),
+		I(clock_wall_ms()), S(placement) };
 	struct state_move m = {
 		.machine = MACHINE_JOB,
 		.id = id,
@@ -216,8 +219,8 @@ static int check_epoch(int64_t id, const struct held *h, int64_t epoch, struct e
 		(long long)id, (long long)h->epoch, (long long)epoch);
 }
 
-int jobs_unclaim(struct store *s, int64_t id, int64_t epoch, const char *reason,
-	struct err *err)
+int jobs_unclaim(
+	struct store *s, int64_t id, int64_t epoch, const char *reason, struct err *err)
 {
 	_cleanup_(store_end) struct store_tx tx = STORE_TX_INIT;
 	_cleanup_(held_done) struct held h = { 0 };
@@ -227,10 +230,11 @@ int jobs_unclaim(struct store *s, int64_t id, int64_t epoch, const char *reason,
 		check_epoch(id, &h, epoch, err))
 		return -1;
 	if (h.state == JOB_CLAIMED && h.tries >= LIMIT_JOB_CLAIMS) {
-		_cleanup_free_ char *why = xasprintf("it could not be started %d times: %s",
-			LIMIT_JOB_CLAIMS, reason);
+		_cleanup_free_ char *why = xasprintf(
+			"it could not be started %d times: %s", LIMIT_JOB_CLAIMS, reason);
 
-		if (jobs_end(s, id, epoch, JOB_CLAIMED, CONCLUSION_FAILURE, why, &core, err))
+		if (jobs_end(s, id, epoch, JOB_CLAIMED, CONCLUSION_FAILURE, why, &core,
+			    err))
 			return -1;
 		return store_commit(&tx, err);
 	}
@@ -244,8 +248,8 @@ int jobs_unclaim(struct store *s, int64_t id, int64_t epoch, const char *reason,
 
 /* ---- releasing ------------------------------------------------------------------------- */
 
-static int check_trust(struct store *s, const struct held *h, bool *ret_trusted,
-	struct err *err)
+static int check_trust(
+	struct store *s, const struct held *h, bool *ret_trusted, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int64_t gate;
@@ -271,8 +275,9 @@ static int check_trust(struct store *s, const struct held *h, bool *ret_trusted,
 
 static int check_gate(struct store *s, const struct held *h, struct err *err)
 {
-	_cleanup_(env_rules_done) struct env_rules rules = { .reviewers = STRVEC_INIT,
-		.branches = STRVEC_INIT, .tags = STRVEC_INIT };
+	_cleanup_(env_rules_done) struct env_rules rules = {
+		.reviewers = STRVEC_INIT, .branches = STRVEC_INIT, .tags = STRVEC_INIT
+	};
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 
 	if (!*h->environment)
@@ -281,11 +286,12 @@ static int check_gate(struct store *s, const struct held *h, struct err *err)
 		return err_set(err, ERR_DENIED, "environment '%s' has no gate for it",
 			h->environment);
 	if (environments_rules(s, h->repo, h->environment, &rules, err) ||
-		db_first(s->db, &r, err, "SELECT ref FROM runs WHERE id = ?", I(h->run)) < 0)
+		db_first(s->db, &r, err, "SELECT ref FROM runs WHERE id = ?", I(h->run)) <
+			0)
 		return -1;
 	if (!env_rules_allow_ref(&rules, db_str(&r, 0)))
-		return err_set(err, ERR_DENIED, "environment '%s' refuses '%s'", h->environment,
-			db_str(&r, 0));
+		return err_set(err, ERR_DENIED, "environment '%s' refuses '%s'",
+			h->environment, db_str(&r, 0));
 	return gates_permit(s, h->gate, h->run, h->attempt, err);
 }
 
@@ -306,8 +312,8 @@ static int audit_secrets(struct store *s, int64_t id, const struct held *h,
 	return audit_add(s, &core, "secret.decrypt", "job", id, h->run, detail, err);
 }
 
-static int release_row(struct store *s, const struct job_release *rel, const struct held *h,
-	struct err *err)
+static int release_row(struct store *s, const struct job_release *rel,
+	const struct held *h, struct err *err)
 {
 	const struct db_arg args[] = { I(clock_wall_ms()), I(h->gate) };
 	struct state_move m = {
@@ -380,14 +386,15 @@ static int fail_fast(struct store *s, int64_t id, struct err *err)
 			return -1;
 		if (!other)
 			return 0;
-		if (jobs_cancel_row(s, other, "another row of its matrix failed (fail-fast)", true,
-			    &core, err))
+		if (jobs_cancel_row(s, other,
+			    "another row of its matrix failed (fail-fast)", true, &core,
+			    err))
 			return -1;
 	}
 }
 
-static int after_end(struct store *s, int64_t id, int64_t run, enum conclusion c,
-	struct err *err)
+static int after_end(
+	struct store *s, int64_t id, int64_t run, enum conclusion c, struct err *err)
 {
 	if (deployments_end(s, id, conclusion_name(c), err) ||
 		concurrency_leave(s, OWNER_JOB, id, err) ||
@@ -417,7 +424,8 @@ int jobs_end(struct store *s, int64_t job, int64_t epoch, enum job_state from,
 	};
 
 	if (store_begin(&tx, s, err) ||
-		db_value(s->db, &m.run, 0, err, "SELECT run_id FROM jobs WHERE id = ?", I(job)) ||
+		db_value(s->db, &m.run, 0, err, "SELECT run_id FROM jobs WHERE id = ?",
+			I(job)) ||
 		state_move(s, &m, err) || after_end(s, job, m.run, c, err))
 		return -1;
 	return store_commit(&tx, err);
@@ -434,13 +442,15 @@ int jobs_finish(struct store *s, int64_t id, int64_t epoch, const char *log_sha2
 		check_epoch(id, &h, epoch, err))
 		return -1;
 	if (conclusion_parse(h.outcome) == CONCLUSION_NONE)
-		return err_set(err, ERR_CONFLICT, "job %lld has no exit record", (long long)id);
-	if (db_run(s->db, err, "UPDATE jobs SET log_sha256 = ?, log_lines = ? WHERE id = ?",
+		return err_set(
+			err, ERR_CONFLICT, "job %lld has no exit record", (long long)id);
+	if (db_run(s->db, err,
+		    "UPDATE jobs SET log_sha256 = ?, log_lines = ? WHERE id = ?",
 		    S(log_sha256 ? log_sha256 : ""), I(log_lines), I(id)))
 		return -1;
 	FP("job.finish.before");
-	if (jobs_end(s, id, epoch, JOB_FINALISING, conclusion_parse(h.outcome), h.exit_reason,
-		    &core, err))
+	if (jobs_end(s, id, epoch, JOB_FINALISING, conclusion_parse(h.outcome),
+		    h.exit_reason, &core, err))
 		return -1;
 	return store_commit(&tx, err);
 }
@@ -496,16 +506,18 @@ static int bury(struct store *s, int64_t id, const struct held *h, const char *r
 	case JOB_CLAIMED:
 		return jobs_unclaim(s, id, h->epoch, reason, err);
 	case JOB_CANCELLING:
-		return jobs_end(s, id, h->epoch, h->state, CONCLUSION_CANCELLED, reason, &core,
-			err);
+		return jobs_end(s, id, h->epoch, h->state, CONCLUSION_CANCELLED, reason,
+			&core, err);
 	case JOB_RELEASED:
 	case JOB_RUNNING:
 		if (h->is_once)
 			return become_lost(s, id, h, reason, err);
 		if (h->tries < LIMIT_JOB_TRIES)
 			return requeue(s, id, h, reason, err);
-		often = xasprintf("its executor died %lld times: %s", (long long)h->tries, reason);
-		return jobs_end(s, id, h->epoch, h->state, CONCLUSION_FAILURE, often, &core, err);
+		often = xasprintf(
+			"its executor died %lld times: %s", (long long)h->tries, reason);
+		return jobs_end(
+			s, id, h->epoch, h->state, CONCLUSION_FAILURE, often, &core, err);
 	case JOB_WAITING:
 	case JOB_AWAITING_APPROVAL:
 	case JOB_QUEUED:
@@ -540,13 +552,15 @@ int jobs_resolve_lost(struct store *s, int64_t id, enum conclusion c, const char
 	_cleanup_free_ char *reason = xasprintf("decided by %s%s%s", who->name,
 		comment && *comment ? ": " : "", comment ? comment : "");
 
-	if (c != CONCLUSION_SUCCESS && c != CONCLUSION_FAILURE && c != CONCLUSION_CANCELLED)
-		return err_set(err, ERR_INPUT, "a lost job ends as success, failure or cancelled");
+	if (c != CONCLUSION_SUCCESS && c != CONCLUSION_FAILURE &&
+		c != CONCLUSION_CANCELLED)
+		return err_set(err, ERR_INPUT,
+			"a lost job ends as success, failure or cancelled");
 	if (store_begin(&tx, s, err) || read_held(s, id, &h, err))
 		return -1;
 	if (h.state != JOB_LOST)
-		return err_set(err, ERR_CONFLICT, "job %lld is %s, not lost", (long long)id,
-			state_name(MACHINE_JOB, h.state));
+		return err_set(err, ERR_CONFLICT, "job %lld is %s, not lost",
+			(long long)id, state_name(MACHINE_JOB, h.state));
 	if (jobs_end(s, id, h.epoch, JOB_LOST, c, reason, who, err))
 		return -1;
 	return store_commit(&tx, err);
@@ -587,10 +601,12 @@ int jobs_cancel_row(struct store *s, int64_t job, const char *reason, bool force
 	case JOB_WAITING:
 		if (!h.is_expanded && !force)
 			return 0; /* its condition may want to run it all the same */
-		return jobs_end(s, job, h.epoch, h.state, CONCLUSION_CANCELLED, reason, who, err);
+		return jobs_end(
+			s, job, h.epoch, h.state, CONCLUSION_CANCELLED, reason, who, err);
 	case JOB_AWAITING_APPROVAL:
 	case JOB_QUEUED:
-		return jobs_end(s, job, h.epoch, h.state, CONCLUSION_CANCELLED, reason, who, err);
+		return jobs_end(
+			s, job, h.epoch, h.state, CONCLUSION_CANCELLED, reason, who, err);
 	case JOB_CLAIMED:
 	case JOB_RELEASED:
 	case JOB_RUNNING:
@@ -613,7 +629,8 @@ int jobs_cancel(struct store *s, int64_t id, const char *reason, const struct ac
 	if (store_begin(&tx, s, err) || read_held(s, id, &h, err))
 		return -1;
 	if (h.state == JOB_COMPLETED || h.state == JOB_FINALISING)
-		return err_set(err, ERR_CONFLICT, "job %lld has ended already", (long long)id);
+		return err_set(
+			err, ERR_CONFLICT, "job %lld has ended already", (long long)id);
 	if (jobs_cancel_row(s, id, reason, true, who, err) || runs_refresh(s, h.run, err))
 		return -1;
 	return store_commit(&tx, err);

@@ -55,14 +55,14 @@ static int drop_waiting(struct store *s, int64_t repo, const char *group, int64_
 			return got;
 		/* Off the list first, so that whatever its end sets free is not given to it. */
 		if (db_run(s->db, err, "DELETE FROM concurrency WHERE seq = ?", I(seq)) ||
-			cancel_owner(s, &o, true, "a newer one waits in its concurrency group",
-				err))
+			cancel_owner(s, &o, true,
+				"a newer one waits in its concurrency group", err))
 			return -1;
 	}
 }
 
-static int cancel_running(struct store *s, int64_t repo, const char *group, int64_t own_seq,
-	struct err *err)
+static int cancel_running(struct store *s, int64_t repo, const char *group,
+	int64_t own_seq, struct err *err)
 {
 	struct owner o;
 	int64_t seq;
@@ -73,7 +73,8 @@ static int cancel_running(struct store *s, int64_t repo, const char *group, int6
 
 	if (got <= 0)
 		return got;
-	return cancel_owner(s, &o, false, "a newer one of its concurrency group begins", err);
+	return cancel_owner(
+		s, &o, false, "a newer one of its concurrency group begins", err);
 }
 
 static int insert(struct store *s, int64_t repo, const char *group, enum owner_kind kind,
@@ -82,16 +83,16 @@ static int insert(struct store *s, int64_t repo, const char *group, enum owner_k
 	int64_t others, waiting;
 
 	if (db_value(s->db, &others, 0, err,
-		    "SELECT count(*) FROM concurrency WHERE repo_id = ? AND grp = ?", I(repo),
-		    S(group)) ||
+		    "SELECT count(*) FROM concurrency WHERE repo_id = ? AND grp = ?",
+		    I(repo), S(group)) ||
 		db_value(s->db, &waiting, 0, err,
 			"SELECT count(*) FROM concurrency WHERE repo_id = ? AND grp = ?"
 			" AND is_running = 0",
 			I(repo), S(group)))
 		return -1;
 	if (keeps && waiting >= QUEUE_MAX)
-		return err_set(err, ERR_LIMIT, "%d wait in concurrency group '%.80s' already",
-			QUEUE_MAX, group);
+		return err_set(err, ERR_LIMIT,
+			"%d wait in concurrency group '%.80s' already", QUEUE_MAX, group);
 	if (db_run(s->db, err,
 		    "INSERT INTO concurrency (repo_id, grp, kind, owner_id, run_id, is_running)"
 		    " VALUES (?,?,?,?,?,?)",
@@ -142,8 +143,8 @@ int concurrency_enter(struct store *s, int64_t repo, const char *group, bool can
 	return 0;
 }
 
-int concurrency_leave(struct store *s, enum owner_kind kind, int64_t owner,
-	struct err *err)
+int concurrency_leave(
+	struct store *s, enum owner_kind kind, int64_t owner, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	_cleanup_free_ char *group = NULL;
@@ -171,8 +172,9 @@ int concurrency_leave(struct store *s, enum owner_kind kind, int64_t owner,
 		repo, group, 0, &next, &seq, err);
 	if (got <= 0)
 		return got;
-	if (db_run(s->db, err, "UPDATE concurrency SET is_running = 1 WHERE seq = ?", I(seq)))
+	if (db_run(s->db, err, "UPDATE concurrency SET is_running = 1 WHERE seq = ?",
+		    I(seq)))
 		return -1;
-	return next.kind == OWNER_RUN ? runs_admit(s, next.id, err) :
-					jobs_admit(s, next.id, err);
+	return next.kind == OWNER_RUN ? runs_admit(s, next.id, err)
+				      : jobs_admit(s, next.id, err);
 }

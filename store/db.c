@@ -17,8 +17,9 @@
 #include "base/strbuf.h"
 
 #define CACHE_SLOTS 1024 /* a power of two; half of it is used at most */
-#define BUSY_MS 10000
-#define VALUE_MAX (128 * 1024 * 1024) /* one column: an event of LIMIT_HOOK_BODY, escaped */
+#define BUSY_MS	    10000
+#define VALUE_MAX \
+	(128 * 1024 * 1024) /* one column: an event of LIMIT_HOOK_BODY, escaped */
 
 struct cached {
 	uint32_t hash;
@@ -43,12 +44,18 @@ static const struct {
 	int rc; /* primary result code */
 	enum err_code code;
 } codes[] = {
-	{ SQLITE_BUSY, ERR_UNAVAILABLE },   { SQLITE_LOCKED, ERR_UNAVAILABLE },
-	{ SQLITE_CONSTRAINT, ERR_CONFLICT }, { SQLITE_CORRUPT, ERR_CORRUPT },
-	{ SQLITE_NOTADB, ERR_CORRUPT },	     { SQLITE_FULL, ERR_SYS },
-	{ SQLITE_IOERR, ERR_SYS },	     { SQLITE_CANTOPEN, ERR_SYS },
-	{ SQLITE_NOMEM, ERR_SYS },	     { SQLITE_TOOBIG, ERR_LIMIT },
-	{ SQLITE_PERM, ERR_SYS },	     { SQLITE_READONLY, ERR_SYS },
+	{ SQLITE_BUSY, ERR_UNAVAILABLE },
+	{ SQLITE_LOCKED, ERR_UNAVAILABLE },
+	{ SQLITE_CONSTRAINT, ERR_CONFLICT },
+	{ SQLITE_CORRUPT, ERR_CORRUPT },
+	{ SQLITE_NOTADB, ERR_CORRUPT },
+	{ SQLITE_FULL, ERR_SYS },
+	{ SQLITE_IOERR, ERR_SYS },
+	{ SQLITE_CANTOPEN, ERR_SYS },
+	{ SQLITE_NOMEM, ERR_SYS },
+	{ SQLITE_TOOBIG, ERR_LIMIT },
+	{ SQLITE_PERM, ERR_SYS },
+	{ SQLITE_READONLY, ERR_SYS },
 };
 
 static enum err_code code_of(int rc)
@@ -97,10 +104,18 @@ static const struct {
 	long type;
 	const char *name;
 } network_fs[] = {
-	{ 0x6969, "nfs" },	    { 0x517b, "smb" },	     { 0xff534d42L, "cifs" },
-	{ 0xfe534d42L, "smb2" },    { 0x00c36400, "ceph" },  { 0x5346414f, "afs" },
-	{ 0x73757245, "coda" },	    { 0x01021997, "9p" },    { 0x47504653, "gpfs" },
-	{ 0x0bd00bd0, "lustre" },   { 0x19830326, "fhgfs" }, { 0x20030528, "orangefs" },
+	{ 0x6969, "nfs" },
+	{ 0x517b, "smb" },
+	{ 0xff534d42L, "cifs" },
+	{ 0xfe534d42L, "smb2" },
+	{ 0x00c36400, "ceph" },
+	{ 0x5346414f, "afs" },
+	{ 0x73757245, "coda" },
+	{ 0x01021997, "9p" },
+	{ 0x47504653, "gpfs" },
+	{ 0x0bd00bd0, "lustre" },
+	{ 0x19830326, "fhgfs" },
+	{ 0x20030528, "orangefs" },
 	{ 0x01161970, "gfs2" },
 };
 
@@ -142,12 +157,11 @@ static const char *const settings =
 	"PRAGMA temp_store = MEMORY;"
 	"PRAGMA mmap_size = 0;"; /* a torn page must be an error, not SIGBUS */
 
-static const char *const writer_settings =
-	"PRAGMA journal_mode = WAL;"
-	"PRAGMA synchronous = FULL;"
-	"PRAGMA secure_delete = ON;"
-	"PRAGMA wal_autocheckpoint = 0;"
-	"PRAGMA journal_size_limit = 67108864;";
+static const char *const writer_settings = "PRAGMA journal_mode = WAL;"
+					   "PRAGMA synchronous = FULL;"
+					   "PRAGMA secure_delete = ON;"
+					   "PRAGMA wal_autocheckpoint = 0;"
+					   "PRAGMA journal_size_limit = 67108864;";
 
 static int configure(struct db *db, struct err *err)
 {
@@ -247,12 +261,12 @@ static struct cached *cache_slot(struct db *db, const char *sql, uint32_t hash)
 	}
 }
 
-static int prepare(struct db *db, const char *sql, bool lasts, sqlite3_stmt **ret,
-	struct err *err)
+static int prepare(
+	struct db *db, const char *sql, bool lasts, sqlite3_stmt **ret, struct err *err)
 {
 	const char *tail = NULL;
-	int rc = sqlite3_prepare_v3(db->h, sql, -1, lasts ? SQLITE_PREPARE_PERSISTENT : 0,
-		ret, &tail);
+	int rc = sqlite3_prepare_v3(
+		db->h, sql, -1, lasts ? SQLITE_PREPARE_PERSISTENT : 0, ret, &tail);
 
 	if (rc != SQLITE_OK)
 		return fail(db, rc, err);
@@ -291,7 +305,8 @@ static int take_stmt(struct db *db, const char *sql, struct db_rows *ret, struct
 
 static void give_back(struct db *db, sqlite3_stmt *stmt)
 {
-	struct cached *c = cache_slot(db, sqlite3_sql(stmt), hash_text(sqlite3_sql(stmt)));
+	struct cached *c =
+		cache_slot(db, sqlite3_sql(stmt), hash_text(sqlite3_sql(stmt)));
 
 	(void)sqlite3_reset(stmt); /* its error was reported by the step */
 	(void)sqlite3_clear_bindings(stmt);
@@ -308,8 +323,8 @@ void db_rows_done(struct db_rows *r)
 	*r = (struct db_rows)DB_ROWS_INIT;
 }
 
-static int bind_one(sqlite3_stmt *stmt, int at, const struct db_arg *a,
-	sqlite3_destructor_type own)
+static int bind_one(
+	sqlite3_stmt *stmt, int at, const struct db_arg *a, sqlite3_destructor_type own)
 {
 	switch (a->kind) {
 	case DB_ARG_NULL:
@@ -324,8 +339,8 @@ static int bind_one(sqlite3_stmt *stmt, int at, const struct db_arg *a,
 	return SQLITE_MISUSE;
 }
 
-static int bind_all(struct db *db, sqlite3_stmt *stmt, const struct db_arg *args, size_t len,
-	sqlite3_destructor_type own, struct err *err)
+static int bind_all(struct db *db, sqlite3_stmt *stmt, const struct db_arg *args,
+	size_t len, sqlite3_destructor_type own, struct err *err)
 {
 	if ((size_t)sqlite3_bind_parameter_count(stmt) != len)
 		return err_set(err, ERR_BUG, "database: %d arguments wanted, %zu given",
@@ -339,13 +354,14 @@ static int bind_all(struct db *db, sqlite3_stmt *stmt, const struct db_arg *args
 	return 0;
 }
 
-int db_run_args(struct db *db, struct err *err, const char *sql, const struct db_arg *args,
-	size_t len)
+int db_run_args(struct db *db, struct err *err, const char *sql,
+	const struct db_arg *args, size_t len)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int before, rc;
 
-	if (take_stmt(db, sql, &r, err) || bind_all(db, r.stmt, args, len, SQLITE_STATIC, err))
+	if (take_stmt(db, sql, &r, err) ||
+		bind_all(db, r.stmt, args, len, SQLITE_STATIC, err))
 		return -1;
 	before = sqlite3_total_changes(db->h);
 	while ((rc = sqlite3_step(r.stmt)) == SQLITE_ROW)
@@ -477,8 +493,8 @@ static struct json *col_value(const struct db_rows *r, int col, const char *name
 	case SQLITE_FLOAT:
 		return json_new_real(sqlite3_column_double(r->stmt, col));
 	case SQLITE_TEXT:
-		return json_new_strn(db_str(r, col),
-			(size_t)sqlite3_column_bytes(r->stmt, col));
+		return json_new_strn(
+			db_str(r, col), (size_t)sqlite3_column_bytes(r->stmt, col));
 	case SQLITE_BLOB:
 		return col_hex(r, col);
 	}
@@ -513,9 +529,9 @@ int db_tx_depth(const struct db *db)
 
 int db_tx_begin(struct db_tx *tx, struct db *db, struct err *err)
 {
-	const char *sql = db->depth > 0	    ? "SAVEPOINT inner" :
-			  db->is_readonly ? "BEGIN" :
-					    "BEGIN IMMEDIATE";
+	const char *sql = db->depth > 0	    ? "SAVEPOINT inner"
+			  : db->is_readonly ? "BEGIN"
+					    : "BEGIN IMMEDIATE";
 
 	if (db_run(db, err, sql))
 		return -1;
@@ -554,8 +570,8 @@ void db_tx_end(struct db_tx *tx)
 	/* Errors here have no cure: a connection that cannot roll back is broken. */
 	if (!sqlite3_get_autocommit(db->h)) {
 		struct err err = ERR_INIT;
-		const char *sql = tx->depth > 1 ? "ROLLBACK TO inner; RELEASE inner" :
-						  "ROLLBACK";
+		const char *sql =
+			tx->depth > 1 ? "ROLLBACK TO inner; RELEASE inner" : "ROLLBACK";
 
 		if (db_script(db, sql, &err))
 			db->is_broken = true;
@@ -566,8 +582,8 @@ void db_tx_end(struct db_tx *tx)
 
 /* ---- checkpoint and copy --------------------------------------------------------------- */
 
-int db_checkpoint(struct db *db, bool truncate, int *ret_wal_pages, int *ret_moved,
-	struct err *err)
+int db_checkpoint(
+	struct db *db, bool truncate, int *ret_wal_pages, int *ret_moved, struct err *err)
 {
 	int pages = -1, moved = -1;
 	int rc = sqlite3_wal_checkpoint_v2(db->h, NULL,

@@ -32,9 +32,10 @@
 struct db;
 
 enum db_flags {
-	DB_CREATE = 1 << 0,   /* make the file (0600) when it is not there */
-	DB_READONLY = 1 << 1, /* never writes, creates or deletes; -shm must be writable */
-	DB_ANY_FS = 1 << 2,   /* tests: also on a file system we would refuse */
+	DB_CREATE = 1 << 0, /* make the file (0600) when it is not there */
+	DB_READONLY =
+		1 << 1,	    /* never writes, creates or deletes; -shm must be writable */
+	DB_ANY_FS = 1 << 2, /* tests: also on a file system we would refuse */
 };
 
 /*
@@ -54,17 +55,17 @@ struct db_arg {
 	size_t len;
 };
 struct db_arg db_arg_str(const char *s); /* NULL binds null */
-#define db_arg_int(v) ((struct db_arg){ DB_ARG_INT, (int64_t)(v), NULL, 0 })
+#define db_arg_int(v)	    ((struct db_arg){ DB_ARG_INT, (int64_t)(v), NULL, 0 })
 #define db_arg_blob(ptr, n) ((struct db_arg){ DB_ARG_BLOB, 0, (ptr), (n) })
-#define db_arg_null() ((struct db_arg){ DB_ARG_NULL, 0, NULL, 0 })
-#define DB_ARGS_(...) \
+#define db_arg_null()	    ((struct db_arg){ DB_ARG_NULL, 0, NULL, 0 })
+#define DB_ARGS_(...)                     \
 	(struct db_arg[]){ __VA_ARGS__ }, \
 		sizeof((struct db_arg[]){ __VA_ARGS__ }) / sizeof(struct db_arg)
 
 /* Runs one statement to its end. db_changes: rows it inserted, changed or deleted. */
 #define db_run(db, err, sql, ...) db_run_args(db, err, sql, DB_ARGS_(__VA_ARGS__))
-int db_run_args(struct db *db, struct err *err, const char *sql, const struct db_arg *args,
-	size_t len);
+int db_run_args(struct db *db, struct err *err, const char *sql,
+	const struct db_arg *args, size_t len);
 int db_changes(const struct db *db);
 int64_t db_last_id(const struct db *db);
 /* Several statements without arguments, for the schema. */
@@ -75,7 +76,10 @@ struct db_rows {
 	void *stmt;
 	bool is_cached;
 };
-#define DB_ROWS_INIT { NULL, NULL, false }
+#define DB_ROWS_INIT              \
+	{                         \
+		NULL, NULL, false \
+	}
 
 #define db_query(db, rows, err, sql, ...) \
 	db_query_args(db, rows, err, sql, DB_ARGS_(__VA_ARGS__))
@@ -95,7 +99,7 @@ int db_value_args(struct db *db, int64_t *ret, int64_t otherwise, struct err *er
 	const char *sql, const struct db_arg *args, size_t len);
 
 /* Columns of the current row, from 0. Pointers live until the next step. */
-int64_t db_int(const struct db_rows *r, int col); /* 0 for null */
+int64_t db_int(const struct db_rows *r, int col);     /* 0 for null */
 const char *db_str(const struct db_rows *r, int col); /* "" for null */
 const char *db_str_null(const struct db_rows *r, int col);
 const void *db_blob(const struct db_rows *r, int col, size_t *ret_len);
@@ -120,7 +124,10 @@ struct db_tx {
 	struct db *db;
 	int depth;
 };
-#define DB_TX_INIT { NULL, 0 }
+#define DB_TX_INIT      \
+	{               \
+		NULL, 0 \
+	}
 int db_tx_begin(struct db_tx *tx, struct db *db, struct err *err);
 int db_tx_commit(struct db_tx *tx, struct err *err);
 void db_tx_end(struct db_tx *tx); /* rolls back unless committed */

@@ -33,14 +33,16 @@ static int insert_delivery(struct store *s, const struct delivery_new *d,
 		    "INSERT INTO deliveries (hook_id, repo_id, forge, key, event, body_sha256,"
 		    " body_len, peer, request, state, reason, received_at)"
 		    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-		    I(d->hook), I(d->repo), S(d->forge), S(d->key ? d->key : ""), S(d->event),
-		    B(d->body_sha256, SHA256_LEN), I(d->body_len), S(d->peer ? d->peer : ""),
-		    S(d->request ? d->request : ""), S(state_name(MACHINE_DELIVERY, state)),
-		    S(reason ? reason : ""), I(clock_wall_ms())))
+		    I(d->hook), I(d->repo), S(d->forge), S(d->key ? d->key : ""),
+		    S(d->event), B(d->body_sha256, SHA256_LEN), I(d->body_len),
+		    S(d->peer ? d->peer : ""), S(d->request ? d->request : ""),
+		    S(state_name(MACHINE_DELIVERY, state)), S(reason ? reason : ""),
+		    I(clock_wall_ms())))
 		return -1;
 	*ret_id = db_last_id(s->db);
-	if (d->hook && db_run(s->db, err, "UPDATE hooks SET last_delivery_at = ? WHERE id = ?",
-			       I(clock_wall_ms()), I(d->hook)))
+	if (d->hook &&
+		db_run(s->db, err, "UPDATE hooks SET last_delivery_at = ? WHERE id = ?",
+			I(clock_wall_ms()), I(d->hook)))
 		return -1;
 	born.id = *ret_id;
 	return state_born(s, &born, err);
@@ -50,7 +52,8 @@ static int insert_event(struct store *s, int64_t delivery, int64_t repo,
 	const struct event_new *e, const char *request, int64_t *ret_id, struct err *err)
 {
 	enum event_state state = e->ignore ? EVENT_IGNORED : EVENT_PENDING;
-	_cleanup_free_ char *document = e->document ? json_text(e->document) : xstrdup("{}");
+	_cleanup_free_ char *document =
+		e->document ? json_text(e->document) : xstrdup("{}");
 	int64_t now = clock_wall_ms();
 	struct state_move born = {
 		.machine = MACHINE_EVENT,
@@ -69,8 +72,8 @@ static int insert_event(struct store *s, int64_t delivery, int64_t repo,
 		    S(e->head_sha ? e->head_sha : ""), S(e->base_sha ? e->base_sha : ""),
 		    S(e->merge_sha ? e->merge_sha : ""), S(e->title ? e->title : ""),
 		    S(e->actor ? e->actor : ""), S(e->actor_id ? e->actor_id : ""),
-		    S(trust_name(e->trust)), S(e->ignore ? e->ignore : ""), I(now), I(now),
-		    S(document)))
+		    S(trust_name(e->trust)), S(e->ignore ? e->ignore : ""), I(now),
+		    I(now), S(document)))
 		return -1;
 	*ret_id = db_last_id(s->db);
 	born.id = *ret_id;
@@ -78,8 +81,8 @@ static int insert_event(struct store *s, int64_t delivery, int64_t repo,
 }
 
 /* The accepted delivery this one repeats: by its id for ever, by its body for a day. */
-static int find_original(struct store *s, const struct delivery_new *d, int64_t *ret,
-	struct err *err)
+static int find_original(
+	struct store *s, const struct delivery_new *d, int64_t *ret, struct err *err)
 {
 	*ret = 0;
 	if (!d->hook)
@@ -95,11 +98,12 @@ static int find_original(struct store *s, const struct delivery_new *d, int64_t 
 	return db_value(s->db, ret, 0, err,
 		"SELECT id FROM deliveries WHERE hook_id = ? AND body_sha256 = ?"
 		" AND received_at > ? AND state = 'accepted' ORDER BY id DESC LIMIT 1",
-		I(d->hook), B(d->body_sha256, SHA256_LEN), I(clock_wall_ms() - LIMIT_DEDUPE_MS));
+		I(d->hook), B(d->body_sha256, SHA256_LEN),
+		I(clock_wall_ms() - LIMIT_DEDUPE_MS));
 }
 
-static int replan(struct store *s, int64_t event, const struct actor *who, const char *why,
-	struct err *err)
+static int replan(struct store *s, int64_t event, const struct actor *who,
+	const char *why, struct err *err)
 {
 	struct state_move m = {
 		.machine = MACHINE_EVENT,
@@ -114,8 +118,8 @@ static int replan(struct store *s, int64_t event, const struct actor *who, const
 	return state_move(s, &m, err);
 }
 
-static int accept_again(struct store *s, int64_t original, struct accept_result *ret,
-	struct err *err)
+static int accept_again(
+	struct store *s, int64_t original, struct accept_result *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	bool has_failed;
@@ -126,16 +130,17 @@ static int accept_again(struct store *s, int64_t original, struct accept_result 
 		    " WHERE id = ?",
 		    I(clock_wall_ms()), I(original)))
 		return -1;
-	got = db_first(s->db, &r, err, "SELECT id, state FROM events WHERE delivery_id = ?",
-		I(original));
+	got = db_first(s->db, &r, err,
+		"SELECT id, state FROM events WHERE delivery_id = ?", I(original));
 	if (got <= 0)
-		return got < 0 ? -1 :
-				 err_set(err, ERR_CORRUPT, "delivery %lld has no event",
+		return got < 0 ? -1
+			       : err_set(err, ERR_CORRUPT, "delivery %lld has no event",
 					 (long long)original);
 	has_failed = str_eq(db_str(&r, 1), "failed");
 	*ret = (struct accept_result){ has_failed ? ACCEPT_REPLANNED : ACCEPT_DUPLICATE,
 		original, db_int(&r, 0) };
-	return has_failed ? replan(s, ret->event, &hook_actor, "delivered again", err) : 0;
+	return has_failed ? replan(s, ret->event, &hook_actor, "delivered again", err)
+			  : 0;
 }
 
 static int accept_new(struct store *s, const struct delivery_new *d,
@@ -162,8 +167,8 @@ int deliveries_accept(struct store *s, const struct delivery_new *d,
 
 	if (store_begin(&tx, s, err) || find_original(s, d, &original, err))
 		return -1;
-	if (original ? accept_again(s, original, &result, err) :
-		       accept_new(s, d, e, &result, err))
+	if (original ? accept_again(s, original, &result, err)
+		     : accept_new(s, d, e, &result, err))
 		return -1;
 	store_touch(s, 0, 0, 0, d->repo);
 	if (store_commit(&tx, err))
@@ -192,8 +197,8 @@ int deliveries_note(struct store *s, const struct delivery_new *d,
 
 void event_done(struct event *e)
 {
-	char *const texts[] = { e->kind, e->name, e->action, e->ref, e->head_sha, e->base_sha,
-		e->merge_sha, e->title, e->actor, e->actor_id, e->reason };
+	char *const texts[] = { e->kind, e->name, e->action, e->ref, e->head_sha,
+		e->base_sha, e->merge_sha, e->title, e->actor, e->actor_id, e->reason };
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		free(texts[i]);
@@ -212,7 +217,9 @@ int events_get(struct store *s, int64_t id, struct event *ret, struct err *err)
 		I(id));
 
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no event %lld", (long long)id);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no event %lld",
+					 (long long)id);
 	if (json_parse(db_str(&r, 18), strlen(db_str(&r, 18)), &document, err))
 		return err_wrap(err, "document of event %lld", (long long)id);
 	*ret = (struct event){
@@ -220,7 +227,8 @@ int events_get(struct store *s, int64_t id, struct event *ret, struct err *err)
 		.repo = db_int(&r, 1),
 		.delivery = db_int(&r, 2),
 		.state = (enum event_state)state_parse(MACHINE_EVENT, db_str(&r, 3)),
-		.trust = str_eq(db_str(&r, 4), "trusted") ? TRUST_TRUSTED : TRUST_UNTRUSTED,
+		.trust = str_eq(db_str(&r, 4), "trusted") ? TRUST_TRUSTED
+							  : TRUST_UNTRUSTED,
 		.kind = col_dup(&r, 5),
 		.name = col_dup(&r, 6),
 		.action = col_dup(&r, 7),
@@ -245,7 +253,8 @@ int events_pending(struct store *s, int64_t *ids, size_t max, struct err *err)
 	int n = 0, got;
 
 	if (db_query(s->db, &r, err,
-		    "SELECT id FROM events WHERE state = 'pending' ORDER BY id LIMIT ?", I(max)))
+		    "SELECT id FROM events WHERE state = 'pending' ORDER BY id LIMIT ?",
+		    I(max)))
 		return -1;
 	while ((got = db_step(&r, err)) > 0)
 		ids[n++] = db_int(&r, 0);
@@ -272,14 +281,15 @@ static int leave_pending(struct store *s, int64_t id, enum event_state to,
 	int64_t repo;
 
 	if (store_begin(&tx, s, err) || state_move(s, &m, err) ||
-		db_value(s->db, &repo, 0, err, "SELECT repo_id FROM events WHERE id = ?", I(id)))
+		db_value(s->db, &repo, 0, err, "SELECT repo_id FROM events WHERE id = ?",
+			I(id)))
 		return -1;
 	store_touch(s, 0, 0, 0, repo);
 	return store_commit(&tx, err);
 }
 
-int events_fail(struct store *s, int64_t id, const char *reason, const struct json *detail,
-	struct err *err)
+int events_fail(struct store *s, int64_t id, const char *reason,
+	const struct json *detail, struct err *err)
 {
 	return leave_pending(s, id, EVENT_FAILED, reason, detail, err);
 }
@@ -299,7 +309,8 @@ int events_note_try(struct store *s, int64_t id, struct err *err)
 		    I(id)))
 		return -1;
 	if (tries == 0)
-		return err_set(err, ERR_CONFLICT, "event %lld is not pending", (long long)id);
+		return err_set(
+			err, ERR_CONFLICT, "event %lld is not pending", (long long)id);
 	if (tries <= LIMIT_EVENT_TRIES)
 		return 0;
 	/* It takes the planner down each time: no event may do that for ever. */

@@ -22,7 +22,7 @@ struct delivery_new {
 	int64_t hook; /* 0: no hook (dispatch by API, `sluice run`) */
 	int64_t repo;
 	const char *forge;
-	const char *key; /* the forge's id of the delivery; "" if it has none */
+	const char *key;   /* the forge's id of the delivery; "" if it has none */
 	const char *event; /* name of the event as the forge said it */
 	uint8_t body_sha256[SHA256_LEN];
 	int64_t body_len;
@@ -98,8 +98,8 @@ int events_pending(struct store *s, int64_t *ids, size_t max, struct err *err);
 /* Counts a try before the planner is asked; after LIMIT_EVENT_TRIES it fails instead. */
 int events_note_try(struct store *s, int64_t id, struct err *err);
 /* pending -> failed or ignored, with the words a person reads. DETAIL may be NULL. */
-int events_fail(struct store *s, int64_t id, const char *reason, const struct json *detail,
-	struct err *err);
+int events_fail(struct store *s, int64_t id, const char *reason,
+	const struct json *detail, struct err *err);
 int events_ignore(struct store *s, int64_t id, const char *reason, struct err *err);
 /* failed -> pending, by a person. */
 int events_replan(struct store *s, int64_t id, const struct actor *who, struct err *err);

@@ -8,10 +8,10 @@
 
 #include "store/store-internal.h"
 
-#define MINUTE_MS 60000LL
-#define REVIEWERS_MAX 64
+#define MINUTE_MS	60000LL
+#define REVIEWERS_MAX	64
 #define EXPIRES_MINUTES (30LL * 24 * 60)
-#define MINUTES_MAX (365LL * 24 * 60)
+#define MINUTES_MAX	(365LL * 24 * 60)
 
 /* ---- rules ----------------------------------------------------------------------------- */
 
@@ -20,12 +20,13 @@ void env_rules_done(struct env_rules *r)
 	strvec_done(&r->reviewers);
 	strvec_done(&r->branches);
 	strvec_done(&r->tags);
-	*r = (struct env_rules){ .reviewers = STRVEC_INIT, .branches = STRVEC_INIT,
-		.tags = STRVEC_INIT };
+	*r = (struct env_rules){
+		.reviewers = STRVEC_INIT, .branches = STRVEC_INIT, .tags = STRVEC_INIT
+	};
 }
 
-static int read_list(const struct json *j, const char *key, struct strvec *out,
-	struct err *err)
+static int read_list(
+	const struct json *j, const char *key, struct strvec *out, struct err *err)
 {
 	if (!json_is(j, JSON_KIND_ARRAY) || json_count(j) > REVIEWERS_MAX)
 		return err_set(err, ERR_INPUT, "'%s' is no list of at most %d names", key,
@@ -34,14 +35,15 @@ static int read_list(const struct json *j, const char *key, struct strvec *out,
 		const char *name = json_as_str(json_at(j, i), NULL);
 
 		if (!name || !*name)
-			return err_set(err, ERR_INPUT, "'%s' holds something that is no name", key);
+			return err_set(err, ERR_INPUT,
+				"'%s' holds something that is no name", key);
 		strvec_push(out, name);
 	}
 	return 0;
 }
 
-static int read_number(const struct json *j, const char *key, int64_t max, int64_t *ret,
-	struct err *err)
+static int read_number(
+	const struct json *j, const char *key, int64_t max, int64_t *ret, struct err *err)
 {
 	int64_t v = json_as_int(j, -1);
 
@@ -58,8 +60,8 @@ struct rules_reader {
 	int64_t expires_minutes;
 };
 
-static int read_rule(struct rules_reader *x, const char *key, const struct json *v,
-	struct err *err)
+static int read_rule(
+	struct rules_reader *x, const char *key, const struct json *v, struct err *err)
 {
 	if (str_eq(key, "reviewers"))
 		return read_list(v, key, &x->rules->reviewers, err);
@@ -76,14 +78,15 @@ static int read_rule(struct rules_reader *x, const char *key, const struct json 
 		return read_number(v, key, MINUTES_MAX, &x->expires_minutes, err);
 	if (str_eq(key, "self_approval")) {
 		if (!json_is(v, JSON_KIND_BOOL))
-			return err_set(err, ERR_INPUT, "'%s' is neither true nor false", key);
+			return err_set(
+				err, ERR_INPUT, "'%s' is neither true nor false", key);
 		x->rules->self_approval = json_as_bool(v, false);
 		return 0;
 	}
 	if (str_eq(key, "url") || str_eq(key, "on_failure"))
-		return json_is(v, JSON_KIND_STRING) ?
-			       0 :
-			       err_set(err, ERR_INPUT, "'%s' is no text", key);
+		return json_is(v, JSON_KIND_STRING)
+			       ? 0
+			       : err_set(err, ERR_INPUT, "'%s' is no text", key);
 	return err_set(err, ERR_INPUT, "unknown rule '%.64s'", key);
 }
 
@@ -92,8 +95,9 @@ static int check_rules(const struct env_rules *r, struct err *err)
 	bool anybody = strvec_has(&r->reviewers, "*");
 
 	if (!anybody && r->required > (int64_t)r->reviewers.len)
-		return err_set(err, ERR_INPUT, "%lld approvals are required, but there are %zu "
-					       "reviewers: nobody could ever open the gate",
+		return err_set(err, ERR_INPUT,
+			"%lld approvals are required, but there are %zu "
+			"reviewers: nobody could ever open the gate",
 			(long long)r->required, r->reviewers.len);
 	return 0;
 }
@@ -101,12 +105,14 @@ static int check_rules(const struct env_rules *r, struct err *err)
 int env_rules_parse(const struct json *rules, struct env_rules *ret, struct err *err)
 {
 	_cleanup_(env_rules_done) struct env_rules r = { .reviewers = STRVEC_INIT,
-		.branches = STRVEC_INIT, .tags = STRVEC_INIT, .required = -1 };
+		.branches = STRVEC_INIT,
+		.tags = STRVEC_INIT,
+		.required = -1 };
 	struct rules_reader x = { &r, 0, EXPIRES_MINUTES };
 
 	if (!json_is(rules, JSON_KIND_OBJECT))
 		return err_set(err, ERR_INPUT, "rules are an object");
-	json_foreach(it, rules)
+	json_foreach (it, rules)
 		if (read_rule(&x, it.key, it.value, err))
 			return -1;
 	/* Reviewers without a number mean one of them, none without reviewers. */
@@ -117,14 +123,15 @@ int env_rules_parse(const struct json *rules, struct env_rules *ret, struct err 
 	r.wait_ms = x.wait_minutes * MINUTE_MS;
 	r.expires_ms = x.expires_minutes * MINUTE_MS;
 	*ret = r;
-	r = (struct env_rules){ .reviewers = STRVEC_INIT, .branches = STRVEC_INIT,
-		.tags = STRVEC_INIT };
+	r = (struct env_rules){
+		.reviewers = STRVEC_INIT, .branches = STRVEC_INIT, .tags = STRVEC_INIT
+	};
 	return 0;
 }
 
 static bool matches(const struct strvec *patterns, const char *name)
 {
-	strvec_foreach(p, patterns)
+	strvec_foreach (p, patterns)
 		if (fnmatch(*p, name, FNM_PATHNAME) == 0)
 			return true;
 	return false;
@@ -155,19 +162,23 @@ static int check_name(const char *name, struct err *err)
 	size_t len = strlen(name);
 
 	if (len == 0 || len > 255)
-		return err_set(err, ERR_INPUT, "an environment's name has 1 to 255 characters");
+		return err_set(
+			err, ERR_INPUT, "an environment's name has 1 to 255 characters");
 	for (const char *c = name; *c; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			return err_set(err, ERR_INPUT, "control characters are in no name");
+			return err_set(
+				err, ERR_INPUT, "control characters are in no name");
 	return 0;
 }
 
 int environments_set(struct store *s, int64_t repo, const char *name,
-	const struct json *rules, const struct actor *who, int64_t *ret_id, struct err *err)
+	const struct json *rules, const struct actor *who, int64_t *ret_id,
+	struct err *err)
 {
 	_cleanup_(store_end) struct store_tx tx = STORE_TX_INIT;
-	_cleanup_(env_rules_done) struct env_rules parsed = { .reviewers = STRVEC_INIT,
-		.branches = STRVEC_INIT, .tags = STRVEC_INIT };
+	_cleanup_(env_rules_done) struct env_rules parsed = {
+		.reviewers = STRVEC_INIT, .branches = STRVEC_INIT, .tags = STRVEC_INIT
+	};
 	_cleanup_(json_freep) struct json *detail = json_new_object();
 	_cleanup_free_ char *text = NULL;
 	int64_t id;
@@ -202,7 +213,8 @@ int environments_delete(struct store *s, int64_t repo, const char *name,
 
 	json_set_str(detail, "name", name);
 	if (store_begin(&tx, s, err) ||
-		db_run(s->db, err, "DELETE FROM environments WHERE repo_id = ? AND name = ?",
+		db_run(s->db, err,
+			"DELETE FROM environments WHERE repo_id = ? AND name = ?",
 			I(repo), S(name)))
 		return -1;
 	if (db_changes(s->db) == 0)
@@ -223,7 +235,9 @@ int environments_find(struct store *s, int64_t repo, const char *name,
 		I(repo), S(name));
 
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no environment '%.64s'", name);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no environment '%.64s'",
+					 name);
 	if (json_parse(db_str(&r, 2), strlen(db_str(&r, 2)), &rules, err))
 		return -1;
 	*ret = (struct environment){ db_int(&r, 0), repo, col_dup(&r, 1), rules };
@@ -232,8 +246,9 @@ int environments_find(struct store *s, int64_t repo, const char *name,
 
 int environments_set_default(struct store *s, const struct json *rules, struct err *err)
 {
-	_cleanup_(env_rules_done) struct env_rules parsed = { .reviewers = STRVEC_INIT,
-		.branches = STRVEC_INIT, .tags = STRVEC_INIT };
+	_cleanup_(env_rules_done) struct env_rules parsed = {
+		.reviewers = STRVEC_INIT, .branches = STRVEC_INIT, .tags = STRVEC_INIT
+	};
 	_cleanup_free_ char *text = json_text(rules);
 
 	if (env_rules_parse(rules, &parsed, err))
@@ -256,8 +271,8 @@ int environments_rules(struct store *s, int64_t repo, const char *name,
 	if (why.code != ERR_NOT_FOUND)
 		return err_set(err, why.code, "%s", why.msg);
 	text = store_meta(s, "environment_default");
-	if (json_parse(text ? text : default_rules, strlen(text ? text : default_rules), &rules,
-		    err))
+	if (json_parse(text ? text : default_rules, strlen(text ? text : default_rules),
+		    &rules, err))
 		return -1;
 	return env_rules_parse(rules, ret, err);
 }
@@ -294,8 +309,9 @@ int deployments_begin(struct store *s, int64_t job, struct err *err)
 	return db_run(s->db, err,
 		"INSERT INTO deployments (repo_id, number, environment, run_id, attempt, job_id,"
 		" gate_id, sha, ref, state, created_at) VALUES (?,?,?,?,?,?,?,?,?,'in_progress',?)",
-		I(db_int(&r, 0)), I(number), S(db_str(&r, 1)), I(db_int(&r, 2)), I(db_int(&r, 3)),
-		I(job), I(db_int(&r, 4)), S(db_str(&r, 5)), S(db_str(&r, 6)), I(clock_wall_ms()));
+		I(db_int(&r, 0)), I(number), S(db_str(&r, 1)), I(db_int(&r, 2)),
+		I(db_int(&r, 3)), I(job), I(db_int(&r, 4)), S(db_str(&r, 5)),
+		S(db_str(&r, 6)), I(clock_wall_ms()));
 }
 
 int deployments_end(struct store *s, int64_t job, const char *state, struct err *err)
@@ -307,12 +323,12 @@ int deployments_end(struct store *s, int64_t job, const char *state, struct err 
 		S(state), I(clock_wall_ms()), I(job));
 }
 
-#define DEPLOYMENT_COLUMNS                                                               \
+#define DEPLOYMENT_COLUMNS                                                                   \
 	"SELECT id, number, repo_id, run_id, attempt, job_id, environment, sha, ref, state," \
 	" url, created_at, completed_at FROM deployments "
 
-static int read_deployment(struct db_rows *r, int got, struct deployment *ret,
-	struct err *err)
+static int read_deployment(
+	struct db_rows *r, int got, struct deployment *ret, struct err *err)
 {
 	if (got <= 0)
 		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no such deployment");
@@ -342,12 +358,13 @@ int deployments_get(struct store *s, int64_t id, struct deployment *ret, struct 
 	return read_deployment(&r, got, ret, err);
 }
 
-int deployments_find(struct store *s, int64_t repo, int64_t number, struct deployment *ret,
-	struct err *err)
+int deployments_find(struct store *s, int64_t repo, int64_t number,
+	struct deployment *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
-	int got = db_first(s->db, &r, err, DEPLOYMENT_COLUMNS "WHERE repo_id = ? AND number = ?",
-		I(repo), I(number));
+	int got = db_first(s->db, &r, err,
+		DEPLOYMENT_COLUMNS "WHERE repo_id = ? AND number = ?", I(repo),
+		I(number));
 
 	return read_deployment(&r, got, ret, err);
 }
@@ -357,8 +374,9 @@ int deployments_last_good(struct store *s, int64_t repo, const char *environment
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
-		DEPLOYMENT_COLUMNS "WHERE repo_id = ? AND environment = ? AND state = 'success'"
-				   " AND id < ? ORDER BY id DESC LIMIT 1",
+		DEPLOYMENT_COLUMNS
+		"WHERE repo_id = ? AND environment = ? AND state = 'success'"
+		" AND id < ? ORDER BY id DESC LIMIT 1",
 		I(repo), S(environment), I(before ? before : INT64_MAX));
 
 	return read_deployment(&r, got, ret, err);

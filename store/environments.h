@@ -44,7 +44,8 @@ struct environment {
 void environment_done(struct environment *e);
 /* Creates or replaces the rules of one. */
 int environments_set(struct store *s, int64_t repo, const char *name,
-	const struct json *rules, const struct actor *who, int64_t *ret_id, struct err *err);
+	const struct json *rules, const struct actor *who, int64_t *ret_id,
+	struct err *err);
 int environments_delete(struct store *s, int64_t repo, const char *name,
 	const struct actor *who, struct err *err);
 /* ERR_NOT_FOUND. Names compare without case. */
@@ -78,8 +79,8 @@ struct deployment {
 void deployment_done(struct deployment *d);
 int deployments_get(struct store *s, int64_t id, struct deployment *ret, struct err *err);
 /* By its number in REPO. */
-int deployments_find(struct store *s, int64_t repo, int64_t number, struct deployment *ret,
-	struct err *err);
+int deployments_find(struct store *s, int64_t repo, int64_t number,
+	struct deployment *ret, struct err *err);
 /* The last good one of an environment before BEFORE (0: the last); ERR_NOT_FOUND. */
 int deployments_last_good(struct store *s, int64_t repo, const char *environment,
 	int64_t before, struct deployment *ret, struct err *err);

@@ -8,12 +8,12 @@
 #include "base/limits.h"
 #include "store/store-internal.h"
 
-#define NOTES_MAX 64
-#define NET_MAX 1000
+#define NOTES_MAX   64
+#define NET_MAX	    1000
 #define OUTPUTS_MAX 256
 /* Number 0 is the set-up; pre, post and composite steps come on top of the file's. */
 #define FRAMES_STEPS_MAX (4 * LIMIT_STEPS)
-#define TEXT_MAX (64 * 1024) /* one message or name; the log has the rest */
+#define TEXT_MAX	 (64 * 1024) /* one message or name; the log has the rest */
 
 struct target {
 	int64_t id;
@@ -53,23 +53,23 @@ static int move_job(struct store *s, struct target *t, enum job_state to, const 
 	return 0;
 }
 
-static int apply_started(struct store *s, struct target *t, const struct job_update *u,
-	struct err *err)
+static int apply_started(
+	struct store *s, struct target *t, const struct job_update *u, struct err *err)
 {
 	const struct db_arg args[] = { I(u->at) };
 
 	/* A job that is being cancelled began all the same, but stays what it is. */
 	if (t->state != JOB_RELEASED)
 		return db_run(s->db, err,
-			"UPDATE jobs SET started_at = ? WHERE id = ? AND started_at = 0", I(u->at),
-			I(t->id));
+			"UPDATE jobs SET started_at = ? WHERE id = ? AND started_at = 0",
+			I(u->at), I(t->id));
 	return move_job(s, t, JOB_RUNNING, "started_at = ?1", args, 1, err);
 }
 
 /* ---- steps ----------------------------------------------------------------------------- */
 
-static int insert_step(struct store *s, const struct target *t, const struct job_step *step,
-	struct err *err)
+static int insert_step(struct store *s, const struct target *t,
+	const struct job_step *step, struct err *err)
 {
 	_cleanup_free_ char *key = bounded(step->key);
 	_cleanup_free_ char *name = bounded(step->name);
@@ -100,18 +100,20 @@ static int fill_step(struct store *s, const struct target *t, const struct job_s
 		" started_at = CASE ?6 WHEN 0 THEN started_at ELSE ?6 END,"
 		" completed_at = ?7, log_start = CASE ?8 WHEN 0 THEN log_start ELSE ?8 END,"
 		" log_end = ?9 WHERE job_id = ?10 AND number = ?11",
-		S(name), S(conclusion_name(step->outcome)), S(conclusion_name(step->conclusion)),
-		S(reason), I(step->exit_code), I(step->started_at), I(step->completed_at),
-		I(step->log_start), I(step->log_end), I(t->id), I(step->number));
+		S(name), S(conclusion_name(step->outcome)),
+		S(conclusion_name(step->conclusion)), S(reason), I(step->exit_code),
+		I(step->started_at), I(step->completed_at), I(step->log_start),
+		I(step->log_end), I(t->id), I(step->number));
 }
 
-static int apply_step(struct store *s, struct target *t, const struct job_update *u,
-	struct err *err)
+static int apply_step(
+	struct store *s, struct target *t, const struct job_update *u, struct err *err)
 {
 	const struct job_step *step = &u->step;
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
-	struct state_move m = { .machine = MACHINE_STEP, .to = (int)step->state,
-		.who = ACTOR_CORE };
+	struct state_move m = {
+		.machine = MACHINE_STEP, .to = (int)step->state, .who = ACTOR_CORE
+	};
 	int got = db_first(s->db, &r, err,
 		"SELECT id, state FROM steps WHERE job_id = ? AND number = ?", I(t->id),
 		I(step->number));
@@ -133,14 +135,15 @@ static int apply_step(struct store *s, struct target *t, const struct job_update
 
 /* ---- the rest -------------------------------------------------------------------------- */
 
-static int apply_output(struct store *s, struct target *t, const struct job_update *u,
-	struct err *err)
+static int apply_output(
+	struct store *s, struct target *t, const struct job_update *u, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	_cleanup_(json_freep) struct json *outputs = NULL;
 	_cleanup_free_ char *text = NULL;
 
-	if (db_first(s->db, &r, err, "SELECT outputs FROM jobs WHERE id = ?", I(t->id)) < 0)
+	if (db_first(s->db, &r, err, "SELECT outputs FROM jobs WHERE id = ?", I(t->id)) <
+		0)
 		return -1;
 	if (json_parse(db_str(&r, 0), strlen(db_str(&r, 0)), &outputs, err))
 		return -1;
@@ -148,13 +151,14 @@ static int apply_output(struct store *s, struct target *t, const struct job_upda
 	json_set_str(outputs, u->name ? u->name : "", u->value ? u->value : "");
 	text = json_text(outputs);
 	if (json_count(outputs) > OUTPUTS_MAX || strlen(text) > LIMIT_OUTPUT_TOTAL)
-		return err_set(err, ERR_LIMIT, "outputs of a job: at most %d of 1 MiB together",
-			OUTPUTS_MAX);
-	return db_run(s->db, err, "UPDATE jobs SET outputs = ? WHERE id = ?", S(text), I(t->id));
+		return err_set(err, ERR_LIMIT,
+			"outputs of a job: at most %d of 1 MiB together", OUTPUTS_MAX);
+	return db_run(s->db, err, "UPDATE jobs SET outputs = ? WHERE id = ?", S(text),
+		I(t->id));
 }
 
-static int apply_annotation(struct store *s, struct target *t, const struct job_update *u,
-	struct err *err)
+static int apply_annotation(
+	struct store *s, struct target *t, const struct job_update *u, struct err *err)
 {
 	const struct job_annotation *a = &u->annotation;
 	_cleanup_free_ char *title = bounded(a->title);
@@ -173,13 +177,14 @@ static int apply_annotation(struct store *s, struct target *t, const struct job_
 		"INSERT INTO annotations (job_id, run_id, attempt, step, level, title, message,"
 		" file, line, end_line, col, end_col, log_line)"
 		" VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-		I(t->id), I(t->run), I(t->attempt), I(a->step), S(a->level ? a->level : "notice"),
-		S(title), S(message), S(file), I(a->line), I(a->end_line), I(a->column),
-		I(a->end_column), I(a->log_line));
+		I(t->id), I(t->run), I(t->attempt), I(a->step),
+		S(a->level ? a->level : "notice"), S(title), S(message), S(file),
+		I(a->line), I(a->end_line), I(a->column), I(a->end_column),
+		I(a->log_line));
 }
 
-static int apply_summary(struct store *s, struct target *t, const struct job_update *u,
-	struct err *err)
+static int apply_summary(
+	struct store *s, struct target *t, const struct job_update *u, struct err *err)
 {
 	uint8_t raw[SHA256_LEN];
 
@@ -188,30 +193,31 @@ static int apply_summary(struct store *s, struct target *t, const struct job_upd
 	if (db_run(s->db, err, "INSERT OR IGNORE INTO blobs VALUES (?,?,?)", S(u->digest),
 		    I(u->size), I(clock_wall_ms())))
 		return -1;
-	return db_run(s->db, err, "INSERT OR REPLACE INTO summaries VALUES (?,?,?,?)", I(t->id),
-		I(u->step.number), S(u->digest), I(u->size));
+	return db_run(s->db, err, "INSERT OR REPLACE INTO summaries VALUES (?,?,?,?)",
+		I(t->id), I(u->step.number), S(u->digest), I(u->size));
 }
 
 /* Only what a browser may follow: anything else is dropped, not an error of the job. */
-static int apply_url(struct store *s, struct target *t, const struct job_update *u,
-	struct err *err)
+static int apply_url(
+	struct store *s, struct target *t, const struct job_update *u, struct err *err)
 {
 	_cleanup_free_ char *url = bounded(u->value);
 
 	if (!str_starts(url, "https://") && !str_starts(url, "http://"))
 		return 0;
-	return db_run(s->db, err, "UPDATE jobs SET url = ? WHERE id = ?", S(url), I(t->id));
+	return db_run(
+		s->db, err, "UPDATE jobs SET url = ? WHERE id = ?", S(url), I(t->id));
 }
 
-static int apply_net(struct store *s, struct target *t, const struct job_update *u,
-	struct err *err)
+static int apply_net(
+	struct store *s, struct target *t, const struct job_update *u, struct err *err)
 {
 	const struct job_net *n = &u->net;
 	_cleanup_free_ char *host = bounded(n->host);
 	int64_t have;
 
-	if (db_value(s->db, &have, 0, err, "SELECT count(*) FROM job_net WHERE job_id = ?",
-		    I(t->id)))
+	if (db_value(s->db, &have, 0, err,
+		    "SELECT count(*) FROM job_net WHERE job_id = ?", I(t->id)))
 		return -1;
 	if (have >= NET_MAX)
 		return 0;
@@ -224,19 +230,19 @@ static int apply_net(struct store *s, struct target *t, const struct job_update 
 		I(n->bytes_out));
 }
 
-static int apply_note(struct store *s, struct target *t, const struct job_update *u,
-	struct err *err)
+static int apply_note(
+	struct store *s, struct target *t, const struct job_update *u, struct err *err)
 {
 	_cleanup_free_ char *note = bounded(u->value);
 	int64_t have;
 
-	if (db_value(s->db, &have, 0, err, "SELECT count(*) FROM job_notes WHERE job_id = ?",
-		    I(t->id)))
+	if (db_value(s->db, &have, 0, err,
+		    "SELECT count(*) FROM job_notes WHERE job_id = ?", I(t->id)))
 		return -1;
 	if (have >= NOTES_MAX)
 		return 0;
-	return db_run(s->db, err, "INSERT INTO job_notes (job_id, note) VALUES (?,?)", I(t->id),
-		S(note));
+	return db_run(s->db, err, "INSERT INTO job_notes (job_id, note) VALUES (?,?)",
+		I(t->id), S(note));
 }
 
 /* Steps that never came to their end did not end well. */
@@ -244,8 +250,9 @@ static int close_steps(struct store *s, const struct target *t, struct err *err)
 {
 	for (;;) {
 		_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
-		struct state_move m = { .machine = MACHINE_STEP, .to = STEP_COMPLETED,
-			.who = ACTOR_CORE };
+		struct state_move m = {
+			.machine = MACHINE_STEP, .to = STEP_COMPLETED, .who = ACTOR_CORE
+		};
 		int got = db_first(s->db, &r, err,
 			"SELECT id, state FROM steps WHERE job_id = ? AND state <> 'completed'"
 			" LIMIT 1",
@@ -255,17 +262,17 @@ static int close_steps(struct store *s, const struct target *t, struct err *err)
 			return got;
 		m.id = db_int(&r, 0);
 		m.from = state_parse(MACHINE_STEP, db_str(&r, 1));
-		m.set = m.from == STEP_PENDING ?
-				"outcome = 'skipped', conclusion = 'skipped'" :
-				"outcome = 'cancelled', conclusion = 'cancelled'";
+		m.set = m.from == STEP_PENDING
+				? "outcome = 'skipped', conclusion = 'skipped'"
+				: "outcome = 'cancelled', conclusion = 'cancelled'";
 		db_rows_done(&r);
 		if (state_move(s, &m, err))
 			return -1;
 	}
 }
 
-static int apply_exit(struct store *s, struct target *t, const struct job_update *u,
-	struct err *err)
+static int apply_exit(
+	struct store *s, struct target *t, const struct job_update *u, struct err *err)
 {
 	_cleanup_free_ char *reason = bounded(u->value);
 	const struct db_arg args[] = { S(conclusion_name(u->conclusion)), S(reason) };
@@ -282,8 +289,8 @@ static int apply_exit(struct store *s, struct target *t, const struct job_update
 		ARRAY_SIZE(args), err);
 }
 
-typedef int apply_fn(struct store *s, struct target *t, const struct job_update *u,
-	struct err *err);
+typedef int apply_fn(
+	struct store *s, struct target *t, const struct job_update *u, struct err *err);
 
 static apply_fn *const appliers[] = {
 	[JOB_UPDATE_STARTED] = apply_started,
@@ -303,26 +310,34 @@ static int read_target(struct store *s, int64_t id, struct target *ret, struct e
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
-		"SELECT id, run_id, attempt, epoch, frames, state FROM jobs WHERE id = ?", I(id));
+		"SELECT id, run_id, attempt, epoch, frames, state FROM jobs WHERE id = ?",
+		I(id));
 
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no job %lld", (long long)id);
-	*ret = (struct target){ db_int(&r, 0), db_int(&r, 1), db_int(&r, 2), db_int(&r, 3),
-		db_int(&r, 4), (enum job_state)state_parse(MACHINE_JOB, db_str(&r, 5)) };
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no job %lld",
+					 (long long)id);
+	*ret = (struct target){ db_int(&r, 0), db_int(&r, 1), db_int(&r, 2),
+		db_int(&r, 3), db_int(&r, 4),
+		(enum job_state)state_parse(MACHINE_JOB, db_str(&r, 5)) };
 	return 0;
 }
 
-static int check_frames(const struct target *t, const struct job_frames *f, struct err *err)
+static int check_frames(
+	const struct target *t, const struct job_frames *f, struct err *err)
 {
 	if (t->epoch != f->epoch)
-		return err_set(err, ERR_CONFLICT, "job %lld has epoch %lld and no longer %lld",
-			(long long)t->id, (long long)t->epoch, (long long)f->epoch);
+		return err_set(err, ERR_CONFLICT,
+			"job %lld has epoch %lld and no longer %lld", (long long)t->id,
+			(long long)t->epoch, (long long)f->epoch);
 	if (t->state == JOB_COMPLETED || t->state < JOB_CLAIMED)
-		return err_set(err, ERR_CONFLICT, "job %lld is %s: nobody may write for it",
-			(long long)t->id, state_name(MACHINE_JOB, t->state));
+		return err_set(err, ERR_CONFLICT,
+			"job %lld is %s: nobody may write for it", (long long)t->id,
+			state_name(MACHINE_JOB, t->state));
 	if (f->first != t->frames + 1)
-		return err_set(err, ERR_CONFLICT, "job %lld: frame %lld is next, not %lld",
-			(long long)t->id, (long long)t->frames + 1, (long long)f->first);
+		return err_set(err, ERR_CONFLICT,
+			"job %lld: frame %lld is next, not %lld", (long long)t->id,
+			(long long)t->frames + 1, (long long)f->first);
 	return 0;
 }
 

@@ -31,7 +31,9 @@ int gates_get(struct store *s, int64_t id, struct gate *ret, struct err *err)
 		I(id));
 
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no gate %lld", (long long)id);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no gate %lld",
+					 (long long)id);
 	*ret = (struct gate){
 		.id = db_int(&r, 0),
 		.run = db_int(&r, 1),
@@ -70,14 +72,15 @@ int gates_find(struct store *s, int64_t run, const char *environment, int64_t *r
 		return -1;
 	got = db_step(&r, err);
 	if (got <= 0)
-		return got < 0 ? -1 :
-				 err_set(err, ERR_NOT_FOUND, "run %lld waits at no such gate",
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND,
+					 "run %lld waits at no such gate",
 					 (long long)run);
 	id = db_int(&r, 0);
 	got = db_step(&r, err);
 	if (got > 0 && !environment)
-		return err_set(err, ERR_INPUT, "run %lld waits at several gates: name one",
-			(long long)run);
+		return err_set(err, ERR_INPUT,
+			"run %lld waits at several gates: name one", (long long)run);
 	if (got < 0)
 		return -1;
 	*ret_id = id;
@@ -109,8 +112,8 @@ static int move_gate(struct store *s, const struct gate *g, enum gate_state to,
 }
 
 /* The next job waiting at a gate after AFTER, 0 none. */
-static int next_job(struct store *s, int64_t gate, int64_t after, int64_t *ret,
-	struct err *err)
+static int next_job(
+	struct store *s, int64_t gate, int64_t after, int64_t *ret, struct err *err)
 {
 	return db_value(s->db, ret, 0, err,
 		"SELECT min(id) FROM jobs WHERE gate_id = ? AND gate_id <> 0"
@@ -140,8 +143,8 @@ static int queue_jobs(struct store *s, const struct gate *g, struct err *err)
 		if (!job)
 			return 0;
 		m.id = m.job = job;
-		if (db_value(s->db, &m.epoch, 0, err, "SELECT epoch FROM jobs WHERE id = ?",
-			    I(job)) ||
+		if (db_value(s->db, &m.epoch, 0, err,
+			    "SELECT epoch FROM jobs WHERE id = ?", I(job)) ||
 			state_move(s, &m, err))
 			return -1;
 	}
@@ -159,7 +162,8 @@ static int end_jobs(struct store *s, const struct gate *g, enum conclusion c,
 			return 0;
 		if (db_value(s->db, &epoch, 0, err, "SELECT epoch FROM jobs WHERE id = ?",
 			    I(job)) ||
-			jobs_end(s, job, epoch, JOB_AWAITING_APPROVAL, c, reason, who, err))
+			jobs_end(s, job, epoch, JOB_AWAITING_APPROVAL, c, reason, who,
+				err))
 			return -1;
 	}
 }
@@ -167,8 +171,8 @@ static int end_jobs(struct store *s, const struct gate *g, enum conclusion c,
 /* What an end of each kind means for those who wait: a refusal fails, an overtaking cancels. */
 static enum conclusion end_of(enum gate_state state)
 {
-	return state == GATE_SUPERSEDED || state == GATE_VOID ? CONCLUSION_CANCELLED :
-								CONCLUSION_FAILURE;
+	return state == GATE_SUPERSEDED || state == GATE_VOID ? CONCLUSION_CANCELLED
+							      : CONCLUSION_FAILURE;
 }
 
 static int close_gate(struct store *s, const struct gate *g, enum gate_state to,
@@ -187,7 +191,8 @@ static int open_gate(struct store *s, const struct gate *g, const struct actor *
 	const char *reason, struct err *err)
 {
 	/* In the predicate, so that no click can overtake the clock (SECURITY AP06). */
-	if (move_gate(s, g, GATE_APPROVED, reason, who, "expires_at = 0 OR expires_at > ?1", err))
+	if (move_gate(s, g, GATE_APPROVED, reason, who,
+		    "expires_at = 0 OR expires_at > ?1", err))
 		return -1;
 	FP("gate.approved");
 	if (*g->environment == '\0')
@@ -198,20 +203,22 @@ static int open_gate(struct store *s, const struct gate *g, const struct actor *
 /* ---- votes that count ------------------------------------------------------------------ */
 
 /* Rules as they are now: whoever is no reviewer any more does not count any more. */
-static int rules_now(struct store *s, const struct gate *g, struct env_rules *ret,
-	struct err *err)
+static int rules_now(
+	struct store *s, const struct gate *g, struct env_rules *ret, struct err *err)
 {
 	if (*g->environment)
 		return environments_rules(s, g->repo, g->environment, ret, err);
-	*ret = (struct env_rules){ .reviewers = STRVEC_INIT, .branches = STRVEC_INIT,
-		.tags = STRVEC_INIT, .required = 1 };
+	*ret = (struct env_rules){ .reviewers = STRVEC_INIT,
+		.branches = STRVEC_INIT,
+		.tags = STRVEC_INIT,
+		.required = 1 };
 	strvec_push(&ret->reviewers, "*");
 	return 0;
 }
 
 static bool is_reviewer(const struct env_rules *r, const char *principal, bool has_scope)
 {
-	strvec_foreach(name, &r->reviewers) {
+	strvec_foreach (name, &r->reviewers) {
 		if (str_eq(*name, "*") && has_scope)
 			return true;
 		if (strcasecmp(*name, principal) == 0)
@@ -220,8 +227,8 @@ static bool is_reviewer(const struct env_rules *r, const char *principal, bool h
 	return false;
 }
 
-static int count_votes(struct store *s, const struct gate *g, const struct env_rules *rules,
-	int64_t *ret, struct err *err)
+static int count_votes(struct store *s, const struct gate *g,
+	const struct env_rules *rules, int64_t *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int64_t n = 0;
@@ -242,11 +249,12 @@ static int count_votes(struct store *s, const struct gate *g, const struct env_r
 }
 
 /* *RET: votes suffice by the rules of then and of now. */
-static int has_enough(struct store *s, const struct gate *g, int64_t *ret_votes, bool *ret,
-	struct err *err)
+static int has_enough(struct store *s, const struct gate *g, int64_t *ret_votes,
+	bool *ret, struct err *err)
 {
-	_cleanup_(env_rules_done) struct env_rules rules = { .reviewers = STRVEC_INIT,
-		.branches = STRVEC_INIT, .tags = STRVEC_INIT };
+	_cleanup_(env_rules_done) struct env_rules rules = {
+		.reviewers = STRVEC_INIT, .branches = STRVEC_INIT, .tags = STRVEC_INIT
+	};
 	int64_t votes;
 
 	if (rules_now(s, g, &rules, err) || count_votes(s, g, &rules, &votes, err))
@@ -290,7 +298,8 @@ static int join(struct store *s, const struct gate_wish *w, int64_t *ret_gate,
 	if (got <= 0)
 		return got;
 	is_pending = str_eq(db_str(&r, 1), "pending");
-	is_free = str_eq(db_str(&r, 1), "approved") && db_int(&r, 3) == 0 && db_int(&r, 4) == 0;
+	is_free = str_eq(db_str(&r, 1), "approved") && db_int(&r, 3) == 0 &&
+		  db_int(&r, 4) == 0;
 	*ret_wave = db_int(&r, 2) + 1;
 	if (!is_pending && !is_free)
 		return 0;
@@ -316,7 +325,7 @@ static int insert_gate(struct store *s, const struct gate_wish *w, int64_t wave,
 		.run = w->run,
 	};
 
-	strvec_foreach(name, &rules->reviewers)
+	strvec_foreach (name, &rules->reviewers)
 		json_push_str(reviewers, *name);
 	text = json_text(reviewers);
 	if (db_run(s->db, err,
@@ -328,8 +337,8 @@ static int insert_gate(struct store *s, const struct gate_wish *w, int64_t wave,
 		    S(state_name(MACHINE_GATE, state)), S(w->sha), S(w->digest), S(text),
 		    I(rules->required), I(rules->self_approval),
 		    I(rules->wait_ms ? now + rules->wait_ms : 0),
-		    I(rules->expires_ms ? now + rules->wait_ms + rules->expires_ms : 0), I(now),
-		    I(is_free ? now : 0), S(is_free ? "rules" : ""), I(now)))
+		    I(rules->expires_ms ? now + rules->wait_ms + rules->expires_ms : 0),
+		    I(now), I(is_free ? now : 0), S(is_free ? "rules" : ""), I(now)))
 		return -1;
 	born.id = *ret_gate = db_last_id(s->db);
 	*ret_state = state;
@@ -354,8 +363,8 @@ static int supersede(struct store *s, const struct gate_wish *w, struct err *err
 			return -1;
 		if (!old)
 			return 0;
-		reason = xasprintf("superseded by run %lld (%.7s)", (long long)w->run,
-			w->sha);
+		reason = xasprintf(
+			"superseded by run %lld (%.7s)", (long long)w->run, w->sha);
 		if (gates_get(s, old, &g, err) ||
 			close_gate(s, &g, GATE_SUPERSEDED, reason, &core, err))
 			return -1;
@@ -376,38 +385,44 @@ static int open_or_join(struct store *s, const struct gate_wish *w,
 	return *w->environment ? supersede(s, w, err) : 0;
 }
 
-int gates_open(struct store *s, int64_t job, int64_t *ret_gate, enum gate_state *ret_state,
-	struct err *err)
+int gates_open(struct store *s, int64_t job, int64_t *ret_gate,
+	enum gate_state *ret_state, struct err *err)
 {
 	_cleanup_(gate_wish_done) struct gate_wish w = { 0 };
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
-	_cleanup_(env_rules_done) struct env_rules rules = { .reviewers = STRVEC_INIT,
-		.branches = STRVEC_INIT, .tags = STRVEC_INIT };
+	_cleanup_(env_rules_done) struct env_rules rules = {
+		.reviewers = STRVEC_INIT, .branches = STRVEC_INIT, .tags = STRVEC_INIT
+	};
 	int got = db_first(s->db, &r, err,
 		"SELECT j.run_id, j.repo_id, j.attempt, j.environment, r.sha, r.workflow_digest,"
 		" r.ref FROM jobs j JOIN runs r ON r.id = j.run_id WHERE j.id = ?",
 		I(job));
 
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no job %lld", (long long)job);
-	w = (struct gate_wish){ db_int(&r, 0), db_int(&r, 1), db_int(&r, 2), col_dup(&r, 3),
-		col_dup(&r, 4), col_dup(&r, 5) };
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no job %lld",
+					 (long long)job);
+	w = (struct gate_wish){ db_int(&r, 0), db_int(&r, 1), db_int(&r, 2),
+		col_dup(&r, 3), col_dup(&r, 4), col_dup(&r, 5) };
 	if (environments_rules(s, w.repo, w.environment, &rules, err))
 		return -1;
 	if (!env_rules_allow_ref(&rules, db_str(&r, 6)))
-		return err_set(err, ERR_DENIED, "environment '%s' refuses '%s': none of its "
-						"rules names it",
+		return err_set(err, ERR_DENIED,
+			"environment '%s' refuses '%s': none of its "
+			"rules names it",
 			w.environment, db_str(&r, 6));
 	return open_or_join(s, &w, &rules, ret_gate, ret_state, err);
 }
 
-int gates_maintainer(struct store *s, int64_t run, enum gate_state *ret_state,
-	struct err *err)
+int gates_maintainer(
+	struct store *s, int64_t run, enum gate_state *ret_state, struct err *err)
 {
 	_cleanup_(gate_wish_done) struct gate_wish w = { 0 };
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	_cleanup_(env_rules_done) struct env_rules rules = { .reviewers = STRVEC_INIT,
-		.branches = STRVEC_INIT, .tags = STRVEC_INIT, .required = 1,
+		.branches = STRVEC_INIT,
+		.tags = STRVEC_INIT,
+		.required = 1,
 		.expires_ms = 30LL * 24 * 3600 * 1000 };
 	int64_t gate;
 	int got = db_first(s->db, &r, err,
@@ -417,13 +432,15 @@ int gates_maintainer(struct store *s, int64_t run, enum gate_state *ret_state,
 		I(run));
 
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no run %lld", (long long)run);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no run %lld",
+					 (long long)run);
 	if (!db_is_null(&r, 4)) {
 		*ret_state = (enum gate_state)state_parse(MACHINE_GATE, db_str(&r, 4));
 		return 0;
 	}
-	w = (struct gate_wish){ run, db_int(&r, 0), db_int(&r, 1), xstrdup(""), col_dup(&r, 2),
-		col_dup(&r, 3) };
+	w = (struct gate_wish){ run, db_int(&r, 0), db_int(&r, 1), xstrdup(""),
+		col_dup(&r, 2), col_dup(&r, 3) };
 	strvec_push(&rules.reviewers, "*");
 	return open_or_join(s, &w, &rules, &gate, ret_state, err);
 }
@@ -452,9 +469,9 @@ static int check_pending(const struct gate *g, struct err *err)
 {
 	if (g->state != GATE_PENDING)
 		return err_set(err, ERR_CONFLICT, "gate %lld of run %lld is %s%s%s: %s",
-			(long long)g->id, (long long)g->run, state_name(MACHINE_GATE, g->state),
-			*g->decided_by ? " by " : "", g->decided_by,
-			*g->reason ? g->reason : "nothing was changed");
+			(long long)g->id, (long long)g->run,
+			state_name(MACHINE_GATE, g->state), *g->decided_by ? " by " : "",
+			g->decided_by, *g->reason ? g->reason : "nothing was changed");
 	if (g->expires_at && g->expires_at <= clock_wall_ms())
 		return err_set(err, ERR_CONFLICT, "gate %lld of run %lld has expired",
 			(long long)g->id, (long long)g->run);
@@ -466,10 +483,12 @@ static int check_seen(const struct gate *g, const struct gate_vote *v, struct er
 {
 	if (v->digest && !str_eq(v->digest, g->digest))
 		return err_set(err, ERR_CONFLICT,
-			"the workflow of gate %lld is not the one that was shown", (long long)g->id);
+			"the workflow of gate %lld is not the one that was shown",
+			(long long)g->id);
 	if (v->sha && !str_eq(v->sha, g->sha))
 		return err_set(err, ERR_CONFLICT,
-			"the commit of gate %lld is not the one that was shown", (long long)g->id);
+			"the commit of gate %lld is not the one that was shown",
+			(long long)g->id);
 	return 0;
 }
 
@@ -479,19 +498,21 @@ static int use_nonce(struct store *s, const struct gate_vote *v, struct err *err
 
 	if (!v->nonce)
 		return 0;
-	if (db_run(s->db, &why, "INSERT INTO nonces VALUES (?,?,?)", S(v->who.name), S(v->nonce),
-		    I(v->nonce_expires)) == 0)
+	if (db_run(s->db, &why, "INSERT INTO nonces VALUES (?,?,?)", S(v->who.name),
+		    S(v->nonce), I(v->nonce_expires)) == 0)
 		return 0;
-	return why.code == ERR_CONFLICT ?
-		       err_set(err, ERR_CONFLICT, "this call was made before (same nonce)") :
-		       err_set(err, why.code, "%s", why.msg);
+	return why.code == ERR_CONFLICT
+		       ? err_set(err, ERR_CONFLICT,
+				 "this call was made before (same nonce)")
+		       : err_set(err, why.code, "%s", why.msg);
 }
 
-static int check_voter(struct store *s, const struct gate *g, const struct gate_vote *v,
-	struct err *err)
+static int check_voter(
+	struct store *s, const struct gate *g, const struct gate_vote *v, struct err *err)
 {
-	_cleanup_(env_rules_done) struct env_rules rules = { .reviewers = STRVEC_INIT,
-		.branches = STRVEC_INIT, .tags = STRVEC_INIT };
+	_cleanup_(env_rules_done) struct env_rules rules = {
+		.reviewers = STRVEC_INIT, .branches = STRVEC_INIT, .tags = STRVEC_INIT
+	};
 	int64_t is_own;
 
 	if (rules_now(s, g, &rules, err) ||
@@ -500,8 +521,9 @@ static int check_voter(struct store *s, const struct gate *g, const struct gate_
 			I(g->run), S(v->who.name)))
 		return -1;
 	if (!is_reviewer(&rules, v->who.name, v->has_scope))
-		return err_set(err, ERR_DENIED, "'%.64s' is no reviewer of %s%s", v->who.name,
-			*g->environment ? "environment " : "this run", g->environment);
+		return err_set(err, ERR_DENIED, "'%.64s' is no reviewer of %s%s",
+			v->who.name, *g->environment ? "environment " : "this run",
+			g->environment);
 	if (is_own && !rules.self_approval && v->approves)
 		return err_set(err, ERR_DENIED,
 			"'%.64s' had a part in run %lld: somebody else has to approve it",
@@ -517,17 +539,18 @@ static int insert_vote(struct store *s, const struct gate_vote *v, struct err *e
 		    "INSERT INTO votes (gate_id, principal, has_scope, decision, comment, at)"
 		    " VALUES (?,?,?,?,?,?)",
 		    I(v->gate), S(v->who.name), I(v->has_scope),
-		    S(v->approves ? "approve" : "reject"), S(v->comment ? v->comment : ""),
-		    I(clock_wall_ms())) == 0)
+		    S(v->approves ? "approve" : "reject"),
+		    S(v->comment ? v->comment : ""), I(clock_wall_ms())) == 0)
 		return 0;
-	return why.code == ERR_CONFLICT ?
-		       err_set(err, ERR_CONFLICT, "'%.64s' has voted at gate %lld already",
-			       v->who.name, (long long)v->gate) :
-		       err_set(err, why.code, "%s", why.msg);
+	return why.code == ERR_CONFLICT
+		       ? err_set(err, ERR_CONFLICT,
+				 "'%.64s' has voted at gate %lld already", v->who.name,
+				 (long long)v->gate)
+		       : err_set(err, why.code, "%s", why.msg);
 }
 
-static int audit_vote(struct store *s, const struct gate *g, const struct gate_vote *v,
-	struct err *err)
+static int audit_vote(
+	struct store *s, const struct gate *g, const struct gate_vote *v, struct err *err)
 {
 	_cleanup_(json_freep) struct json *detail = json_new_object();
 
@@ -550,7 +573,8 @@ static int decide(struct store *s, const struct gate *g, const struct gate_vote 
 		return -1;
 	if (!v->approves) {
 		_cleanup_free_ char *why = xasprintf("rejected by %s%s%s", v->who.name,
-			v->comment && *v->comment ? ": " : "", v->comment ? v->comment : "");
+			v->comment && *v->comment ? ": " : "",
+			v->comment ? v->comment : "");
 
 		ret->state = GATE_REJECTED;
 		return close_gate(s, g, GATE_REJECTED, why, &v->who, err);
@@ -587,8 +611,8 @@ int gates_vote(struct store *s, const struct gate_vote *v, struct gate_result *r
 
 /* ---- release --------------------------------------------------------------------------- */
 
-int gates_permit(struct store *s, int64_t gate, int64_t run, int64_t attempt,
-	struct err *err)
+int gates_permit(
+	struct store *s, int64_t gate, int64_t run, int64_t attempt, struct err *err)
 {
 	_cleanup_(gate_done) struct gate g = { 0 };
 	int64_t same;
@@ -597,7 +621,8 @@ int gates_permit(struct store *s, int64_t gate, int64_t run, int64_t attempt,
 	if (gates_get(s, gate, &g, err))
 		return -1;
 	if (g.state != GATE_APPROVED)
-		return err_set(err, ERR_DENIED, "its gate is %s", state_name(MACHINE_GATE, g.state));
+		return err_set(err, ERR_DENIED, "its gate is %s",
+			state_name(MACHINE_GATE, g.state));
 	if (g.expires_at && g.expires_at <= clock_wall_ms())
 		return err_set(err, ERR_DENIED, "the approval of its gate has expired");
 	if (g.opens_at > clock_wall_ms())
@@ -611,8 +636,8 @@ int gates_permit(struct store *s, int64_t gate, int64_t run, int64_t attempt,
 		return err_set(err, ERR_DENIED, "its gate was opened for something else");
 	if (has_enough(s, &g, NULL, &enough, err))
 		return -1;
-	return enough ? 0 :
-			err_set(err, ERR_DENIED,
+	return enough ? 0
+		      : err_set(err, ERR_DENIED,
 				"its approvals no longer count: reviewers were changed");
 }
 
@@ -633,7 +658,8 @@ static int expire(struct store *s, int64_t now, struct err *err)
 		if (!id)
 			return 0;
 		if (gates_get(s, id, &g, err) ||
-			close_gate(s, &g, GATE_EXPIRED, "nobody approved it in time", &core, err))
+			close_gate(s, &g, GATE_EXPIRED, "nobody approved it in time",
+				&core, err))
 			return -1;
 	}
 }

@@ -44,13 +44,14 @@ int gates_find(struct store *s, int64_t run, const char *environment, int64_t *r
 
 struct gate_vote {
 	int64_t gate;
-	struct actor who;     /* name is the principal: "mira", "key:demo" */
-	bool has_scope;	      /* approve: for maintainers' gates, and where reviewers has "*" */
+	struct actor who; /* name is the principal: "mira", "key:demo" */
+	bool has_scope; /* approve: for maintainers' gates, and where reviewers has "*" */
 	bool approves;
-	const char *digest;   /* the workflow digest the voter was shown; NULL: not asked */
-	const char *sha;      /* likewise */
-	const char *comment;  /* may be NULL */
-	const char *nonce;    /* of a signed call, unique with the key for its window; or NULL */
+	const char *digest; /* the workflow digest the voter was shown; NULL: not asked */
+	const char *sha;    /* likewise */
+	const char *comment; /* may be NULL */
+	const char *
+		nonce; /* of a signed call, unique with the key for its window; or NULL */
 	int64_t nonce_expires; /* wall clock */
 };
 struct gate_result {

@@ -42,7 +42,9 @@ int jobs_get(struct store *s, int64_t id, struct job *ret, struct err *err)
 		I(id));
 
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no job %lld", (long long)id);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no job %lld",
+					 (long long)id);
 	*ret = (struct job){
 		.id = db_int(&r, 0),
 		.run = db_int(&r, 1),
@@ -111,14 +113,15 @@ static int find_row(struct store *s, int64_t run, const char *node, const char *
 	if (got < 0)
 		return -1;
 	if (found && !label && rows > 1)
-		return err_set(err, ERR_INPUT, "job '%.64s' has %d rows: name one, as %.64s:1",
-			node, rows, node);
+		return err_set(err, ERR_INPUT,
+			"job '%.64s' has %d rows: name one, as %.64s:1", node, rows,
+			node);
 	*ret = found;
 	return 0;
 }
 
-int jobs_resolve(struct store *s, int64_t run, const char *key, int64_t *ret_id,
-	struct err *err)
+int jobs_resolve(
+	struct store *s, int64_t run, const char *key, int64_t *ret_id, struct err *err)
 {
 	const char *colon = strrchr(key, ':');
 	_cleanup_free_ char *node = colon ? xstrndup(key, (size_t)(colon - key)) : NULL;
@@ -129,8 +132,8 @@ int jobs_resolve(struct store *s, int64_t run, const char *key, int64_t *ret_id,
 	if (!id && find_row(s, run, key, NULL, &id, err))
 		return -1;
 	if (!id)
-		return err_set(err, ERR_NOT_FOUND, "run %lld has no job '%.64s'", (long long)run,
-			key);
+		return err_set(err, ERR_NOT_FOUND, "run %lld has no job '%.64s'",
+			(long long)run, key);
 	*ret_id = id;
 	return 0;
 }
@@ -139,11 +142,13 @@ int jobs_spec(struct store *s, int64_t id, struct json **ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
-		"SELECT spec FROM job_texts WHERE job_id = ? AND spec IS NOT NULL", I(id));
+		"SELECT spec FROM job_texts WHERE job_id = ? AND spec IS NOT NULL",
+		I(id));
 
 	if (got <= 0)
-		return got < 0 ? -1 :
-				 err_set(err, ERR_NOT_FOUND, "job %lld has no spec", (long long)id);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "job %lld has no spec",
+					 (long long)id);
 	return json_parse(db_str(&r, 0), strlen(db_str(&r, 0)), ret, err);
 }
 
@@ -163,16 +168,16 @@ int jobs_ready(struct store *s, int64_t run, int64_t *ids, size_t max, struct er
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 
-#define READY                                                                            \
+#define READY                                                                                 \
 	" AND j.state = 'waiting' AND j.is_expanded = 0 AND r.state IN ('queued', 'running')" \
-	" AND NOT EXISTS (SELECT 1 FROM needs n JOIN jobs d ON d.run_id = j.run_id"         \
-	" AND d.attempt = j.attempt AND d.node = n.need WHERE n.run_id = j.run_id"          \
+	" AND NOT EXISTS (SELECT 1 FROM needs n JOIN jobs d ON d.run_id = j.run_id"           \
+	" AND d.attempt = j.attempt AND d.node = n.need WHERE n.run_id = j.run_id"            \
 	" AND n.node = j.node AND d.state <> 'completed') ORDER BY j.id LIMIT ?"
 	if (run ? db_query(s->db, &r, err,
 			  "SELECT j.id FROM runs r CROSS JOIN jobs j ON j.run_id = r.id"
 			  " AND j.attempt = r.attempt WHERE r.id = ?" READY,
-			  I(run), I(max)) :
-		  db_query(s->db, &r, err,
+			  I(run), I(max))
+		: db_query(s->db, &r, err,
 			  "SELECT j.id FROM jobs j CROSS JOIN runs r ON r.id = j.run_id"
 			  " AND r.attempt = j.attempt WHERE 1 = 1" READY,
 			  I(max)))
@@ -199,8 +204,8 @@ static const char *result_of(const struct node_sum *n)
 }
 
 /* Results of all nodes whose rows are all completed. */
-static int read_results(struct store *s, int64_t run, int64_t attempt, struct json *results,
-	struct err *err)
+static int read_results(struct store *s, int64_t run, int64_t attempt,
+	struct json *results, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got;
@@ -214,8 +219,8 @@ static int read_results(struct store *s, int64_t run, int64_t attempt, struct js
 		    I(run), I(attempt)))
 		return -1;
 	while ((got = db_step(&r, err)) > 0) {
-		struct node_sum n = { db_int(&r, 1), db_int(&r, 2), db_int(&r, 3), db_int(&r, 4),
-			db_int(&r, 5) };
+		struct node_sum n = { db_int(&r, 1), db_int(&r, 2), db_int(&r, 3),
+			db_int(&r, 4), db_int(&r, 5) };
 
 		if (n.completed == n.rows)
 			json_set_str(results, db_str(&r, 0), result_of(&n));
@@ -227,7 +232,7 @@ static void merge_outputs(struct json *into, const char *text)
 {
 	_cleanup_(json_freep) struct json *outputs = parse_object(text);
 
-	json_foreach(it, outputs) {
+	json_foreach (it, outputs) {
 		const char *value = json_as_str(it.value, "");
 
 		if (*value || !json_get(into, it.key))
@@ -295,10 +300,13 @@ int jobs_contexts(struct store *s, int64_t id, struct json **ret, struct err *er
 	json_set(j, "results", results);
 	json_set(j, "ancestors", ancestors);
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no job %lld", (long long)id);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no job %lld",
+					 (long long)id);
 	json_set_bool(j, "cancelled", db_int(&r, 3) != 0);
 	if (read_results(s, db_int(&r, 0), db_int(&r, 1), results, err) ||
-		read_direct(s, db_int(&r, 0), db_int(&r, 1), db_str(&r, 2), results, needs, err) ||
+		read_direct(s, db_int(&r, 0), db_int(&r, 1), db_str(&r, 2), results,
+			needs, err) ||
 		read_ancestors(s, db_int(&r, 0), db_str(&r, 2), ancestors, err))
 		return -1;
 	*ret = take_ptr(j);
@@ -323,7 +331,9 @@ static int read_node(struct store *s, int64_t id, struct node_row *ret, struct e
 		I(id));
 
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no job %lld", (long long)id);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no job %lld",
+					 (long long)id);
 	*ret = (struct node_row){ db_int(&r, 0), db_int(&r, 1), db_int(&r, 2),
 		db_int(&r, 3) != 0 };
 	return 0;
@@ -365,9 +375,9 @@ static int fill_row(struct store *s, int64_t id, const struct job_expansion *x, 
 		    " conc_group = ?, conc_cancels = ?, conc_keeps = ?, is_expanded = 1"
 		    " WHERE id = ?",
 		    S(row->name), S(labels), S(environment), I(row->is_deployment),
-		    I(row->is_once || *environment), I(row->continues_on_error), I(x->fail_fast),
-		    I(x->max_parallel), S(c->group ? c->group : ""), I(c->cancels_running),
-		    I(c->keeps_queue), I(id)))
+		    I(row->is_once || *environment), I(row->continues_on_error),
+		    I(x->fail_fast), I(x->max_parallel), S(c->group ? c->group : ""),
+		    I(c->cancels_running), I(c->keeps_queue), I(id)))
 		return -1;
 	return put_texts(s, id, row->spec, n == 0 ? x->trace : NULL, err);
 }
@@ -393,19 +403,20 @@ static int insert_sibling(struct store *s, int64_t first, int64_t run, size_t n,
 	return state_born(s, &born, err);
 }
 
-static int check_counts(struct store *s, const struct node_row *node, size_t rows,
-	struct err *err)
+static int check_counts(
+	struct store *s, const struct node_row *node, size_t rows, struct err *err)
 {
 	int64_t have;
 
 	if (rows == 0)
-		return err_set(err, ERR_BUG, "an expansion without rows is to be settled");
+		return err_set(
+			err, ERR_BUG, "an expansion without rows is to be settled");
 	if (rows > LIMIT_MATRIX_ROWS)
-		return err_set(err, ERR_LIMIT, "%zu rows of one job, allowed are %d", rows,
-			LIMIT_MATRIX_ROWS);
+		return err_set(err, ERR_LIMIT, "%zu rows of one job, allowed are %d",
+			rows, LIMIT_MATRIX_ROWS);
 	if (db_value(s->db, &have, 0, err,
-		    "SELECT count(*) FROM jobs WHERE run_id = ? AND attempt = ?", I(node->run),
-		    I(node->attempt)))
+		    "SELECT count(*) FROM jobs WHERE run_id = ? AND attempt = ?",
+		    I(node->run), I(node->attempt)))
 		return -1;
 	if (have + (int64_t)rows - 1 > LIMIT_JOBS)
 		return err_set(err, ERR_LIMIT, "%lld jobs in one run, allowed are %d",
@@ -413,8 +424,8 @@ static int check_counts(struct store *s, const struct node_row *node, size_t row
 	return 0;
 }
 
-int jobs_expand(struct store *s, int64_t id, const struct job_expansion *x,
-	struct err *err)
+int jobs_expand(
+	struct store *s, int64_t id, const struct job_expansion *x, struct err *err)
 {
 	_cleanup_(store_end) struct store_tx tx = STORE_TX_INIT;
 	_cleanup_free_ int64_t *ids = xcalloc(x->rows_len + 1, sizeof(*ids));
@@ -423,7 +434,8 @@ int jobs_expand(struct store *s, int64_t id, const struct job_expansion *x,
 	if (store_begin(&tx, s, err) || read_node(s, id, &node, err))
 		return -1;
 	if (!node.is_open)
-		return err_set(err, ERR_CONFLICT, "job %lld is expanded already", (long long)id);
+		return err_set(
+			err, ERR_CONFLICT, "job %lld is expanded already", (long long)id);
 	if (check_counts(s, &node, x->rows_len, err))
 		return -1;
 	ids[0] = id;
@@ -450,7 +462,8 @@ int jobs_settle(struct store *s, int64_t id, enum conclusion c, const char *reas
 
 	if (store_begin(&tx, s, err) || read_node(s, id, &node, err))
 		return -1;
-	if (db_run(s->db, err, "UPDATE jobs SET outputs = ? WHERE id = ?", S(text), I(id)) ||
+	if (db_run(s->db, err, "UPDATE jobs SET outputs = ? WHERE id = ?", S(text),
+		    I(id)) ||
 		(trace && put_texts(s, id, NULL, trace, err)) ||
 		jobs_end(s, id, node.epoch, JOB_WAITING, c, reason, &core, err))
 		return -1;
@@ -476,8 +489,8 @@ static void waiting_row_done(struct waiting_row *w)
 }
 
 /* 1 it may be admitted, 0 it is not waiting for that, -1. */
-static int read_waiting(struct store *s, int64_t id, struct waiting_row *ret,
-	struct err *err)
+static int read_waiting(
+	struct store *s, int64_t id, struct waiting_row *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
@@ -489,20 +502,23 @@ static int read_waiting(struct store *s, int64_t id, struct waiting_row *ret,
 
 	if (got > 0)
 		*ret = (struct waiting_row){ db_int(&r, 0), db_int(&r, 1), db_int(&r, 2),
-			db_int(&r, 3) != 0, db_int(&r, 4) != 0, col_dup(&r, 5), col_dup(&r, 6) };
+			db_int(&r, 3) != 0, db_int(&r, 4) != 0, col_dup(&r, 5),
+			col_dup(&r, 6) };
 	return got;
 }
 
 static int set_reason(struct store *s, int64_t id, const char *reason, struct err *err)
 {
-	return db_run(s->db, err, "UPDATE jobs SET reason = ? WHERE id = ?", S(reason), I(id));
+	return db_run(
+		s->db, err, "UPDATE jobs SET reason = ? WHERE id = ?", S(reason), I(id));
 }
 
 static int leave_waiting(struct store *s, int64_t id, const struct waiting_row *w,
 	enum job_state to, int64_t gate, const char *reason, struct err *err)
 {
 	int64_t now = clock_wall_ms();
-	const struct db_arg args[] = { I(to == JOB_QUEUED ? now : 0), I(gate), S(reason) };
+	const struct db_arg args[] = { I(to == JOB_QUEUED ? now : 0), I(gate),
+		S(reason) };
 	struct state_move m = {
 		.machine = MACHINE_JOB,
 		.id = id,
@@ -522,8 +538,8 @@ static int leave_waiting(struct store *s, int64_t id, const struct waiting_row *
 }
 
 /* An environment that refuses ends the row as failure, with the rule's words. */
-static int to_gate(struct store *s, int64_t id, const struct waiting_row *w,
-	struct err *err)
+static int to_gate(
+	struct store *s, int64_t id, const struct waiting_row *w, struct err *err)
 {
 	_cleanup_free_ char *reason = NULL;
 	const struct actor core = ACTOR_CORE;
@@ -534,8 +550,8 @@ static int to_gate(struct store *s, int64_t id, const struct waiting_row *w,
 	if (gates_open(s, id, &gate, &state, &why)) {
 		if (why.code != ERR_DENIED)
 			return err_set(err, why.code, "%s", why.msg);
-		return jobs_end(s, id, w->epoch, JOB_WAITING, CONCLUSION_FAILURE, why.msg, &core,
-			err);
+		return jobs_end(s, id, w->epoch, JOB_WAITING, CONCLUSION_FAILURE, why.msg,
+			&core, err);
 	}
 	if (state == GATE_APPROVED)
 		return leave_waiting(s, id, w, JOB_QUEUED, gate, "", err);
@@ -554,13 +570,13 @@ static int to_group(struct store *s, int64_t id, const struct waiting_row *w, bo
 	*ret = true;
 	if (!*w->group)
 		return 0;
-	if (concurrency_enter(s, w->repo, w->group, w->cancels, w->keeps, OWNER_JOB, id, w->run,
-		    ret, &why)) {
+	if (concurrency_enter(s, w->repo, w->group, w->cancels, w->keeps, OWNER_JOB, id,
+		    w->run, ret, &why)) {
 		*ret = false;
 		if (why.code != ERR_LIMIT)
 			return err_set(err, why.code, "%s", why.msg);
-		return jobs_end(s, id, w->epoch, JOB_WAITING, CONCLUSION_CANCELLED, why.msg, &core,
-			err);
+		return jobs_end(s, id, w->epoch, JOB_WAITING, CONCLUSION_CANCELLED,
+			why.msg, &core, err);
 	}
 	if (*ret)
 		return 0;
@@ -585,19 +601,20 @@ int jobs_admit(struct store *s, int64_t id, struct err *err)
 		return -1;
 	/* What it pushed out of its group may have admitted it on the way. */
 	if (db_value(s->db, &still, 0, err,
-		    "SELECT count(*) FROM jobs WHERE id = ? AND state = 'waiting'", I(id)))
+		    "SELECT count(*) FROM jobs WHERE id = ? AND state = 'waiting'",
+		    I(id)))
 		return -1;
 	if (may && still &&
-		(*w.environment ? to_gate(s, id, &w, err) :
-				  leave_waiting(s, id, &w, JOB_QUEUED, 0, "", err)))
+		(*w.environment ? to_gate(s, id, &w, err)
+				: leave_waiting(s, id, &w, JOB_QUEUED, 0, "", err)))
 		return -1;
 	if (runs_refresh(s, w.run, err))
 		return -1;
 	return store_commit(&tx, err);
 }
 
-int jobs_in_state(struct store *s, enum job_state state, int64_t *ids, size_t max,
-	struct err *err)
+int jobs_in_state(
+	struct store *s, enum job_state state, int64_t *ids, size_t max, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 

@@ -53,8 +53,8 @@ struct job {
 void job_done(struct job *j);
 int jobs_get(struct store *s, int64_t id, struct job *ret, struct err *err);
 /* By run (latest attempt) and key: "test-api", "build-images:api" (row by its name), "b:2". */
-int jobs_resolve(struct store *s, int64_t run, const char *key, int64_t *ret_id,
-	struct err *err);
+int jobs_resolve(
+	struct store *s, int64_t run, const char *key, int64_t *ret_id, struct err *err);
 /* The frozen spec of an expanded row ("spec" of plan_expand), parsed. */
 int jobs_spec(struct store *s, int64_t id, struct json **ret, struct err *err);
 
@@ -95,8 +95,8 @@ struct job_expansion {
  * Row 0 of the node becomes the first of the rows, the others are inserted, and each is
  * admitted (jobs_admit). Row 0 must still be waiting and unexpanded (ERR_CONFLICT).
  */
-int jobs_expand(struct store *s, int64_t id, const struct job_expansion *x,
-	struct err *err);
+int jobs_expand(
+	struct store *s, int64_t id, const struct job_expansion *x, struct err *err);
 /* waiting -> completed without ever running: skipped by its condition, or not expandable. */
 int jobs_settle(struct store *s, int64_t id, enum conclusion c, const char *reason,
 	const struct json *outputs, const struct json *trace, struct err *err);
@@ -130,8 +130,8 @@ int jobs_active_count(struct store *s, int64_t *ret, struct err *err);
 int jobs_claim(struct store *s, int64_t id, const char *placement, int64_t *ret_epoch,
 	int64_t *ret_try, struct err *err);
 /* claimed -> queued: it did not start (spawner gone, executor died): epoch grows. */
-int jobs_unclaim(struct store *s, int64_t id, int64_t epoch, const char *reason,
-	struct err *err);
+int jobs_unclaim(
+	struct store *s, int64_t id, int64_t epoch, const char *reason, struct err *err);
 
 /*
  * claimed -> released, if everything still holds: run not cancelled, trust or a
@@ -152,19 +152,19 @@ int jobs_release(struct store *s, const struct job_release *r, struct secret_lis
 /* ---- what the executor tells ------------------------------------------------------------ */
 
 enum job_update_kind {
-	JOB_UPDATE_STARTED,    /* at */
-	JOB_UPDATE_STEP,       /* step: state as named, outcome and conclusion when completed */
+	JOB_UPDATE_STARTED, /* at */
+	JOB_UPDATE_STEP, /* step: state as named, outcome and conclusion when completed */
 	JOB_UPDATE_OUTPUT,     /* name, value: an output of the job */
 	JOB_UPDATE_ANNOTATION, /* annotation */
 	JOB_UPDATE_SUMMARY,    /* step.number, digest, size: a blob of the store */
 	JOB_UPDATE_URL,	       /* value: environment url */
-	JOB_UPDATE_NET,	       /* net: one line of the ledger, added up by host, port, verdict */
-	JOB_UPDATE_NOTE,       /* value: a fact for the job's page ("weaker: ...") */
-	JOB_UPDATE_EXIT,       /* exit: the last one */
+	JOB_UPDATE_NET, /* net: one line of the ledger, added up by host, port, verdict */
+	JOB_UPDATE_NOTE, /* value: a fact for the job's page ("weaker: ...") */
+	JOB_UPDATE_EXIT, /* exit: the last one */
 };
 
 struct job_step {
-	int64_t number; /* 0 the set-up, then as in the file, then pre and post steps */
+	int64_t number;	 /* 0 the set-up, then as in the file, then pre and post steps */
 	const char *key; /* id, or "" */
 	const char *name;
 	enum step_state state;
@@ -250,7 +250,7 @@ int jobs_fail(struct store *s, int64_t id, const char *reason, struct err *err);
  */
 int jobs_died(struct store *s, int64_t id, int64_t epoch, const char *reason,
 	enum job_state *ret, struct err *err);
-#define LIMIT_JOB_TRIES 2
+#define LIMIT_JOB_TRIES	 2
 #define LIMIT_JOB_CLAIMS 20 /* machine starts that never got to released */
 
 /* A person says how a lost job ended. */
@@ -261,7 +261,7 @@ int jobs_cancel(struct store *s, int64_t id, const char *reason, const struct ac
 	struct err *err);
 
 /* Rows core has to look after, by state, oldest first: count or -1. */
-int jobs_in_state(struct store *s, enum job_state state, int64_t *ids, size_t max,
-	struct err *err);
+int jobs_in_state(
+	struct store *s, enum job_state state, int64_t *ids, size_t max, struct err *err);
 
 #endif

@@ -7,9 +7,9 @@
 
 #include "store/store-internal.h"
 
-#define PAUSE_MS 5000LL
+#define PAUSE_MS     5000LL
 #define PAUSE_MAX_MS (60 * 60 * 1000LL)
-#define GIVE_UP_MS (24 * 60 * 60 * 1000LL)
+#define GIVE_UP_MS   (24 * 60 * 60 * 1000LL)
 
 void outbox_row_done(struct outbox_row *r)
 {
@@ -38,8 +38,8 @@ int outbox_add(struct store *s, int64_t repo, const char *topic, const char *con
 	return store_commit(&tx, err);
 }
 
-int outbox_next(struct store *s, struct outbox_row *ret, int64_t *ret_next,
-	struct err *err)
+int outbox_next(
+	struct store *s, struct outbox_row *ret, int64_t *ret_next, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	struct json *payload = NULL;
@@ -56,8 +56,8 @@ int outbox_next(struct store *s, struct outbox_row *ret, int64_t *ret_next,
 	}
 	if (json_parse(db_str(&r, 5), strlen(db_str(&r, 5)), &payload, err))
 		return -1;
-	*ret = (struct outbox_row){ db_int(&r, 0), db_int(&r, 1), db_int(&r, 2), col_dup(&r, 3),
-		col_dup(&r, 4), payload };
+	*ret = (struct outbox_row){ db_int(&r, 0), db_int(&r, 1), db_int(&r, 2),
+		col_dup(&r, 3), col_dup(&r, 4), payload };
 	return 1;
 }
 
@@ -67,7 +67,8 @@ int outbox_sent(struct store *s, int64_t id, struct err *err)
 	_cleanup_(store_end) struct store_tx tx = STORE_TX_INIT;
 
 	if (store_begin(&tx, s, err) ||
-		db_run(s->db, err, "UPDATE outbox SET sent_at = ?, error = '' WHERE id = ?",
+		db_run(s->db, err,
+			"UPDATE outbox SET sent_at = ?, error = '' WHERE id = ?",
 			I(clock_wall_ms()), I(id)) ||
 		db_run(s->db, err,
 			"DELETE FROM outbox WHERE sent_at <> 0 AND id < ?1 AND context ="

@@ -26,8 +26,8 @@ void outbox_row_done(struct outbox_row *r);
 int outbox_add(struct store *s, int64_t repo, const char *topic, const char *context,
 	const struct json *payload, struct err *err);
 /* The next row that is due; 1, 0 (none; *RET_NEXT when one will be, 0 never), -1. */
-int outbox_next(struct store *s, struct outbox_row *ret, int64_t *ret_next,
-	struct err *err);
+int outbox_next(
+	struct store *s, struct outbox_row *ret, int64_t *ret_next, struct err *err);
 int outbox_sent(struct store *s, int64_t id, struct err *err);
 /* Tries again later, with growing pauses; after a day it is given up and kept as failed. */
 int outbox_failed(struct store *s, int64_t id, const char *why, struct err *err);

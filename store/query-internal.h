@@ -29,22 +29,25 @@ char *query_ids(const struct json *items, const char *key);
  * Hands each row of CHILDREN to the item whose "id" is its KEY, into its array NAME. KEY
  * is removed from the row. CHILDREN is taken.
  */
-void query_distribute(struct json *items, const char *name, struct json *children,
-	const char *key);
+void query_distribute(
+	struct json *items, const char *name, struct json *children, const char *key);
 
 /* One consistent view for several statements; a reader only, core sees its own anyway. */
 struct query_view {
 	struct db_tx tx;
 };
-#define QUERY_VIEW_INIT { DB_TX_INIT }
+#define QUERY_VIEW_INIT    \
+	{                  \
+		DB_TX_INIT \
+	}
 int query_view_open(struct query_view *v, struct store *s, struct err *err);
 void query_view_done(struct query_view *v);
 
 #define QUERY_JOB_STATE "CASE j.state WHEN 'completed' THEN j.conclusion ELSE j.state END"
-#define QUERY_RUN_COLUMNS                                                                   \
-	"r.id, r.number, p.name AS repo, r.workflow_name AS workflow, r.workflow_path,"        \
-	" r.title, r.event_name AS event, r.phase AS state, r.conclusion, r.attempt,"          \
-	" r.attempt AS attempts, r.trust, r.ref, r.branch, r.sha, r.actor, r.reason,"          \
+#define QUERY_RUN_COLUMNS                                                               \
+	"r.id, r.number, p.name AS repo, r.workflow_name AS workflow, r.workflow_path," \
+	" r.title, r.event_name AS event, r.phase AS state, r.conclusion, r.attempt,"   \
+	" r.attempt AS attempts, r.trust, r.ref, r.branch, r.sha, r.actor, r.reason,"   \
 	" r.version, r.is_cancelled, r.created_at, r.attempt_at, r.started_at, r.completed_at"
 
 #endif

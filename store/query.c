@@ -85,8 +85,8 @@ static struct json *find_item(struct json *items, int64_t id)
 	return NULL;
 }
 
-void query_distribute(struct json *items, const char *name, struct json *children,
-	const char *key)
+void query_distribute(
+	struct json *items, const char *name, struct json *children, const char *key)
 {
 	for (size_t i = 0; i < json_count(items); i++)
 		json_set(json_at(items, i), name, json_new_array());
@@ -125,7 +125,7 @@ void query_public(struct json *j)
 {
 	for (size_t i = 0; json_is(j, JSON_KIND_ARRAY) && i < json_count(j); i++)
 		query_public(json_at(j, i));
-	json_foreach(it, j) {
+	json_foreach (it, j) {
 		bool is_time = str_ends(it.key, "_at") || str_eq(it.key, "at");
 
 		if (is_time && json_is(it.value, JSON_KIND_INT))
@@ -137,7 +137,7 @@ void query_public(struct json *j)
 
 /* ---- environments and deployments ------------------------------------------------------ */
 
-#define DEPLOYMENT_COLUMNS                                                                \
+#define DEPLOYMENT_COLUMNS                                                                   \
 	"d.id, d.number, d.environment, p.name AS repo, d.state, d.sha, d.ref, r.branch,"    \
 	" d.run_id AS run, r.number AS run_number, d.attempt, d.job_id AS job,"              \
 	" d.gate_id AS gate, d.url,"                                                         \
@@ -145,29 +145,30 @@ void query_public(struct json *j)
 	"v.principal) FROM votes v WHERE v.gate_id = d.gate_id AND v.decision = 'approve')"  \
 	" AS approved_by_json, coalesce((SELECT group_concat(v.principal, ' ') FROM votes v" \
 	" WHERE v.gate_id = d.gate_id AND v.decision = 'approve'), '') AS approvers"
-#define DEPLOYMENT_FROM                                                                   \
+#define DEPLOYMENT_FROM \
 	" FROM deployments d JOIN repos p ON p.id = d.repo_id JOIN runs r ON r.id = d.run_id"
 
 /* Every environment anybody set up or deployed to. */
-#define ENVIRONMENTS                                                                       \
+#define ENVIRONMENTS                                                                             \
 	"SELECT p.name AS repo, p.id AS repo_id, n.name, coalesce(e.rules, '{}') AS rules_json," \
-	" coalesce(e.updated_at, 0) AS updated_at, coalesce(e.updated_by, '') AS updated_by," \
-	" e.id IS NOT NULL AS is_configured, (SELECT count(*) FROM gates g WHERE"             \
-	" g.state = 'pending' AND g.repo_id = p.id AND g.environment = n.name) AS waiting,"   \
-	" (SELECT json_group_array(g.id) FROM gates g WHERE g.state = 'pending' AND"          \
-	" g.repo_id = p.id AND g.environment = n.name) AS gates_json,"                        \
-	" (SELECT max(d.id) FROM deployments d WHERE d.repo_id = p.id AND"                    \
-	" d.environment = n.name AND d.state = 'success') AS now_id"                          \
-	" FROM (SELECT repo_id, name COLLATE NOCASE AS name FROM environments UNION"          \
-	" SELECT repo_id, environment FROM deployments) n JOIN repos p ON p.id = n.repo_id"   \
-	" AND p.removed_at = 0 LEFT JOIN environments e ON e.repo_id = n.repo_id"             \
+	" coalesce(e.updated_at, 0) AS updated_at, coalesce(e.updated_by, '') AS updated_by,"    \
+	" e.id IS NOT NULL AS is_configured, (SELECT count(*) FROM gates g WHERE"                \
+	" g.state = 'pending' AND g.repo_id = p.id AND g.environment = n.name) AS waiting,"      \
+	" (SELECT json_group_array(g.id) FROM gates g WHERE g.state = 'pending' AND"             \
+	" g.repo_id = p.id AND g.environment = n.name) AS gates_json,"                           \
+	" (SELECT max(d.id) FROM deployments d WHERE d.repo_id = p.id AND"                       \
+	" d.environment = n.name AND d.state = 'success') AS now_id"                             \
+	" FROM (SELECT repo_id, name COLLATE NOCASE AS name FROM environments UNION"             \
+	" SELECT repo_id, environment FROM deployments) n JOIN repos p ON p.id = n.repo_id"      \
+	" AND p.removed_at = 0 LEFT JOIN environments e ON e.repo_id = n.repo_id"                \
 	" AND e.name = n.name"
 
 /* Rules in a few words: "2 of 4, not self, 5m, main v*". */
 static void put_rules_text(struct json *env)
 {
-	_cleanup_(env_rules_done) struct env_rules r = { .reviewers = STRVEC_INIT,
-		.branches = STRVEC_INIT, .tags = STRVEC_INIT };
+	_cleanup_(env_rules_done) struct env_rules r = {
+		.reviewers = STRVEC_INIT, .branches = STRVEC_INIT, .tags = STRVEC_INIT
+	};
 	_cleanup_(strbuf_done) struct strbuf b = STRBUF_INIT;
 	char text[CLOCK_TEXT_MAX];
 
@@ -187,9 +188,9 @@ static void put_rules_text(struct json *env)
 		strbuf_addf(&b, ", %s", clock_duration(r.wait_ms, text));
 	if (r.has_refs)
 		strbuf_addc(&b, ',');
-	strvec_foreach(p, &r.branches)
+	strvec_foreach (p, &r.branches)
 		strbuf_addf(&b, " %s", *p);
-	strvec_foreach(p, &r.tags)
+	strvec_foreach (p, &r.tags)
 		strbuf_addf(&b, " %s", *p);
 	json_set_str(env, "rules_text", b.buf);
 }
@@ -216,8 +217,8 @@ static int add_current(struct store *s, struct json *items, struct err *err)
 	return 0;
 }
 
-int query_environments(struct store *s, const char *repo, struct json **ret,
-	struct err *err)
+int query_environments(
+	struct store *s, const char *repo, struct json **ret, struct err *err)
 {
 	_cleanup_(query_view_done) struct query_view view = QUERY_VIEW_INIT;
 	_cleanup_(json_freep) struct json *items = NULL;
@@ -243,8 +244,9 @@ int query_environment(struct store *s, const char *repo, const char *name,
 
 	if (query_view_open(&view, s, err))
 		return -1;
-	items = query_rows(s, err, ENVIRONMENTS " WHERE p.name = ? AND n.name = ? LIMIT 1",
-		S(repo), S(name));
+	items = query_rows(s, err,
+		ENVIRONMENTS " WHERE p.name = ? AND n.name = ? LIMIT 1", S(repo),
+		S(name));
 	if (!items)
 		return -1;
 	env = json_at(items, 0);
@@ -294,11 +296,11 @@ int query_deployments(struct store *s, const char *repo, const char *environment
 
 /* ---- repositories ---------------------------------------------------------------------- */
 
-#define REPO_COLUMNS                                                                     \
-	"p.id, p.name, p.forge, p.url, p.default_branch, p.forge_id, p.wants_statuses AS"   \
-	" has_statuses, p.priority, p.settings AS settings_json, p.created_at,"             \
-	" (SELECT max(r.id) FROM runs r WHERE r.repo_id = p.id) AS last_run_id,"            \
-	" h.id AS hook_id, h.last_delivery_at AS hook_delivery_at"                          \
+#define REPO_COLUMNS                                                                      \
+	"p.id, p.name, p.forge, p.url, p.default_branch, p.forge_id, p.wants_statuses AS" \
+	" has_statuses, p.priority, p.settings AS settings_json, p.created_at,"           \
+	" (SELECT max(r.id) FROM runs r WHERE r.repo_id = p.id) AS last_run_id,"          \
+	" h.id AS hook_id, h.last_delivery_at AS hook_delivery_at"                        \
 	" FROM repos p LEFT JOIN hooks h ON h.repo_id = p.id WHERE p.removed_at = 0"
 
 int query_repos(struct store *s, struct json **ret, struct err *err)
@@ -315,7 +317,8 @@ int query_repos(struct store *s, struct json **ret, struct err *err)
 		return -1;
 	ids = query_ids(items, "last_run_id");
 	runs = query_rows(s, err,
-		"SELECT " QUERY_RUN_COLUMNS " FROM runs r JOIN repos p ON p.id = r.repo_id"
+		"SELECT " QUERY_RUN_COLUMNS
+		" FROM runs r JOIN repos p ON p.id = r.repo_id"
 		" WHERE r.id IN (SELECT value FROM json_each(?))",
 		S(ids));
 	if (!runs)
@@ -324,7 +327,8 @@ int query_repos(struct store *s, struct json **ret, struct err *err)
 		struct json *item = json_at(items, i);
 
 		json_set(item, "last_run",
-			json_share(find_item(runs, json_get_int(item, "last_run_id", -1))));
+			json_share(
+				find_item(runs, json_get_int(item, "last_run_id", -1))));
 		json_unset(item, "last_run_id");
 	}
 	*ret = query_page(take_ptr(items), INT32_MAX);
@@ -402,11 +406,11 @@ int query_repo(struct store *s, const char *full_name, struct json **ret, struct
 
 /* ---- deliveries ------------------------------------------------------------------------ */
 
-#define DELIVERY_COLUMNS                                                                   \
+#define DELIVERY_COLUMNS                                                                        \
 	"d.id, p.name AS repo, d.forge, d.key, d.event, d.state, d.reason, d.body_len AS size," \
-	" d.body_sha256 AS body_sha256, d.peer, d.request, d.duplicates, d.duplicate_at,"     \
-	" d.received_at, e.id AS event_id, e.state AS event_state, e.reason AS event_reason," \
-	" e.ref, e.head_sha AS sha, e.title, e.actor FROM deliveries d"                       \
+	" d.body_sha256 AS body_sha256, d.peer, d.request, d.duplicates, d.duplicate_at,"       \
+	" d.received_at, e.id AS event_id, e.state AS event_state, e.reason AS event_reason,"   \
+	" e.ref, e.head_sha AS sha, e.title, e.actor FROM deliveries d"                         \
 	" JOIN repos p ON p.id = d.repo_id LEFT JOIN events e ON e.delivery_id = d.id"
 
 int query_deliveries(struct store *s, const char *repo, int64_t before, int limit,
@@ -414,14 +418,16 @@ int query_deliveries(struct store *s, const char *repo, int64_t before, int limi
 {
 	int n = query_limit(limit);
 	int64_t from = before ? before : INT64_MAX;
-	struct json *items = repo ?
-		query_rows(s, err,
-			"SELECT " DELIVERY_COLUMNS " WHERE d.repo_id = (SELECT id FROM repos"
-			" WHERE name = ? AND removed_at = 0) AND d.id < ? ORDER BY d.id DESC LIMIT ?",
-			S(repo), I(from), I(n + 1)) :
-		query_rows(s, err,
-			"SELECT " DELIVERY_COLUMNS " WHERE d.id < ? ORDER BY d.id DESC LIMIT ?",
-			I(from), I(n + 1));
+	struct json *items =
+		repo ? query_rows(s, err,
+			       "SELECT " DELIVERY_COLUMNS
+			       " WHERE d.repo_id = (SELECT id FROM repos"
+			       " WHERE name = ? AND removed_at = 0) AND d.id < ? ORDER BY d.id DESC LIMIT ?",
+			       S(repo), I(from), I(n + 1))
+		     : query_rows(s, err,
+			       "SELECT " DELIVERY_COLUMNS
+			       " WHERE d.id < ? ORDER BY d.id DESC LIMIT ?",
+			       I(from), I(n + 1));
 
 	if (!items)
 		return -1;
@@ -438,8 +444,8 @@ int query_delivery(struct store *s, int64_t id, struct json **ret, struct err *e
 
 	if (query_view_open(&view, s, err))
 		return -1;
-	delivery = query_one(s, "delivery", err, "SELECT " DELIVERY_COLUMNS " WHERE d.id = ?",
-		I(id));
+	delivery = query_one(
+		s, "delivery", err, "SELECT " DELIVERY_COLUMNS " WHERE d.id = ?", I(id));
 	if (!delivery)
 		return -1;
 	event = query_one(s, "event", &why,
@@ -452,7 +458,8 @@ int query_delivery(struct store *s, int64_t id, struct json **ret, struct err *e
 		return err_set(err, why.code, "%s", why.msg);
 	json_set(delivery, "event_row", event);
 	if (query_put(s, delivery, "runs", err,
-		    "SELECT " QUERY_RUN_COLUMNS " FROM runs r JOIN repos p ON p.id = r.repo_id"
+		    "SELECT " QUERY_RUN_COLUMNS
+		    " FROM runs r JOIN repos p ON p.id = r.repo_id"
 		    " JOIN events e ON e.id = r.event_id WHERE e.delivery_id = ? ORDER BY r.id",
 		    I(id)))
 		return -1;
@@ -499,8 +506,8 @@ int query_keys(struct store *s, struct json **ret, struct err *err)
 	return 0;
 }
 
-#define AUDIT_COLUMNS                                                                    \
-	"SELECT id, at AS created_at, actor_kind, actor, request, verb, object, object_id, run_id,"       \
+#define AUDIT_COLUMNS                                                                               \
+	"SELECT id, at AS created_at, actor_kind, actor, request, verb, object, object_id, run_id," \
 	" from_state, to_state, detail, hash FROM audit"
 
 int query_audit(struct store *s, int64_t run, const char *verb, int64_t before, int limit,
@@ -508,15 +515,17 @@ int query_audit(struct store *s, int64_t run, const char *verb, int64_t before, 
 {
 	int n = query_limit(limit);
 	int64_t from = before ? before : INT64_MAX;
-	struct json *items = run ?
-		query_rows(s, err,
-			AUDIT_COLUMNS " WHERE run_id = ?1 AND run_id <> 0 AND id < ?2 AND (?3 IS NULL OR"
-				      " substr(verb, 1, length(?3)) = ?3) ORDER BY id DESC LIMIT ?4",
-			I(run), I(from), S(verb), I(n + 1)) :
-		query_rows(s, err,
-			AUDIT_COLUMNS " WHERE id < ?1 AND (?2 IS NULL OR"
-				      " substr(verb, 1, length(?2)) = ?2) ORDER BY id DESC LIMIT ?3",
-			I(from), S(verb), I(n + 1));
+	struct json *items =
+		run ? query_rows(s, err,
+			      AUDIT_COLUMNS
+			      " WHERE run_id = ?1 AND run_id <> 0 AND id < ?2 AND (?3 IS NULL OR"
+			      " substr(verb, 1, length(?3)) = ?3) ORDER BY id DESC LIMIT ?4",
+			      I(run), I(from), S(verb), I(n + 1))
+		    : query_rows(s, err,
+			      AUDIT_COLUMNS
+			      " WHERE id < ?1 AND (?2 IS NULL OR"
+			      " substr(verb, 1, length(?2)) = ?2) ORDER BY id DESC LIMIT ?3",
+			      I(from), S(verb), I(n + 1));
 
 	if (!items)
 		return -1;
@@ -550,8 +559,10 @@ int query_status(struct store *s, struct json **ret, struct err *err)
 	} tables[] = {
 		{ "runs", "SELECT phase, count(*) FROM runs WHERE 0 = ? GROUP BY phase" },
 		{ "jobs", "SELECT state, count(*) FROM jobs WHERE 0 = ? GROUP BY state" },
-		{ "events", "SELECT state, count(*) FROM events WHERE 0 = ? GROUP BY state" },
-		{ "gates", "SELECT state, count(*) FROM gates WHERE 0 = ? GROUP BY state" },
+		{ "events",
+			"SELECT state, count(*) FROM events WHERE 0 = ? GROUP BY state" },
+		{ "gates",
+			"SELECT state, count(*) FROM gates WHERE 0 = ? GROUP BY state" },
 	};
 	int64_t queued, unsent;
 

@@ -19,19 +19,20 @@
 #include "base/json.h"
 #include "store/store.h"
 
-#define QUERY_PAGE 25
+#define QUERY_PAGE     25
 #define QUERY_PAGE_MAX 100
 
 struct query_runs {
 	int64_t before; /* cursor; 0 from the newest */
 	int limit;	/* 0: QUERY_PAGE */
 	const char *repo;
-	const char *state; /* a phase; "live" = pending queued running; "attention" = waiting lost */
+	const char *
+		state; /* a phase; "live" = pending queued running; "attention" = waiting lost */
 	const char *branch;
 	const char *event;
 	const char *actor;
 	const char *environment;
-	const char *sha; /* a prefix of 4 or more digits */
+	const char *sha;      /* a prefix of 4 or more digits */
 	const char *workflow; /* file name of it, or path */
 };
 /*
@@ -40,10 +41,11 @@ struct query_runs {
  * jobs: [{id node name state started_at completed_at}] gates: [{id environment required
  * approvals expires_at}] (pending ones).
  */
-int query_runs(struct store *s, const struct query_runs *q, struct json **ret,
-	struct err *err);
+int query_runs(
+	struct store *s, const struct query_runs *q, struct json **ret, struct err *err);
 /* How many runs are in each phase: {"waiting": 1, ...}; with REPO or NULL. */
-int query_run_counts(struct store *s, const char *repo, struct json **ret, struct err *err);
+int query_run_counts(
+	struct store *s, const char *repo, struct json **ret, struct err *err);
 
 /*
  * One run (ATTEMPT 0: the latest): the members above, but "attempts" is a list and
@@ -78,8 +80,8 @@ int query_queue(struct store *s, struct json **ret, struct err *err);
  * items: repo repo_id name rules rules_text ("2 of 4, not self, main v*") is_configured
  * updated_at updated_by waiting (gates) gates [ids] now (the deployment that runs, or null).
  */
-int query_environments(struct store *s, const char *repo, struct json **ret,
-	struct err *err);
+int query_environments(
+	struct store *s, const char *repo, struct json **ret, struct err *err);
 /* One with rules, secrets' names, vars, pending gates and its last 25 deployments. */
 int query_environment(struct store *s, const char *repo, const char *name,
 	struct json **ret, struct err *err);
@@ -92,7 +94,8 @@ int query_deployments(struct store *s, const char *repo, const char *environment
 
 int query_repos(struct store *s, struct json **ret, struct err *err);
 /* One with settings, hooks (never secrets), environments, secrets' names, vars. */
-int query_repo(struct store *s, const char *full_name, struct json **ret, struct err *err);
+int query_repo(
+	struct store *s, const char *full_name, struct json **ret, struct err *err);
 int query_deliveries(struct store *s, const char *repo, int64_t before, int limit,
 	struct json **ret, struct err *err);
 /* One delivery with its event (its document without the payload) and the runs it made. */

@@ -30,7 +30,8 @@ static void filter_str(struct filter *f, const char *condition, const char *valu
 static void filter_state(struct filter *f, const char *state)
 {
 	if (state && str_eq(state, "live"))
-		strbuf_adds(&f->where, " AND r.phase IN ('pending', 'queued', 'running')");
+		strbuf_adds(
+			&f->where, " AND r.phase IN ('pending', 'queued', 'running')");
 	else if (state && str_eq(state, "attention"))
 		strbuf_adds(&f->where, " AND r.phase IN ('waiting', 'lost')");
 	else
@@ -43,15 +44,18 @@ static int filter_sha(struct filter *f, const char *sha, struct err *err)
 		return 0;
 	if (strlen(sha) < 4 || strlen(sha) > 64 ||
 		strspn(sha, "0123456789abcdef") != strlen(sha))
-		return err_set(err, ERR_INPUT, "'%.64s' is no commit: 4 or more hex digits", sha);
+		return err_set(err, ERR_INPUT,
+			"'%.64s' is no commit: 4 or more hex digits", sha);
 	/* A range, so that the index serves it. */
 	f->args[f->len++] = S(sha);
-	strbuf_addf(&f->where, " AND r.sha >= ?%zu AND r.sha < ?%zu || 'g'", f->len, f->len);
+	strbuf_addf(
+		&f->where, " AND r.sha >= ?%zu AND r.sha < ?%zu || 'g'", f->len, f->len);
 	return 0;
 }
 
 /* A number no run has, when the repository is not there. */
-static int filter_repo(struct store *s, struct filter *f, const char *repo, struct err *err)
+static int filter_repo(
+	struct store *s, struct filter *f, const char *repo, struct err *err)
 {
 	int64_t id;
 
@@ -66,8 +70,8 @@ static int filter_repo(struct store *s, struct filter *f, const char *repo, stru
 	return 0;
 }
 
-static int build_filter(struct store *s, const struct query_runs *q, struct filter *f,
-	struct err *err)
+static int build_filter(
+	struct store *s, const struct query_runs *q, struct filter *f, struct err *err)
 {
 	if (q->before) {
 		f->args[f->len++] = I(q->before);
@@ -92,8 +96,8 @@ static int build_filter(struct store *s, const struct query_runs *q, struct filt
 	return 0;
 }
 
-static struct json *list_runs(struct store *s, const struct query_runs *q, int limit,
-	struct err *err)
+static struct json *list_runs(
+	struct store *s, const struct query_runs *q, int limit, struct err *err)
 {
 	_cleanup_(filter_done) struct filter f = { .where = STRBUF_INIT };
 	_cleanup_(strbuf_done) struct strbuf sql = STRBUF_INIT;
@@ -102,7 +106,8 @@ static struct json *list_runs(struct store *s, const struct query_runs *q, int l
 		return NULL;
 	f.args[f.len++] = I(limit + 1);
 	strbuf_addf(&sql,
-		"SELECT " QUERY_RUN_COLUMNS " FROM runs r JOIN repos p ON p.id = r.repo_id"
+		"SELECT " QUERY_RUN_COLUMNS
+		" FROM runs r JOIN repos p ON p.id = r.repo_id"
 		" WHERE 1 = 1%s ORDER BY r.id DESC LIMIT ?%zu",
 		f.where.buf, f.len);
 	return query_rows_args(s, err, sql.buf, f.args, f.len);
@@ -135,8 +140,8 @@ static int add_strips(struct store *s, struct json *items, struct err *err)
 	return 0;
 }
 
-int query_runs(struct store *s, const struct query_runs *q, struct json **ret,
-	struct err *err)
+int query_runs(
+	struct store *s, const struct query_runs *q, struct json **ret, struct err *err)
 {
 	_cleanup_(query_view_done) struct query_view view = QUERY_VIEW_INIT;
 	_cleanup_(json_freep) struct json *page = NULL;
@@ -155,7 +160,8 @@ int query_runs(struct store *s, const struct query_runs *q, struct json **ret,
 	return 0;
 }
 
-int query_run_counts(struct store *s, const char *repo, struct json **ret, struct err *err)
+int query_run_counts(
+	struct store *s, const char *repo, struct json **ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	_cleanup_(json_freep) struct json *j = json_new_object();
@@ -164,8 +170,9 @@ int query_run_counts(struct store *s, const char *repo, struct json **ret, struc
 	if (repo ? db_query(s->db, &r, err,
 			   "SELECT phase, count(*) FROM runs WHERE repo_id = (SELECT id FROM repos"
 			   " WHERE name = ? AND removed_at = 0) GROUP BY phase",
-			   S(repo)) :
-		   db_query(s->db, &r, err, "SELECT phase, count(*) FROM runs GROUP BY phase"))
+			   S(repo))
+		 : db_query(s->db, &r, err,
+			   "SELECT phase, count(*) FROM runs GROUP BY phase"))
 		return -1;
 	while ((got = db_step(&r, err)) > 0)
 		json_set_int(j, db_str(&r, 0), db_int(&r, 1));
@@ -177,28 +184,29 @@ int query_run_counts(struct store *s, const char *repo, struct json **ret, struc
 
 /* ---- one run --------------------------------------------------------------------------- */
 
-#define JOB_COLUMNS                                                                          \
-	"j.id, j.run_id, j.attempt, j.node, j.row, j.name, " QUERY_JOB_STATE " AS state,"       \
+#define JOB_COLUMNS                                                                              \
+	"j.id, j.run_id, j.attempt, j.node, j.row, j.name, " QUERY_JOB_STATE                     \
+	" AS state,"                                                                             \
 	" j.conclusion, j.reason, j.environment, j.labels AS labels_json, j.placement, j.epoch," \
-	" j.tries, j.is_call, j.is_expanded, j.is_once, j.continues_on_error AS"                \
-	" is_continue_on_error, j.log_size, j.log_lines, j.log_sha256, j.url, j.gate_id,"       \
-	" j.carried_from, CASE j.carried_from WHEN 0 THEN j.id ELSE j.carried_from END AS"      \
-	" log_job, j.outputs AS outputs_json, j.created_at, j.queued_at, j.claimed_at,"         \
+	" j.tries, j.is_call, j.is_expanded, j.is_once, j.continues_on_error AS"                 \
+	" is_continue_on_error, j.log_size, j.log_lines, j.log_sha256, j.url, j.gate_id,"        \
+	" j.carried_from, CASE j.carried_from WHEN 0 THEN j.id ELSE j.carried_from END AS"       \
+	" log_job, j.outputs AS outputs_json, j.created_at, j.queued_at, j.claimed_at,"          \
 	" j.released_at, j.started_at, j.completed_at"
 
-#define STEP_COLUMNS                                                                      \
-	"p.number, p.key AS id, p.name, p.state, p.outcome, p.conclusion, p.exit_code,"      \
+#define STEP_COLUMNS                                                                    \
+	"p.number, p.key AS id, p.name, p.state, p.outcome, p.conclusion, p.exit_code," \
 	" p.reason, p.started_at, p.completed_at, p.log_start, p.log_end"
 
-#define ANNOTATION_COLUMNS                                                                \
-	"a.id, a.job_id, a.step, a.level, a.title, a.message, a.file, a.line, a.end_line,"   \
+#define ANNOTATION_COLUMNS                                                                 \
+	"a.id, a.job_id, a.step, a.level, a.title, a.message, a.file, a.line, a.end_line," \
 	" a.col AS column, a.end_col AS end_column, a.log_line"
 
 #define GATE_COLUMNS                                                                        \
-	"g.id, g.run_id, g.attempt, g.environment, g.wave, g.state, g.sha, g.digest,"          \
-	" g.reviewers AS reviewers_json, g.required, g.self_approval AS is_self_approval,"     \
-	" g.opens_at, g.expires_at, g.created_at, g.decided_at, g.decided_by, g.reason,"       \
-	" (SELECT count(*) FROM votes v WHERE v.gate_id = g.id AND v.decision = 'approve')"    \
+	"g.id, g.run_id, g.attempt, g.environment, g.wave, g.state, g.sha, g.digest,"       \
+	" g.reviewers AS reviewers_json, g.required, g.self_approval AS is_self_approval,"  \
+	" g.opens_at, g.expires_at, g.created_at, g.decided_at, g.decided_by, g.reason,"    \
+	" (SELECT count(*) FROM votes v WHERE v.gate_id = g.id AND v.decision = 'approve')" \
 	" AS approvals"
 
 static int add_needs(struct store *s, struct json *run, int64_t id, struct err *err)
@@ -212,7 +220,8 @@ static int add_needs(struct store *s, struct json *run, int64_t id, struct err *
 	for (size_t i = 0; i < json_count(jobs); i++)
 		json_set(json_at(jobs, i), "needs", json_new_array());
 	if (db_query(s->db, &r, err,
-		    "SELECT need, node FROM needs WHERE run_id = ? ORDER BY node, need", I(id)))
+		    "SELECT need, node FROM needs WHERE run_id = ? ORDER BY node, need",
+		    I(id)))
 		return -1;
 	while ((got = db_step(&r, err)) > 0) {
 		struct json *edge = json_new_array();
@@ -221,8 +230,10 @@ static int add_needs(struct store *s, struct json *run, int64_t id, struct err *
 		json_push_str(edge, db_str(&r, 1));
 		json_push(edges, edge);
 		for (size_t i = 0; i < json_count(jobs); i++)
-			if (str_eq(json_get_str(json_at(jobs, i), "node", ""), db_str(&r, 1)))
-				json_push_str(json_get(json_at(jobs, i), "needs"), db_str(&r, 0));
+			if (str_eq(json_get_str(json_at(jobs, i), "node", ""),
+				    db_str(&r, 1)))
+				json_push_str(json_get(json_at(jobs, i), "needs"),
+					db_str(&r, 0));
 	}
 	return got;
 }
@@ -251,11 +262,12 @@ static int add_steps(struct store *s, struct json *jobs, struct err *err)
 	return 0;
 }
 
-static int add_gates(struct store *s, struct json *run, int64_t id, int64_t attempt,
-	struct err *err)
+static int add_gates(
+	struct store *s, struct json *run, int64_t id, int64_t attempt, struct err *err)
 {
 	struct json *gates = query_rows(s, err,
-		"SELECT " GATE_COLUMNS " FROM gates g WHERE g.run_id = ? AND g.attempt = ?"
+		"SELECT " GATE_COLUMNS
+		" FROM gates g WHERE g.run_id = ? AND g.attempt = ?"
 		" ORDER BY g.id",
 		I(id), I(attempt));
 	struct json *votes;
@@ -273,11 +285,12 @@ static int add_gates(struct store *s, struct json *run, int64_t id, int64_t atte
 	return 0;
 }
 
-static int add_lists(struct store *s, struct json *run, int64_t id, int64_t attempt,
-	struct err *err)
+static int add_lists(
+	struct store *s, struct json *run, int64_t id, int64_t attempt, struct err *err)
 {
 	return query_put(s, run, "annotations", err,
-		       "SELECT " ANNOTATION_COLUMNS ", j.name AS job FROM jobs j JOIN annotations a"
+		       "SELECT " ANNOTATION_COLUMNS
+		       ", j.name AS job FROM jobs j JOIN annotations a"
 		       " ON a.job_id = CASE j.carried_from WHEN 0 THEN j.id ELSE j.carried_from END"
 		       " WHERE j.run_id = ? AND j.attempt = ? ORDER BY a.level = 'error' DESC, a.id"
 		       " LIMIT 50",
@@ -297,9 +310,9 @@ static int add_lists(struct store *s, struct json *run, int64_t id, int64_t atte
 			       query_put(s, run, "attempts", err,
 				       "SELECT attempt, conclusion, by, what, created_at, started_at,"
 				       " completed_at FROM attempts WHERE run_id = ? ORDER BY attempt",
-				       I(id)) ?
-		       -1 :
-		       0;
+				       I(id))
+		       ? -1
+		       : 0;
 }
 
 /* An earlier attempt is shown with its own end and times. */
@@ -323,8 +336,8 @@ static void show_attempt(struct json *run, int64_t attempt)
 	}
 }
 
-int query_run(struct store *s, int64_t run, int64_t attempt, struct json **ret,
-	struct err *err)
+int query_run(
+	struct store *s, int64_t run, int64_t attempt, struct json **ret, struct err *err)
 {
 	_cleanup_(query_view_done) struct query_view view = QUERY_VIEW_INIT;
 	_cleanup_(json_freep) struct json *j = NULL;
@@ -332,7 +345,8 @@ int query_run(struct store *s, int64_t run, int64_t attempt, struct json **ret,
 	if (query_view_open(&view, s, err))
 		return -1;
 	j = query_one(s, "run", err,
-		"SELECT " QUERY_RUN_COLUMNS ", r.plan_digest, r.workflow_digest, r.event_id,"
+		"SELECT " QUERY_RUN_COLUMNS
+		", r.plan_digest, r.workflow_digest, r.event_id,"
 		" e.delivery_id, e.base_sha, e.merge_sha, e.action, r.needs_maintainer AS"
 		" is_maintainer_needed, p.forge, p.url AS repo_url FROM runs r"
 		" JOIN repos p ON p.id = r.repo_id JOIN events e ON e.id = r.event_id"
@@ -344,13 +358,14 @@ int query_run(struct store *s, int64_t run, int64_t attempt, struct json **ret,
 	if (attempt == 0)
 		attempt = json_get_int(j, "attempt", 1);
 	if (query_put(s, j, "jobs", err,
-		    "SELECT " JOB_COLUMNS " FROM jobs j WHERE j.run_id = ? AND j.attempt = ?"
+		    "SELECT " JOB_COLUMNS
+		    " FROM jobs j WHERE j.run_id = ? AND j.attempt = ?"
 		    " ORDER BY j.ord, j.row",
 		    I(run), I(attempt)))
 		return -1;
 	if (json_count(json_get(j, "jobs")) == 0)
-		return err_set(err, ERR_NOT_FOUND, "run %lld has no attempt %lld", (long long)run,
-			(long long)attempt);
+		return err_set(err, ERR_NOT_FOUND, "run %lld has no attempt %lld",
+			(long long)run, (long long)attempt);
 	if (add_needs(s, j, run, err) || add_steps(s, json_get(j, "jobs"), err) ||
 		add_gates(s, j, run, attempt, err) || add_lists(s, j, run, attempt, err))
 		return -1;
@@ -370,11 +385,13 @@ int query_run_live(struct store *s, int64_t run, struct json **ret, struct err *
 		"SELECT id, version, phase AS state, attempt, started_at, completed_at FROM runs"
 		" WHERE id = ?",
 		I(run));
-	if (!j || query_put(s, j, "jobs", err,
-			  "SELECT j.id, " QUERY_JOB_STATE " AS state, j.log_size, j.started_at,"
-			  " j.completed_at FROM jobs j WHERE j.run_id = ? AND j.attempt = ?"
-			  " ORDER BY j.ord, j.row",
-			  I(run), I(json_get_int(j, "attempt", 1))))
+	if (!j ||
+		query_put(s, j, "jobs", err,
+			"SELECT j.id, " QUERY_JOB_STATE
+			" AS state, j.log_size, j.started_at,"
+			" j.completed_at FROM jobs j WHERE j.run_id = ? AND j.attempt = ?"
+			" ORDER BY j.ord, j.row",
+			I(run), I(json_get_int(j, "attempt", 1))))
 		return -1;
 	*ret = take_ptr(j);
 	return 0;
@@ -382,14 +399,16 @@ int query_run_live(struct store *s, int64_t run, struct json **ret, struct err *
 
 /* ---- one job --------------------------------------------------------------------------- */
 
-static int add_job_lists(struct store *s, struct json *j, int64_t log_job, struct err *err)
+static int add_job_lists(
+	struct store *s, struct json *j, int64_t log_job, struct err *err)
 {
 	return query_put(s, j, "steps", err,
 		       "SELECT " STEP_COLUMNS " FROM steps p WHERE p.job_id = ?"
 		       " ORDER BY p.number",
 		       I(log_job)) ||
 			       query_put(s, j, "annotations", err,
-				       "SELECT " ANNOTATION_COLUMNS " FROM annotations a WHERE"
+				       "SELECT " ANNOTATION_COLUMNS
+				       " FROM annotations a WHERE"
 				       " a.job_id = ? ORDER BY a.id",
 				       I(log_job)) ||
 			       query_put(s, j, "net", err,
@@ -404,9 +423,9 @@ static int add_job_lists(struct store *s, struct json *j, int64_t log_job, struc
 			       query_put(s, j, "artifacts", err,
 				       "SELECT id, name, digest, media_type, size, files, created_at,"
 				       " expires_at FROM artifacts WHERE job_id = ? ORDER BY name",
-				       I(log_job)) ?
-		       -1 :
-		       0;
+				       I(log_job))
+		       ? -1
+		       : 0;
 }
 
 static int add_notes(struct store *s, struct json *j, int64_t log_job, struct err *err)
@@ -416,7 +435,8 @@ static int add_notes(struct store *s, struct json *j, int64_t log_job, struct er
 	int got;
 
 	json_set(j, "notes", notes);
-	if (db_query(s->db, &r, err, "SELECT note FROM job_notes WHERE job_id = ? ORDER BY id",
+	if (db_query(s->db, &r, err,
+		    "SELECT note FROM job_notes WHERE job_id = ? ORDER BY id",
 		    I(log_job)))
 		return -1;
 	while ((got = db_step(&r, err)) > 0)
@@ -433,7 +453,8 @@ int query_job(struct store *s, int64_t job, struct json **ret, struct err *err)
 	if (query_view_open(&view, s, err))
 		return -1;
 	j = query_one(s, "job", err,
-		"SELECT " JOB_COLUMNS ", r.number, p.name AS repo, r.workflow_name AS workflow,"
+		"SELECT " JOB_COLUMNS
+		", r.number, p.name AS repo, r.workflow_name AS workflow,"
 		" r.workflow_path, r.title, r.branch, r.sha, r.attempt AS attempts, r.trust,"
 		" r.phase AS run_state, r.version, o.tries AS log_tries, o.state AS log_state"
 		" FROM jobs j JOIN runs r ON r.id = j.run_id JOIN repos p ON p.id = j.repo_id"
@@ -467,8 +488,8 @@ int query_trace(struct store *s, int64_t job, struct json **ret, struct err *err
 
 /* ---- gates ----------------------------------------------------------------------------- */
 
-static int add_gate_lists(struct store *s, struct json *g, int64_t id, int64_t run,
-	struct err *err)
+static int add_gate_lists(
+	struct store *s, struct json *g, int64_t id, int64_t run, struct err *err)
 {
 	const char *env = json_get_str(g, "environment", "");
 
@@ -477,7 +498,8 @@ static int add_gate_lists(struct store *s, struct json *g, int64_t id, int64_t r
 		       " ORDER BY id",
 		       I(id)) ||
 			       query_put(s, g, "jobs", err,
-				       "SELECT j.id, j.node, j.name, " QUERY_JOB_STATE " AS state"
+				       "SELECT j.id, j.node, j.name, " QUERY_JOB_STATE
+				       " AS state"
 				       " FROM jobs j WHERE j.gate_id = ? AND j.gate_id <> 0"
 				       " ORDER BY j.ord, j.row",
 				       I(id)) ||
@@ -489,9 +511,9 @@ static int add_gate_lists(struct store *s, struct json *g, int64_t id, int64_t r
 				       "SELECT DISTINCT c.name FROM secrets c JOIN runs r ON r.id = ?"
 				       " WHERE r.trust = 'trusted' AND c.repo_id IN (0, r.repo_id) AND"
 				       " c.environment IN ('', ?) ORDER BY c.name",
-				       I(run), S(env)) ?
-		       -1 :
-		       0;
+				       I(run), S(env))
+		       ? -1
+		       : 0;
 }
 
 int query_gate(struct store *s, int64_t gate, struct json **ret, struct err *err)
@@ -504,13 +526,14 @@ int query_gate(struct store *s, int64_t gate, struct json **ret, struct err *err
 
 	if (query_view_open(&view, s, err))
 		return -1;
-	g = query_one(s, "gate", err, "SELECT " GATE_COLUMNS " FROM gates g WHERE g.id = ?",
-		I(gate));
+	g = query_one(s, "gate", err,
+		"SELECT " GATE_COLUMNS " FROM gates g WHERE g.id = ?", I(gate));
 	if (!g)
 		return -1;
 	id = json_get_int(g, "run_id", 0);
 	run = query_one(s, "run", err,
-		"SELECT " QUERY_RUN_COLUMNS ", r.workflow_digest, r.plan_digest FROM runs r"
+		"SELECT " QUERY_RUN_COLUMNS
+		", r.workflow_digest, r.plan_digest FROM runs r"
 		" JOIN repos p ON p.id = r.repo_id WHERE r.id = ?",
 		I(id));
 	if (query_put_rows(g, "run", run) || add_gate_lists(s, g, gate, id, err))
@@ -533,7 +556,8 @@ int query_gate(struct store *s, int64_t gate, struct json **ret, struct err *err
 int query_gates_pending(struct store *s, struct json **ret, struct err *err)
 {
 	struct json *items = query_rows(s, err,
-		"SELECT " GATE_COLUMNS ", p.name AS repo, r.number, r.title, r.branch, r.actor"
+		"SELECT " GATE_COLUMNS
+		", p.name AS repo, r.number, r.title, r.branch, r.actor"
 		" FROM gates g JOIN runs r ON r.id = g.run_id JOIN repos p ON p.id = g.repo_id"
 		" WHERE g.state = 'pending' ORDER BY g.id LIMIT ?",
 		I(QUERY_PAGE_MAX));
@@ -546,10 +570,10 @@ int query_gates_pending(struct store *s, struct json **ret, struct err *err)
 
 /* ---- the queue ------------------------------------------------------------------------- */
 
-#define QUEUE_ROW                                                                            \
-	"SELECT j.id, j.run_id, r.number, p.name AS repo, r.workflow_name AS workflow, j.node,"  \
-	" j.name, j.state, j.reason, j.labels AS labels_json, j.environment, j.placement,"       \
-	" r.branch, r.actor, p.priority, j.gate_id, j.queued_at, j.claimed_at, j.started_at"     \
+#define QUEUE_ROW                                                                               \
+	"SELECT j.id, j.run_id, r.number, p.name AS repo, r.workflow_name AS workflow, j.node," \
+	" j.name, j.state, j.reason, j.labels AS labels_json, j.environment, j.placement,"      \
+	" r.branch, r.actor, p.priority, j.gate_id, j.queued_at, j.claimed_at, j.started_at"    \
 	" FROM jobs j JOIN runs r ON r.id = j.run_id JOIN repos p ON p.id = j.repo_id"
 
 int query_queue(struct store *s, struct json **ret, struct err *err)
@@ -562,16 +586,19 @@ int query_queue(struct store *s, struct json **ret, struct err *err)
 	if (query_view_open(&view, s, err))
 		return -1;
 	if (query_put(s, j, "active", err,
-		    QUEUE_ROW " WHERE j.state IN ('claimed', 'released', 'running', 'finalising',"
-			      " 'cancelling', 'lost') ORDER BY j.claimed_at, j.id LIMIT ?",
+		    QUEUE_ROW
+		    " WHERE j.state IN ('claimed', 'released', 'running', 'finalising',"
+		    " 'cancelling', 'lost') ORDER BY j.claimed_at, j.id LIMIT ?",
 		    I(4 * QUERY_PAGE_MAX)) ||
 		query_put(s, j, "ready", err,
-			QUEUE_ROW " WHERE j.state = 'queued' ORDER BY p.priority DESC, j.queued_at,"
-				  " j.id LIMIT ?",
+			QUEUE_ROW
+			" WHERE j.state = 'queued' ORDER BY p.priority DESC, j.queued_at,"
+			" j.id LIMIT ?",
 			I(QUERY_PAGE_MAX)) ||
 		query_put(s, j, "held", err,
-			QUEUE_ROW " WHERE j.state = 'awaiting_approval' OR (j.state = 'waiting' AND"
-				  " j.is_expanded = 1) ORDER BY j.id LIMIT ?",
+			QUEUE_ROW
+			" WHERE j.state = 'awaiting_approval' OR (j.state = 'waiting' AND"
+			" j.is_expanded = 1) ORDER BY j.id LIMIT ?",
 			I(QUERY_PAGE_MAX)))
 		return -1;
 	paused = store_meta(s, "paused");

@@ -31,14 +31,15 @@ static int check_name(const char *name, struct err *err)
 	strvec_split(&parts, name, '/');
 	if (parts.len < 2 || parts.len > 8 || len > 255)
 		return err_set(err, ERR_INPUT, "'%.80s' is no OWNER/NAME", name);
-	strvec_foreach(part, &parts) {
+	strvec_foreach (part, &parts) {
 		const char *p = *part;
 
 		if (!*p || *p == '.' || *p == '-' ||
 			strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				  "0123456789._-") != strlen(p))
 			return err_set(err, ERR_INPUT,
-				"'%.80s' is no OWNER/NAME: letters, digits, '.', '_', '-'", name);
+				"'%.80s' is no OWNER/NAME: letters, digits, '.', '_', '-'",
+				name);
 	}
 	return 0;
 }
@@ -48,8 +49,8 @@ static int check_forge(const char *forge, struct err *err)
 	for (size_t i = 0; forges[i]; i++)
 		if (str_eq(forges[i], forge))
 			return 0;
-	return err_set(err, ERR_INPUT, "forge '%.32s' is none of github, gitea, gitlab, generic",
-		forge);
+	return err_set(err, ERR_INPUT,
+		"forge '%.32s' is none of github, gitea, gitlab, generic", forge);
 }
 
 /* ---- repositories ---------------------------------------------------------------------- */
@@ -58,7 +59,8 @@ int repos_add(struct store *s, const struct repo_new *in, const struct actor *wh
 	int64_t *ret_id, struct err *err)
 {
 	_cleanup_(store_end) struct store_tx tx = STORE_TX_INIT;
-	_cleanup_free_ char *settings = in->settings ? json_text(in->settings) : xstrdup("{}");
+	_cleanup_free_ char *settings =
+		in->settings ? json_text(in->settings) : xstrdup("{}");
 	_cleanup_(json_freep) struct json *detail = json_new_object();
 	int64_t id, known;
 
@@ -66,7 +68,8 @@ int repos_add(struct store *s, const struct repo_new *in, const struct actor *wh
 		store_begin(&tx, s, err))
 		return -1;
 	if (db_value(s->db, &known, 0, err,
-		    "SELECT id FROM repos WHERE name = ? AND removed_at = 0", S(in->full_name)))
+		    "SELECT id FROM repos WHERE name = ? AND removed_at = 0",
+		    S(in->full_name)))
 		return -1;
 	if (known)
 		return err_set(err, ERR_CONFLICT, "repository '%s' is there already",
@@ -90,12 +93,12 @@ int repos_add(struct store *s, const struct repo_new *in, const struct actor *wh
 	return 0;
 }
 
-#define REPO_COLUMNS                                                                     \
-	"SELECT id, name, forge, url, forge_id, default_branch, settings, removed_at = 0,"  \
+#define REPO_COLUMNS                                                                       \
+	"SELECT id, name, forge, url, forge_id, default_branch, settings, removed_at = 0," \
 	" wants_statuses, created_at FROM repos "
 
-static int read_repo(struct db_rows *r, int got, const char *name, struct repo *ret,
-	struct err *err)
+static int read_repo(
+	struct db_rows *r, int got, const char *name, struct repo *ret, struct err *err)
 {
 	struct json *settings = NULL;
 
@@ -132,8 +135,8 @@ int repos_get(struct store *s, int64_t id, struct repo *ret, struct err *err)
 int repos_find(struct store *s, const char *full_name, struct repo *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
-	int got = db_first(s->db, &r, err, REPO_COLUMNS "WHERE name = ? AND removed_at = 0",
-		S(full_name));
+	int got = db_first(s->db, &r, err,
+		REPO_COLUMNS "WHERE name = ? AND removed_at = 0", S(full_name));
 
 	return read_repo(&r, got, full_name, ret, err);
 }
@@ -165,7 +168,8 @@ int repos_remove(struct store *s, int64_t id, const struct actor *who, struct er
 
 	if (store_begin(&tx, s, err))
 		return -1;
-	if (db_run(s->db, err, "UPDATE repos SET removed_at = ? WHERE id = ? AND removed_at = 0",
+	if (db_run(s->db, err,
+		    "UPDATE repos SET removed_at = ? WHERE id = ? AND removed_at = 0",
 		    I(clock_wall_ms()), I(id)))
 		return -1;
 	if (db_changes(s->db) == 0)
@@ -173,18 +177,20 @@ int repos_remove(struct store *s, int64_t id, const struct actor *who, struct er
 	for (size_t i = 0; i < ARRAY_SIZE(cuts); i++)
 		if (db_run(s->db, err, cuts[i], I(id)))
 			return -1;
-	if (bump_hooks(s, err) || audit_add(s, who, "repo.remove", "repo", id, 0, NULL, err))
+	if (bump_hooks(s, err) ||
+		audit_add(s, who, "repo.remove", "repo", id, 0, NULL, err))
 		return -1;
 	store_touch(s, 0, 0, 0, id);
 	return store_commit(&tx, err);
 }
 
 /* Settings the store itself looks at have columns of their own. */
-static int set_column(struct store *s, int64_t id, const char *key, const struct json *value,
-	struct err *err)
+static int set_column(struct store *s, int64_t id, const char *key,
+	const struct json *value, struct err *err)
 {
 	if (str_eq(key, "statuses"))
-		return db_run(s->db, err, "UPDATE repos SET wants_statuses = ? WHERE id = ?",
+		return db_run(s->db, err,
+			"UPDATE repos SET wants_statuses = ? WHERE id = ?",
 			I(json_as_bool(value, false)), I(id));
 	if (str_eq(key, "priority"))
 		return db_run(s->db, err, "UPDATE repos SET priority = ? WHERE id = ?",
@@ -211,29 +217,31 @@ int repos_set(struct store *s, int64_t id, const char *key, struct json *value,
 	else
 		json_unset(repo.settings, key);
 	text = json_text(repo.settings);
-	if (db_run(s->db, err, "UPDATE repos SET settings = ? WHERE id = ?", S(text), I(id)) ||
+	if (db_run(s->db, err, "UPDATE repos SET settings = ? WHERE id = ?", S(text),
+		    I(id)) ||
 		audit_add(s, who, "repo.set", "repo", id, 0, detail, err))
 		return -1;
 	store_touch(s, 0, 0, 0, id);
 	return store_commit(&tx, err);
 }
 
-int repos_set_default_branch(struct store *s, int64_t id, const char *branch,
-	struct err *err)
+int repos_set_default_branch(
+	struct store *s, int64_t id, const char *branch, struct err *err)
 {
-	return db_run(s->db, err, "UPDATE repos SET default_branch = ? WHERE id = ?", S(branch),
-		I(id));
+	return db_run(s->db, err, "UPDATE repos SET default_branch = ? WHERE id = ?",
+		S(branch), I(id));
 }
 
-int repos_bind_forge_id(struct store *s, int64_t id, const char *forge_id,
-	struct err *err)
+int repos_bind_forge_id(
+	struct store *s, int64_t id, const char *forge_id, struct err *err)
 {
 	if (db_run(s->db, err,
 		    "UPDATE repos SET forge_id = ?1 WHERE id = ?2 AND forge_id IN ('', ?1)",
 		    S(forge_id), I(id)))
 		return -1;
 	if (db_changes(s->db) == 0)
-		return err_set(err, ERR_CONFLICT, "this is another repository of the same name");
+		return err_set(
+			err, ERR_CONFLICT, "this is another repository of the same name");
 	s->hooks_version++; /* cached hook secrets hold the forge's id */
 	return 0;
 }
@@ -251,22 +259,24 @@ int repos_set_credential(struct store *s, int64_t id, const char *kind, const vo
 	if (store_begin(&tx, s, err))
 		return -1;
 	if (db_value(s->db, &version, 0, err,
-		    "SELECT version FROM repo_credentials WHERE repo_id = ? AND kind = ?", I(id),
-		    S(kind)) ||
+		    "SELECT version FROM repo_credentials WHERE repo_id = ? AND kind = ?",
+		    I(id), S(kind)) ||
 		db_run(s->db, err,
-			"DELETE FROM repo_credentials WHERE repo_id = ? AND kind = ?", I(id),
-			S(kind)))
+			"DELETE FROM repo_credentials WHERE repo_id = ? AND kind = ?",
+			I(id), S(kind)))
 		return -1;
 	if (len > 0) {
-		if (box_seal(s, id, "credential", kind, version + 1, plain, len, &box, err) ||
-			db_run(s->db, err, "INSERT INTO repo_credentials VALUES (?,?,?,?,?)",
-				I(id), S(kind), I(version + 1), B(box.buf, box.len),
+		if (box_seal(s, id, "credential", kind, version + 1, plain, len, &box,
+			    err) ||
+			db_run(s->db, err,
+				"INSERT INTO repo_credentials VALUES (?,?,?,?,?)", I(id),
+				S(kind), I(version + 1), B(box.buf, box.len),
 				I(clock_wall_ms())))
 			return -1;
 	}
 	json_set_str(detail, "kind", kind);
-	if (audit_add(s, who, len ? "repo.credential" : "repo.credential_removed", "repo", id, 0,
-		    detail, err))
+	if (audit_add(s, who, len ? "repo.credential" : "repo.credential_removed", "repo",
+		    id, 0, detail, err))
 		return -1;
 	return store_commit(&tx, err);
 }
@@ -278,8 +288,8 @@ int repos_credential(struct store *s, int64_t id, const char *kind, struct strbu
 	const void *box;
 	size_t len;
 	int got = db_first(s->db, &r, err,
-		"SELECT version, box FROM repo_credentials WHERE repo_id = ? AND kind = ?", I(id),
-		S(kind));
+		"SELECT version, box FROM repo_credentials WHERE repo_id = ? AND kind = ?",
+		I(id), S(kind));
 
 	if (got < 0)
 		return -1;
@@ -327,9 +337,10 @@ int hooks_add(struct store *s, int64_t repo, const char *forge, const char *secr
 		return -1;
 	id = db_last_id(s->db);
 	if (seal_hook(s, repo, id, 1, text, &box, err) ||
-		db_run(s->db, err, "UPDATE hooks SET box = ? WHERE id = ?", B(box.buf, box.len),
-			I(id)) ||
-		bump_hooks(s, err) || audit_add(s, who, "hook.add", "hook", id, 0, NULL, err))
+		db_run(s->db, err, "UPDATE hooks SET box = ? WHERE id = ?",
+			B(box.buf, box.len), I(id)) ||
+		bump_hooks(s, err) ||
+		audit_add(s, who, "hook.add", "hook", id, 0, NULL, err))
 		return -1;
 	store_touch(s, 0, 0, 0, repo);
 	if (store_commit(&tx, err))
@@ -355,7 +366,9 @@ int hooks_rotate(struct store *s, int64_t hook, int64_t old_valid_ms,
 	got = db_first(s->db, &r, err, "SELECT repo_id, version FROM hooks WHERE id = ?",
 		I(hook));
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no hook %lld", (long long)hook);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no hook %lld",
+					 (long long)hook);
 	repo = db_int(&r, 0);
 	version = db_int(&r, 1) + 1;
 	db_rows_done(&r);
@@ -377,7 +390,8 @@ int hooks_find(struct store *s, int64_t repo, int64_t *ret_id, struct err *err)
 {
 	int64_t id;
 
-	if (db_value(s->db, &id, 0, err, "SELECT id FROM hooks WHERE repo_id = ?", I(repo)))
+	if (db_value(s->db, &id, 0, err, "SELECT id FROM hooks WHERE repo_id = ?",
+		    I(repo)))
 		return -1;
 	if (!id)
 		return err_set(err, ERR_NOT_FOUND, "this repository has no hook");
@@ -457,8 +471,9 @@ int vars_set(struct store *s, int64_t repo, const char *environment, const char 
 	_cleanup_(json_freep) struct json *detail = json_new_object();
 
 	if (!*name || strlen(name) > 255 || strlen(value) > LIMIT_SECRET_VALUE)
-		return err_set(err, ERR_LIMIT, "a variable has a name of 1 to 255 characters and "
-					       "a value of at most 64 KiB");
+		return err_set(err, ERR_LIMIT,
+			"a variable has a name of 1 to 255 characters and "
+			"a value of at most 64 KiB");
 	json_set_str(detail, "name", name);
 	json_set_str(detail, "environment", environment);
 	if (store_begin(&tx, s, err) ||

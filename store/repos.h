@@ -29,7 +29,7 @@ struct repo_new {
 	const char *full_name;
 	const char *forge;
 	const char *url;
-	const char *default_branch; /* may be NULL: "main" */
+	const char *default_branch;  /* may be NULL: "main" */
 	const struct json *settings; /* may be NULL */
 };
 /* ERR_CONFLICT when the name is taken, ERR_INPUT when it is no OWNER/NAME. */
@@ -42,11 +42,11 @@ int repos_remove(struct store *s, int64_t id, const struct actor *who, struct er
 /* Sets one setting (VALUE taken; NULL removes it). */
 int repos_set(struct store *s, int64_t id, const char *key, struct json *value,
 	const struct actor *who, struct err *err);
-int repos_set_default_branch(struct store *s, int64_t id, const char *branch,
-	struct err *err);
+int repos_set_default_branch(
+	struct store *s, int64_t id, const char *branch, struct err *err);
 /* Remembers the forge's id of a repository; ERR_CONFLICT if another one is known. */
-int repos_bind_forge_id(struct store *s, int64_t id, const char *forge_id,
-	struct err *err);
+int repos_bind_forge_id(
+	struct store *s, int64_t id, const char *forge_id, struct err *err);
 
 /*
  * Credentials of the mirror ("ssh-key", "token", "host-key"), sealed. An empty plain text

@@ -17,8 +17,8 @@ static enum fate fate_of(const struct json *fates, const char *node)
 	return (enum fate)json_get_int(fates, node, FATE_CARRIED);
 }
 
-static int begin_fates(struct store *s, int64_t run, int64_t attempt, enum rerun_what what,
-	const char *node, struct json *fates, struct err *err)
+static int begin_fates(struct store *s, int64_t run, int64_t attempt,
+	enum rerun_what what, const char *node, struct json *fates, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got;
@@ -36,9 +36,9 @@ static int begin_fates(struct store *s, int64_t run, int64_t attempt, enum rerun
 		bool keeps_rows = what == RERUN_FAILED && db_int(&r, 2) != 0;
 
 		json_set_int(fates, name,
-			!again	   ? FATE_CARRIED :
-			keeps_rows ? FATE_MIXED :
-				     FATE_FRESH);
+			!again	     ? FATE_CARRIED
+			: keeps_rows ? FATE_MIXED
+				     : FATE_FRESH);
 	}
 	return got;
 }
@@ -51,8 +51,8 @@ static int spread_fates(struct store *s, int64_t run, struct json *fates, struct
 		int got;
 
 		grew = false;
-		if (db_query(s->db, &r, err, "SELECT node, need FROM needs WHERE run_id = ?",
-			    I(run)))
+		if (db_query(s->db, &r, err,
+			    "SELECT node, need FROM needs WHERE run_id = ?", I(run)))
 			return -1;
 		while ((got = db_step(&r, err)) > 0) {
 			if (fate_of(fates, db_str(&r, 1)) == FATE_CARRIED ||
@@ -69,7 +69,7 @@ static int spread_fates(struct store *s, int64_t run, struct json *fates, struct
 
 static bool any_again(const struct json *fates)
 {
-	json_foreach(it, fates)
+	json_foreach (it, fates)
 		if (json_as_int(it.value, FATE_CARRIED) != FATE_CARRIED)
 			return true;
 	return false;
@@ -119,7 +119,9 @@ static int carry_row(struct store *s, int64_t run, int64_t attempt, int64_t job,
 		    I(attempt), I(now), I(now), I(job)))
 		return -1;
 	id = db_last_id(s->db);
-	return copy_texts(s, job, id, err) || birth(s, run, id, JOB_COMPLETED, who, err) ? -1 : 0;
+	return copy_texts(s, job, id, err) || birth(s, run, id, JOB_COMPLETED, who, err)
+		       ? -1
+		       : 0;
 }
 
 static int again_row(struct store *s, int64_t run, int64_t attempt, int64_t job,
@@ -139,7 +141,9 @@ static int again_row(struct store *s, int64_t run, int64_t attempt, int64_t job,
 		    I(attempt), I(now), I(now), I(job)))
 		return -1;
 	id = db_last_id(s->db);
-	return copy_texts(s, job, id, err) || birth(s, run, id, JOB_WAITING, who, err) ? -1 : 0;
+	return copy_texts(s, job, id, err) || birth(s, run, id, JOB_WAITING, who, err)
+		       ? -1
+		       : 0;
 }
 
 static int fresh_row(struct store *s, int64_t run, int64_t attempt, int64_t job,
@@ -156,8 +160,8 @@ static int fresh_row(struct store *s, int64_t run, int64_t attempt, int64_t job,
 	return birth(s, run, db_last_id(s->db), JOB_WAITING, who, err);
 }
 
-static int make_rows(struct store *s, int64_t run, int64_t attempt, const struct json *fates,
-	const struct actor *who, struct err *err)
+static int make_rows(struct store *s, int64_t run, int64_t attempt,
+	const struct json *fates, const struct actor *who, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got;
@@ -189,8 +193,8 @@ static int make_rows(struct store *s, int64_t run, int64_t attempt, const struct
 
 static const char *const what_names[] = { "all", "failed", "job" };
 
-static int begin_attempt(struct store *s, int64_t run, int64_t attempt, enum rerun_what what,
-	const struct actor *who, struct err *err)
+static int begin_attempt(struct store *s, int64_t run, int64_t attempt,
+	enum rerun_what what, const struct actor *who, struct err *err)
 {
 	int64_t now = clock_wall_ms();
 	const struct db_arg args[] = { I(attempt + 1), I(now) };
@@ -229,14 +233,15 @@ int runs_rerun(struct store *s, int64_t run, enum rerun_what what, const char *n
 	attempt = r.attempt;
 	if (r.state != RUN_COMPLETED)
 		return err_set(err, ERR_CONFLICT,
-			"run %lld has not ended: cancel it first, or wait", (long long)run);
+			"run %lld has not ended: cancel it first, or wait",
+			(long long)run);
 	if (begin_fates(s, run, attempt, what, node, fates, err) ||
 		spread_fates(s, run, fates, err))
 		return -1;
 	if (!any_again(fates))
 		return err_set(err, what == RERUN_JOB ? ERR_NOT_FOUND : ERR_CONFLICT,
-			what == RERUN_JOB ? "run %lld has no such job" :
-					    "no job of run %lld has failed",
+			what == RERUN_JOB ? "run %lld has no such job"
+					  : "no job of run %lld has failed",
 			(long long)run);
 	if (begin_attempt(s, run, attempt, what, who, err) ||
 		make_rows(s, run, attempt, fates, who, err) ||

@@ -17,8 +17,11 @@ static int void_gates(struct store *s, const struct actor *who, int *ret, struct
 {
 	for (*ret = 0;; ++*ret) {
 		_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
-		struct state_move m = { .machine = MACHINE_GATE, .to = GATE_VOID, .who = *who,
-			.reason = "restored", .set = "reason = 'restored'" };
+		struct state_move m = { .machine = MACHINE_GATE,
+			.to = GATE_VOID,
+			.who = *who,
+			.reason = "restored",
+			.set = "reason = 'restored'" };
 		/* Approved ones too, unless what they let through has ended. */
 		int got = db_first(s->db, &r, err,
 			"SELECT id, state, run_id FROM gates WHERE state = 'pending' UNION ALL"
@@ -39,28 +42,36 @@ static int void_gates(struct store *s, const struct actor *who, int *ret, struct
 	}
 }
 
-static int lose_or_cancel(struct store *s, int64_t id, const char *state, bool may_have_run,
-	const struct actor *who, struct counts *n, struct err *err)
+static int lose_or_cancel(struct store *s, int64_t id, const char *state,
+	bool may_have_run, const struct actor *who, struct counts *n, struct err *err)
 {
-	struct state_move m = { .machine = MACHINE_JOB, .id = id, .job = id, .who = *who,
-		.from = state_parse(MACHINE_JOB, state), .to = JOB_LOST,
-		.reason = "restored", .set = "reason = 'the store was restored: its outcome is"
-					     " unknown'" };
+	struct state_move m = { .machine = MACHINE_JOB,
+		.id = id,
+		.job = id,
+		.who = *who,
+		.from = state_parse(MACHINE_JOB, state),
+		.to = JOB_LOST,
+		.reason = "restored",
+		.set = "reason = 'the store was restored: its outcome is"
+		       " unknown'" };
 
-	if (db_value(s->db, &m.run, 0, err, "SELECT run_id FROM jobs WHERE id = ?", I(id)) ||
-		db_value(s->db, &m.epoch, 0, err, "SELECT epoch FROM jobs WHERE id = ?", I(id)))
+	if (db_value(s->db, &m.run, 0, err, "SELECT run_id FROM jobs WHERE id = ?",
+		    I(id)) ||
+		db_value(s->db, &m.epoch, 0, err, "SELECT epoch FROM jobs WHERE id = ?",
+			I(id)))
 		return -1;
 	if (may_have_run && state_allows(MACHINE_JOB, m.from, JOB_LOST)) {
 		n->lost++;
-		return state_move(s, &m, err) || deployments_end(s, id, "lost", err) ? -1 : 0;
+		return state_move(s, &m, err) || deployments_end(s, id, "lost", err) ? -1
+										     : 0;
 	}
 	n->cancelled++;
 	m.to = JOB_COMPLETED;
 	m.set = "conclusion = 'cancelled', reason = 'restored'";
 	return state_move(s, &m, err) || deployments_end(s, id, "cancelled", err) ||
-			       concurrency_leave(s, OWNER_JOB, id, err) ?
-		       -1 :
-		       0;
+			       concurrency_leave(s, OWNER_JOB, id, err)
+		       ? -1
+		       : 0;
 }
 
 /*
@@ -74,15 +85,20 @@ static int walk_to_released(struct store *s, int64_t id, const char *state,
 	int from = state_parse(MACHINE_JOB, state);
 
 	for (size_t i = 0; i + 1 < ARRAY_SIZE(path); i++) {
-		struct state_move m = { .machine = MACHINE_JOB, .id = id, .job = id, .who = *who,
-			.from = path[i], .to = path[i + 1], .reason = "restored" };
+		struct state_move m = { .machine = MACHINE_JOB,
+			.id = id,
+			.job = id,
+			.who = *who,
+			.from = path[i],
+			.to = path[i + 1],
+			.reason = "restored" };
 
 		if (path[i] != from)
 			continue;
-		if (db_value(s->db, &m.run, 0, err, "SELECT run_id FROM jobs WHERE id = ?",
-			    I(id)) ||
-			db_value(s->db, &m.epoch, 0, err, "SELECT epoch FROM jobs WHERE id = ?",
-				I(id)) ||
+		if (db_value(s->db, &m.run, 0, err,
+			    "SELECT run_id FROM jobs WHERE id = ?", I(id)) ||
+			db_value(s->db, &m.epoch, 0, err,
+				"SELECT epoch FROM jobs WHERE id = ?", I(id)) ||
 			state_move(s, &m, err))
 			return -1;
 		from = path[i + 1];
@@ -90,8 +106,8 @@ static int walk_to_released(struct store *s, int64_t id, const char *state,
 	return 0;
 }
 
-static int settle_jobs(struct store *s, const struct actor *who, struct counts *n,
-	struct err *err)
+static int settle_jobs(
+	struct store *s, const struct actor *who, struct counts *n, struct err *err)
 {
 	for (;;) {
 		_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;

@@ -10,8 +10,8 @@
 
 /* ---- plans ----------------------------------------------------------------------------- */
 
-int plans_put(struct store *s, const char *text, size_t len, char ret_digest[SHA256_HEX_MAX],
-	struct err *err)
+int plans_put(struct store *s, const char *text, size_t len,
+	char ret_digest[SHA256_HEX_MAX], struct err *err)
 {
 	char digest[SHA256_HEX_MAX];
 
@@ -33,11 +33,13 @@ int runs_plan(struct store *s, int64_t run, struct json **ret, struct err *err)
 		I(run));
 
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no run %lld", (long long)run);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no run %lld",
+					 (long long)run);
 	crypto_sha256_hex(db_str(&r, 1), strlen(db_str(&r, 1)), digest);
 	if (!str_eq(digest, db_str(&r, 0)))
-		return err_set(err, ERR_CORRUPT, "the plan of run %lld is not what was stored",
-			(long long)run);
+		return err_set(err, ERR_CORRUPT,
+			"the plan of run %lld is not what was stored", (long long)run);
 	return json_parse(db_str(&r, 1), strlen(db_str(&r, 1)), ret, err);
 }
 
@@ -58,15 +60,17 @@ static void origin_done(struct origin *o)
 	free(o->trust);
 }
 
-static int read_origin(struct store *s, int64_t event, struct origin *ret, struct err *err)
+static int read_origin(
+	struct store *s, int64_t event, struct origin *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
 		"SELECT repo_id, name, actor, trust FROM events WHERE id = ?", I(event));
 
 	if (got <= 0)
-		return got < 0 ? -1 :
-				 err_set(err, ERR_NOT_FOUND, "no event %lld", (long long)event);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no event %lld",
+					 (long long)event);
 	*ret = (struct origin){ event, db_int(&r, 0), col_dup(&r, 1), col_dup(&r, 2),
 		col_dup(&r, 3) };
 	return 0;
@@ -94,9 +98,9 @@ static int insert_row(struct store *s, const struct origin *o, const struct run_
 		    " (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'pending','pending',?,?,?,?,?,?)",
 		    I(o->repo), I(number), I(o->event), S(in->workflow_path),
 		    S(in->workflow_name), S(in->workflow_digest), S(digest), S(o->name),
-		    S(in->title), S(in->sha), S(in->ref), S(in->branch), S(o->actor), S(o->trust),
-		    I(in->needs_maintainer), S(c->group ? c->group : ""), I(c->cancels_running),
-		    I(c->keeps_queue), I(now), I(now), I(now)))
+		    S(in->title), S(in->sha), S(in->ref), S(in->branch), S(o->actor),
+		    S(o->trust), I(in->needs_maintainer), S(c->group ? c->group : ""),
+		    I(c->cancels_running), I(c->keeps_queue), I(now), I(now), I(now)))
 		return -1;
 	*ret_id = db_last_id(s->db);
 	return db_run(s->db, err,
@@ -126,8 +130,8 @@ static int insert_node(struct store *s, const struct origin *o, int64_t run, int
 	if (state_born(s, &born, err))
 		return -1;
 	for (const char *const *need = n->needs; need && *need; need++)
-		if (db_run(s->db, err, "INSERT OR IGNORE INTO needs VALUES (?,?,?)", I(run),
-			    S(n->key), S(*need)))
+		if (db_run(s->db, err, "INSERT OR IGNORE INTO needs VALUES (?,?,?)",
+			    I(run), S(n->key), S(*need)))
 			return -1;
 	return 0;
 }
@@ -204,12 +208,13 @@ int runs_create(struct store *s, int64_t event, const struct run_new *runs, size
 	return store_commit(&tx, err);
 }
 
-int runs_add_identity(struct store *s, int64_t run, const char *principal, struct err *err)
+int runs_add_identity(
+	struct store *s, int64_t run, const char *principal, struct err *err)
 {
 	if (!principal || !*principal)
 		return 0;
-	return db_run(s->db, err, "INSERT OR IGNORE INTO run_identities VALUES (?,?)", I(run),
-		S(principal));
+	return db_run(s->db, err, "INSERT OR IGNORE INTO run_identities VALUES (?,?)",
+		I(run), S(principal));
 }
 
 /* ---- reading --------------------------------------------------------------------------- */
@@ -217,8 +222,8 @@ int runs_add_identity(struct store *s, int64_t run, const char *principal, struc
 void run_done(struct run *r)
 {
 	char *const texts[] = { r->repo_name, r->workflow_path, r->workflow_name,
-		r->workflow_digest, r->plan_digest, r->event_name, r->title, r->sha, r->ref,
-		r->branch, r->actor, r->reason, r->phase };
+		r->workflow_digest, r->plan_digest, r->event_name, r->title, r->sha,
+		r->ref, r->branch, r->actor, r->reason, r->phase };
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		free(texts[i]);
@@ -238,7 +243,9 @@ int runs_get(struct store *s, int64_t id, struct run *ret, struct err *err)
 		I(id));
 
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no run %lld", (long long)id);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no run %lld",
+					 (long long)id);
 	*ret = (struct run){
 		.id = db_int(&r, 0),
 		.number = db_int(&r, 1),
@@ -248,7 +255,8 @@ int runs_get(struct store *s, int64_t id, struct run *ret, struct err *err)
 		.version = db_int(&r, 5),
 		.state = (enum run_state)state_parse(MACHINE_RUN, db_str(&r, 6)),
 		.conclusion = conclusion_parse(db_str(&r, 7)),
-		.trust = str_eq(db_str(&r, 8), "trusted") ? TRUST_TRUSTED : TRUST_UNTRUSTED,
+		.trust = str_eq(db_str(&r, 8), "trusted") ? TRUST_TRUSTED
+							  : TRUST_UNTRUSTED,
 		.is_cancelled = db_int(&r, 9) != 0,
 		.needs_maintainer = db_int(&r, 10) != 0,
 		.repo_name = col_dup(&r, 11),
@@ -285,8 +293,8 @@ int runs_resolve(struct store *s, const char *text, int64_t *ret_id, struct err 
 	if (repo ? db_value(s->db, &id, 0, err,
 			   "SELECT r.id FROM runs r JOIN repos p ON p.id = r.repo_id"
 			   " WHERE p.name = ? AND r.number = ? ORDER BY r.id DESC LIMIT 1",
-			   S(repo), I(n)) :
-		   db_value(s->db, &id, 0, err, "SELECT id FROM runs WHERE id = ?", I(n)))
+			   S(repo), I(n))
+		 : db_value(s->db, &id, 0, err, "SELECT id FROM runs WHERE id = ?", I(n)))
 		return -1;
 	if (!id)
 		return err_set(err, ERR_NOT_FOUND, "no run %.80s", text);
@@ -326,8 +334,8 @@ static void pending_run_done(struct pending_run *p)
 }
 
 /* 1 it is pending, 0 not, -1. */
-static int read_pending(struct store *s, int64_t run, struct pending_run *ret,
-	struct err *err)
+static int read_pending(
+	struct store *s, int64_t run, struct pending_run *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
@@ -336,14 +344,16 @@ static int read_pending(struct store *s, int64_t run, struct pending_run *ret,
 		I(run));
 
 	if (got > 0)
-		*ret = (struct pending_run){ db_int(&r, 0), db_int(&r, 1), db_int(&r, 2) != 0,
-			db_int(&r, 3) != 0, db_int(&r, 4) != 0, col_dup(&r, 5) };
+		*ret = (struct pending_run){ db_int(&r, 0), db_int(&r, 1),
+			db_int(&r, 2) != 0, db_int(&r, 3) != 0, db_int(&r, 4) != 0,
+			col_dup(&r, 5) };
 	return got;
 }
 
 static int say_why(struct store *s, int64_t run, const char *why, struct err *err)
 {
-	return db_run(s->db, err, "UPDATE runs SET reason = ? WHERE id = ?", S(why), I(run));
+	return db_run(
+		s->db, err, "UPDATE runs SET reason = ? WHERE id = ?", S(why), I(run));
 }
 
 /* *RET: nothing holds it. */
@@ -358,12 +368,13 @@ static int may_begin(struct store *s, int64_t run, const struct pending_run *p, 
 	if (p->needs_maintainer && gates_maintainer(s, run, &gate, err))
 		return -1;
 	if (gate != GATE_APPROVED)
-		return say_why(s, run, "a fork's pull request waits for a maintainer", err);
+		return say_why(
+			s, run, "a fork's pull request waits for a maintainer", err);
 	*ret = true;
 	if (!*p->group)
 		return 0;
-	if (concurrency_enter(s, p->repo, p->group, p->cancels, p->keeps, OWNER_RUN, run, run,
-		    ret, &full)) {
+	if (concurrency_enter(s, p->repo, p->group, p->cancels, p->keeps, OWNER_RUN, run,
+		    run, ret, &full)) {
 		const struct actor core = ACTOR_CORE;
 
 		*ret = false;
@@ -411,9 +422,10 @@ int runs_admit(struct store *s, int64_t run, struct err *err)
 	if (got < 0 || (got > 0 && may_begin(s, run, &p, &may, err)))
 		return -1;
 	/* What it pushed out of its group may have admitted it on the way. */
-	if (got > 0 && db_value(s->db, &still, 0, err,
-			       "SELECT count(*) FROM runs WHERE id = ? AND state = 'pending'",
-			       I(run)))
+	if (got > 0 &&
+		db_value(s->db, &still, 0, err,
+			"SELECT count(*) FROM runs WHERE id = ? AND state = 'pending'",
+			I(run)))
 		return -1;
 	if (got > 0 && may && still) {
 		struct state_move m = {
@@ -450,8 +462,8 @@ struct tally {
 	int64_t first_start;
 };
 
-static int count_jobs(struct store *s, int64_t run, int64_t attempt, struct tally *ret,
-	struct err *err)
+static int count_jobs(
+	struct store *s, int64_t run, int64_t attempt, struct tally *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 
@@ -485,7 +497,8 @@ static enum conclusion conclude(const struct tally *t, bool is_cancelled)
 	return t->succeeded > 0 ? CONCLUSION_SUCCESS : CONCLUSION_SKIPPED;
 }
 
-static const char *phase_of(const struct tally *t, enum run_state state, bool at_maintainer)
+static const char *phase_of(
+	const struct tally *t, enum run_state state, bool at_maintainer)
 {
 	if (t->lost > 0)
 		return "lost";
@@ -529,7 +542,8 @@ static int complete(struct store *s, int64_t run, int64_t attempt, enum run_stat
 	return concurrency_leave(s, OWNER_RUN, run, err);
 }
 
-static int begin(struct store *s, int64_t run, int64_t attempt, int64_t at, struct err *err)
+static int begin(
+	struct store *s, int64_t run, int64_t attempt, int64_t at, struct err *err)
 {
 	const struct db_arg args[] = { I(at) };
 	struct state_move m = {
@@ -562,7 +576,9 @@ int runs_refresh(struct store *s, int64_t run, struct err *err)
 		I(run));
 
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no run %lld", (long long)run);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no run %lld",
+					 (long long)run);
 	state = (enum run_state)state_parse(MACHINE_RUN, db_str(&r, 0));
 	attempt = db_int(&r, 1);
 	is_cancelled = db_int(&r, 2) != 0;
@@ -580,15 +596,16 @@ int runs_refresh(struct store *s, int64_t run, struct err *err)
 			return -1;
 		state = RUN_RUNNING;
 	}
-	return db_run(s->db, err, "UPDATE runs SET phase = ?1 WHERE id = ?2 AND phase <> ?1",
+	return db_run(s->db, err,
+		"UPDATE runs SET phase = ?1 WHERE id = ?2 AND phase <> ?1",
 		S(phase_of(&t, state, at_maintainer)), I(run));
 }
 
 /* ---- cancelling ------------------------------------------------------------------------ */
 
 /* The ids first, since cancelling one may change others. */
-static int live_rows(struct store *s, int64_t run, int64_t **ret, size_t *ret_len,
-	struct err *err)
+static int live_rows(
+	struct store *s, int64_t run, int64_t **ret, size_t *ret_len, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	_cleanup_free_ int64_t *ids = NULL;
@@ -626,14 +643,18 @@ int runs_cancel(struct store *s, int64_t run, const char *reason, bool force,
 		return -1;
 	got = db_first(s->db, &r, err, "SELECT state FROM runs WHERE id = ?", I(run));
 	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_NOT_FOUND, "no run %lld", (long long)run);
+		return got < 0 ? -1
+			       : err_set(err, ERR_NOT_FOUND, "no run %lld",
+					 (long long)run);
 	if (str_eq(db_str(&r, 0), "completed"))
-		return err_set(err, ERR_CONFLICT, "run %lld has ended already", (long long)run);
+		return err_set(
+			err, ERR_CONFLICT, "run %lld has ended already", (long long)run);
 	/* A run that never began has no scheduler to ask about always(). */
 	force = force || str_eq(db_str(&r, 0), "pending");
 	db_rows_done(&r);
 	json_set_str(detail, "reason", reason);
-	if (db_run(s->db, err, "UPDATE runs SET is_cancelled = 1, reason = ? WHERE id = ?",
+	if (db_run(s->db, err,
+		    "UPDATE runs SET is_cancelled = 1, reason = ? WHERE id = ?",
 		    S(reason), I(run)) ||
 		audit_add(s, who, "run.cancel", "run", run, run, detail, err) ||
 		gates_close_run(s, run, GATE_VOID, "the run was cancelled", who, err) ||

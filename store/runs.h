@@ -93,8 +93,8 @@ int runs_resolve(struct store *s, const char *text, int64_t *ret_id, struct err 
 /* The plan document of a run, parsed; its digest is verified (ERR_CORRUPT). */
 int runs_plan(struct store *s, int64_t run, struct json **ret, struct err *err);
 /* Other plan-like documents by digest (expansion traces for `explain`). */
-int plans_put(struct store *s, const char *text, size_t len, char ret_digest[SHA256_HEX_MAX],
-	struct err *err);
+int plans_put(struct store *s, const char *text, size_t len,
+	char ret_digest[SHA256_HEX_MAX], struct err *err);
 
 /*
  * pending -> queued when nothing holds it: its concurrency group is free and, if it needs a
@@ -103,7 +103,8 @@ int plans_put(struct store *s, const char *text, size_t len, char ret_digest[SHA
  */
 int runs_admit(struct store *s, int64_t run, struct err *err);
 /* Ids of runs that are not completed, oldest first, after AFTER; count or -1. */
-int runs_active(struct store *s, int64_t after, int64_t *ids, size_t max, struct err *err);
+int runs_active(
+	struct store *s, int64_t after, int64_t *ids, size_t max, struct err *err);
 
 /*
  * Cancels: rows that have an executor become cancelling, rows that wait or are queued
@@ -123,6 +124,7 @@ int runs_rerun(struct store *s, int64_t run, enum rerun_what what, const char *n
 	const struct actor *who, int64_t *ret_attempt, struct err *err);
 
 /* An identity of the run that may not open its gates: the re-runner is added by itself. */
-int runs_add_identity(struct store *s, int64_t run, const char *principal, struct err *err);
+int runs_add_identity(
+	struct store *s, int64_t run, const char *principal, struct err *err);
 
 #endif

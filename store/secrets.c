@@ -20,11 +20,13 @@ static void make_aad(int64_t repo, const char *scope, const char *name, int64_t 
 
 static int need_key(const struct store *s, struct err *err)
 {
-	return s->key ? 0 : err_set(err, ERR_UNAVAILABLE, "this process has no master key");
+	return s->key ? 0
+		      : err_set(err, ERR_UNAVAILABLE, "this process has no master key");
 }
 
 int box_seal(struct store *s, int64_t repo, const char *scope, const char *name,
-	int64_t version, const void *plain, size_t len, struct strbuf *box, struct err *err)
+	int64_t version, const void *plain, size_t len, struct strbuf *box,
+	struct err *err)
 {
 	_cleanup_(strbuf_done) struct strbuf aad = STRBUF_INIT;
 
@@ -36,7 +38,8 @@ int box_seal(struct store *s, int64_t repo, const char *scope, const char *name,
 }
 
 int box_open(struct store *s, int64_t repo, const char *scope, const char *name,
-	int64_t version, const void *box, size_t len, struct strbuf *plain, struct err *err)
+	int64_t version, const void *box, size_t len, struct strbuf *plain,
+	struct err *err)
 {
 	_cleanup_(strbuf_done) struct strbuf aad = STRBUF_INIT;
 
@@ -99,7 +102,8 @@ static int canonical_name(const char *name, char **ret, struct err *err)
 	if (!*up || strlen(up) > 255)
 		return err_set(err, ERR_INPUT, "a name has 1 to 255 characters");
 	if (str_starts(up, "GITHUB_"))
-		return err_set(err, ERR_INPUT, "'%.64s': names with GITHUB_ are not free", name);
+		return err_set(
+			err, ERR_INPUT, "'%.64s': names with GITHUB_ are not free", name);
 	*ret = take_ptr(up);
 	return 0;
 }
@@ -167,12 +171,14 @@ int secrets_set(struct store *s, int64_t repo, const char *environment, const ch
 	if (canonical_name(name, &up, err))
 		return -1;
 	if (len == 0 || len > LIMIT_SECRET_VALUE)
-		return err_set(err, ERR_LIMIT, "secret '%s' has %zu bytes, allowed are 1 to %d",
-			up, len, LIMIT_SECRET_VALUE);
+		return err_set(err, ERR_LIMIT,
+			"secret '%s' has %zu bytes, allowed are 1 to %d", up, len,
+			LIMIT_SECRET_VALUE);
 	detail = describe(repo, env, up);
 	json_set_int(detail, "size", (int64_t)len);
 	if (store_begin(&tx, s, err) || put(s, repo, env, up, value, len, who, err) ||
-		audit_add(s, who, "secret.set", "secret", db_last_id(s->db), 0, detail, err))
+		audit_add(s, who, "secret.set", "secret", db_last_id(s->db), 0, detail,
+			err))
 		return -1;
 	store_touch(s, 0, 0, 0, repo);
 	return store_commit(&tx, err);
@@ -204,8 +210,8 @@ int secrets_delete(struct store *s, int64_t repo, const char *environment,
 /* ---- opening --------------------------------------------------------------------------- */
 
 /* The nearest scope wins. */
-static int open_one(struct store *s, int64_t repo, const char *environment, const char *name,
-	struct secret_list *list, struct err *err)
+static int open_one(struct store *s, int64_t repo, const char *environment,
+	const char *name, struct secret_list *list, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	_cleanup_(wipe) struct strbuf plain = STRBUF_INIT;
@@ -312,8 +318,8 @@ static int write_resealed(struct store *s, const char *sql, const struct reseale
 	bool by_name = strstr(sql, "?3") != NULL;
 
 	for (size_t i = 0; i < len; i++) {
-		struct db_arg args[] = { B(list[i].box.buf, list[i].box.len), I(list[i].id),
-			S(list[i].name) };
+		struct db_arg args[] = { B(list[i].box.buf, list[i].box.len),
+			I(list[i].id), S(list[i].name) };
 
 		FP("secrets.rotate.row");
 		if (db_run_args(s->db, err, sql, args, by_name ? 3 : 2))
@@ -323,7 +329,8 @@ static int write_resealed(struct store *s, const char *sql, const struct reseale
 }
 
 /* Read whole before anything is written: a table is not changed under its own cursor. */
-static int reseal_table(struct store *s, size_t t, const uint8_t *new_key, struct err *err)
+static int reseal_table(
+	struct store *s, size_t t, const uint8_t *new_key, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	struct resealed *list = NULL;
@@ -378,9 +385,11 @@ int secrets_key_fits(struct store *s, struct err *err)
 		if (!got)
 			continue;
 		box = db_blob(&r, 5, &len);
-		if (box_open(s, db_int(&r, 1), db_str(&r, 2), db_str(&r, 3), db_int(&r, 4),
-			    box, len, &plain, &why))
-			return why.code == ERR_CORRUPT ? 0 : err_set(err, why.code, "%s", why.msg);
+		if (box_open(s, db_int(&r, 1), db_str(&r, 2), db_str(&r, 3),
+			    db_int(&r, 4), box, len, &plain, &why))
+			return why.code == ERR_CORRUPT
+				       ? 0
+				       : err_set(err, why.code, "%s", why.msg);
 		return 1;
 	}
 	return 1;

@@ -22,7 +22,10 @@ struct secret_list {
 	struct secret *v;
 	size_t len;
 };
-#define SECRET_LIST_INIT { NULL, 0 }
+#define SECRET_LIST_INIT \
+	{                \
+		NULL, 0  \
+	}
 void secret_list_done(struct secret_list *l);
 
 /*

@@ -7,9 +7,8 @@
 #include "store/outbox.h"
 #include "store/store-internal.h"
 
-
 #define STATES_MAX 12
-#define BIT(n) (1u << (n))
+#define BIT(n)	   (1u << (n))
 
 struct machine {
 	const char *name;
@@ -17,7 +16,7 @@ struct machine {
 	const char *epoch; /* column that fences, NULL none */
 	int count;
 	bool is_audited;
-	bool is_told; /* commit statuses are made of it */
+	bool is_told;  /* commit statuses are made of it */
 	unsigned born; /* states a row may begin in */
 	const char *states[STATES_MAX];
 	unsigned next[STATES_MAX]; /* by state: where it may go */
@@ -103,7 +102,8 @@ static const struct machine machines[MACHINES] = {
 	},
 };
 
-static const char *const conclusions[] = { "", "success", "failure", "cancelled", "skipped" };
+static const char *const conclusions[] = { "", "success", "failure", "cancelled",
+	"skipped" };
 
 const char *state_name(enum state_machine m, int state)
 {
@@ -140,7 +140,8 @@ bool state_allows(enum state_machine m, int from, int to)
 bool state_is_terminal(enum state_machine m, int state)
 {
 	/* A completed run only ever begins anew as another attempt. */
-	return (m == MACHINE_RUN && state == RUN_COMPLETED) || machines[m].next[state] == 0;
+	return (m == MACHINE_RUN && state == RUN_COMPLETED) ||
+	       machines[m].next[state] == 0;
 }
 
 const char *conclusion_name(enum conclusion c)
@@ -175,19 +176,22 @@ static int lost_race(struct store *s, const struct state_move *m, struct err *er
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got;
 
-	strbuf_addf(&sql, "SELECT state, %s FROM %s WHERE id = ?", d->epoch ? d->epoch : "0",
-		d->table);
+	strbuf_addf(&sql, "SELECT state, %s FROM %s WHERE id = ?",
+		d->epoch ? d->epoch : "0", d->table);
 	got = db_first(s->db, &r, err, sql.buf, I(m->id));
 	if (got < 0)
 		return -1;
 	if (!got)
-		return err_set(err, ERR_NOT_FOUND, "no %s %lld", d->name, (long long)m->id);
+		return err_set(
+			err, ERR_NOT_FOUND, "no %s %lld", d->name, (long long)m->id);
 	if (!str_eq(db_str(&r, 0), state_name(m->machine, m->from)))
-		return err_set(err, ERR_CONFLICT, "%s %lld is %s and no longer %s", d->name,
-			(long long)m->id, db_str(&r, 0), state_name(m->machine, m->from));
+		return err_set(err, ERR_CONFLICT, "%s %lld is %s and no longer %s",
+			d->name, (long long)m->id, db_str(&r, 0),
+			state_name(m->machine, m->from));
 	if (d->epoch && db_int(&r, 1) != m->epoch)
-		return err_set(err, ERR_CONFLICT, "%s %lld has %s %lld and no longer %lld",
-			d->name, (long long)m->id, d->epoch, (long long)db_int(&r, 1),
+		return err_set(err, ERR_CONFLICT,
+			"%s %lld has %s %lld and no longer %lld", d->name,
+			(long long)m->id, d->epoch, (long long)db_int(&r, 1),
 			(long long)m->epoch);
 	return err_set(err, ERR_CONFLICT, "%s %lld is %s, but not as expected", d->name,
 		(long long)m->id, db_str(&r, 0));
@@ -211,8 +215,8 @@ static int compare_and_set(struct store *s, const struct state_move *m, struct e
 	args[n + 4] = I(m->epoch);
 	if (m->machine == MACHINE_DELIVERY)
 		return err_set(err, ERR_BUG, "deliveries do not move");
-	strbuf_addf(&sql, "UPDATE %s SET state = ?%zu, changed_at = ?%zu%s%s", d->table, n + 1,
-		n + 2, m->set ? ", " : "", m->set ? m->set : "");
+	strbuf_addf(&sql, "UPDATE %s SET state = ?%zu, changed_at = ?%zu%s%s", d->table,
+		n + 1, n + 2, m->set ? ", " : "", m->set ? m->set : "");
 	strbuf_addf(&sql, " WHERE id = ?%zu AND state = ?%zu", n + 3, n + 4);
 	if (d->epoch)
 		strbuf_addf(&sql, " AND %s = ?%zu", d->epoch, n + 5);
@@ -242,7 +246,8 @@ static int tell_forge(struct store *s, const struct state_move *m, struct err *e
 	if (got <= 0)
 		return got;
 	payload = db_row_json(&r);
-	context = xasprintf("status/%s/%s/%s", db_str(&r, 2), db_str(&r, 3), db_str(&r, 5));
+	context =
+		xasprintf("status/%s/%s/%s", db_str(&r, 2), db_str(&r, 3), db_str(&r, 5));
 	return outbox_add(s, db_int(&r, 9), "status", context, payload, err);
 }
 

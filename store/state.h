@@ -57,7 +57,7 @@ enum job_state {
 	JOB_RUNNING,
 	JOB_FINALISING, /* exit record applied, log to be sealed */
 	JOB_CANCELLING, /* its executor is being told, or killed */
-	JOB_LOST,	/* outcome unknown, at most once: a person decides. Not terminal */
+	JOB_LOST, /* outcome unknown, at most once: a person decides. Not terminal */
 	JOB_COMPLETED,
 };
 

@@ -21,8 +21,8 @@
 #include "store/store.h"
 
 /* Short names for typed SQL arguments. */
-#define I(v) db_arg_int(v)
-#define S(v) db_arg_str(v)
+#define I(v)	  db_arg_int(v)
+#define S(v)	  db_arg_str(v)
 #define B(ptr, n) db_arg_blob((ptr), (n))
 
 struct store {
@@ -79,8 +79,8 @@ int concurrency_enter(struct store *s, int64_t repo, const char *group, bool can
 	bool keeps, enum owner_kind kind, int64_t owner, int64_t run, bool *ret,
 	struct err *err);
 /* Gives up place or turn; the next in line is admitted. */
-int concurrency_leave(struct store *s, enum owner_kind kind, int64_t owner,
-	struct err *err);
+int concurrency_leave(
+	struct store *s, enum owner_kind kind, int64_t owner, struct err *err);
 
 /* runs.c: derives phase, state and conclusion from the jobs; after any job moved. */
 int runs_refresh(struct store *s, int64_t run, struct err *err);
@@ -97,17 +97,17 @@ int jobs_cancel_row(struct store *s, int64_t job, const char *reason, bool force
 
 /* gates.c */
 /* Joins or opens the gate of an environment for a job; *RET_STATE pending or approved. */
-int gates_open(struct store *s, int64_t job, int64_t *ret_gate, enum gate_state *ret_state,
-	struct err *err);
+int gates_open(struct store *s, int64_t job, int64_t *ret_gate,
+	enum gate_state *ret_state, struct err *err);
 /* The maintainer's gate of a run's attempt, opened when missing. */
-int gates_maintainer(struct store *s, int64_t run, enum gate_state *ret_state,
-	struct err *err);
+int gates_maintainer(
+	struct store *s, int64_t run, enum gate_state *ret_state, struct err *err);
 /* Closes all pending gates of a run's attempt. */
 int gates_close_run(struct store *s, int64_t run, enum gate_state to, const char *reason,
 	const struct actor *who, struct err *err);
 /* Says in ERR (ERR_DENIED) why GATE does not let JOB's release pass, if it does not. */
-int gates_permit(struct store *s, int64_t gate, int64_t run, int64_t attempt,
-	struct err *err);
+int gates_permit(
+	struct store *s, int64_t gate, int64_t run, int64_t attempt, struct err *err);
 
 /* environments.c */
 int environments_rules(struct store *s, int64_t repo, const char *name,

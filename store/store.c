@@ -92,13 +92,13 @@ static int load_meta(struct store *s, struct err *err)
 		       "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'instance_epoch'") ||
 			       db_value(s->db, &s->hooks_version, 1, err,
 				       "SELECT CAST(value AS INTEGER) FROM meta"
-				       " WHERE key = 'hooks_version'") ?
-		       -1 :
-		       0;
+				       " WHERE key = 'hooks_version'")
+		       ? -1
+		       : 0;
 }
 
-int store_open(const char *path, enum store_flags flags, struct store **ret,
-	struct err *err)
+int store_open(
+	const char *path, enum store_flags flags, struct store **ret, struct err *err)
 {
 	_cleanup_(store_freep) struct store *s = xcalloc(1, sizeof(*s));
 	enum db_flags db_flags = ((flags & STORE_CREATE) ? DB_CREATE : 0) |
@@ -277,7 +277,8 @@ char *store_meta(struct store *s, const char *key)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	struct err err = ERR_INIT;
-	int got = db_first(s->db, &r, &err, "SELECT value FROM meta WHERE key = ?", S(key));
+	int got =
+		db_first(s->db, &r, &err, "SELECT value FROM meta WHERE key = ?", S(key));
 
 	if (got < 0)
 		log_err("cannot read meta key=%s: %s", key, err.msg);
@@ -292,7 +293,8 @@ int store_set_meta(struct store *s, const char *key, const char *value, struct e
 		S(key), S(value));
 }
 
-int store_pause(struct store *s, bool on, const char *by, const char *why, struct err *err)
+int store_pause(
+	struct store *s, bool on, const char *by, const char *why, struct err *err)
 {
 	_cleanup_(store_end) struct store_tx tx = STORE_TX_INIT;
 	_cleanup_(json_freep) struct json *j = json_new_object();
@@ -312,7 +314,8 @@ int store_pause(struct store *s, bool on, const char *by, const char *why, struc
 	} else if (db_run(s->db, err, "DELETE FROM meta WHERE key = 'paused'")) {
 		return -1;
 	}
-	if (audit_add(s, &who, on ? "server.pause" : "server.resume", "server", 0, 0, j, err))
+	if (audit_add(s, &who, on ? "server.pause" : "server.resume", "server", 0, 0, j,
+		    err))
 		return -1;
 	store_touch(s, 0, 0, 0, 0);
 	return store_commit(&tx, err);

@@ -31,8 +31,8 @@ enum store_flags {
  * schema in one transaction; a newer one is refused with ERR_UNSUPPORTED, a file that is
  * not ours or damaged with ERR_CORRUPT.
  */
-int store_open(const char *path, enum store_flags flags, struct store **ret,
-	struct err *err);
+int store_open(
+	const char *path, enum store_flags flags, struct store **ret, struct err *err);
 /* For web: never writes. ERR_UNAVAILABLE while the schema is not the one of this build. */
 int store_open_readonly(const char *path, struct store **ret, struct err *err);
 void store_free(struct store *s); /* NULL is fine */
@@ -50,7 +50,10 @@ struct store_tx {
 	struct store *store;
 	struct db_tx tx;
 };
-#define STORE_TX_INIT { NULL, DB_TX_INIT }
+#define STORE_TX_INIT            \
+	{                        \
+		NULL, DB_TX_INIT \
+	}
 int store_begin(struct store_tx *tx, struct store *s, struct err *err);
 int store_commit(struct store_tx *tx, struct err *err);
 void store_end(struct store_tx *tx);
@@ -70,7 +73,8 @@ typedef void store_changed_fn(const struct store_change *c, void *data);
 void store_on_change(struct store *s, store_changed_fn *fn, void *data);
 
 /* The server is paused: nothing is claimed. BY may be NULL when resuming. */
-int store_pause(struct store *s, bool on, const char *by, const char *why, struct err *err);
+int store_pause(
+	struct store *s, bool on, const char *by, const char *why, struct err *err);
 bool store_is_paused(struct store *s);
 /* Small facts: "instance" (random id), "created_at". Heap, NULL if there is none. */
 char *store_meta(struct store *s, const char *key);
@@ -88,7 +92,7 @@ int store_copy(struct store *s, const char *path, struct err *err);
 int store_after_restore(struct store *s, const char *from, int *ret_lost,
 	int *ret_cancelled, int *ret_void, struct err *err);
 
-int store_schema_version(void); /* of this build */
+int store_schema_version(void);	      /* of this build */
 struct db *store_db(struct store *s); /* for this folder and for tests */
 
 #endif

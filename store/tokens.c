@@ -8,7 +8,7 @@
 #include "store/store-internal.h"
 
 #define USED_GRAIN_MS (10 * 60 * 1000LL)
-#define TOKEN_MAX 128 /* longer is no token of ours: not worth a hash */
+#define TOKEN_MAX     128 /* longer is no token of ours: not worth a hash */
 
 /* ---- scopes ---------------------------------------------------------------------------- */
 
@@ -28,7 +28,7 @@ enum scope scopes_parse(const char *text, struct err *err)
 	unsigned bits = 0;
 
 	strvec_split(&words, text, ',');
-	strvec_foreach(word, &words) {
+	strvec_foreach (word, &words) {
 		unsigned bit = 0;
 
 		for (size_t i = 0; i < ARRAY_SIZE(scopes); i++)
@@ -36,7 +36,8 @@ enum scope scopes_parse(const char *text, struct err *err)
 				bit = scopes[i].bit;
 		if (!bit) {
 			err_set(err, ERR_INPUT,
-				"scope '%.32s' is none of read, run, approve, admin", *word);
+				"scope '%.32s' is none of read, run, approve, admin",
+				*word);
 			return 0;
 		}
 		bits |= bit;
@@ -71,8 +72,8 @@ void principal_done(struct principal *p)
 
 /* ---- hashes ---------------------------------------------------------------------------- */
 
-static int hash_of(const char *token, const char *prefix, uint8_t out[SHA256_LEN],
-	struct err *err)
+static int hash_of(
+	const char *token, const char *prefix, uint8_t out[SHA256_LEN], struct err *err)
 {
 	size_t len = token ? strnlen(token, TOKEN_MAX + 1) : 0;
 
@@ -124,7 +125,8 @@ int tokens_create(struct store *s, const char *name, const char *user, enum scop
 	char text[32];
 
 	if (!*name || strlen(name) > 64 || !have)
-		return err_set(err, ERR_INPUT, "a token has a name of 1 to 64 characters and a scope");
+		return err_set(err, ERR_INPUT,
+			"a token has a name of 1 to 64 characters and a scope");
 	token = new_token("slt_", hash);
 	if (store_begin(&tx, s, err))
 		return -1;
@@ -133,21 +135,23 @@ int tokens_create(struct store *s, const char *name, const char *user, enum scop
 		    " expires_at) VALUES (?,?,?,?,?,?,?)",
 		    S(name), S(user), I(have), B(hash, sizeof(hash)), I(clock_wall_ms()),
 		    S(who->name), I(expires_at)))
-		return why.code == ERR_CONFLICT ?
-			       err_set(err, ERR_CONFLICT, "token '%s' is there already", name) :
-			       err_set(err, why.code, "%s", why.msg);
+		return why.code == ERR_CONFLICT
+			       ? err_set(err, ERR_CONFLICT, "token '%s' is there already",
+					 name)
+			       : err_set(err, why.code, "%s", why.msg);
 	json_set_str(detail, "name", name);
 	json_set_str(detail, "user", user);
 	json_set_str(detail, "scopes", scopes_text(have, text));
-	if (audit_add(s, who, "token.create", "token", db_last_id(s->db), 0, detail, err) ||
+	if (audit_add(
+		    s, who, "token.create", "token", db_last_id(s->db), 0, detail, err) ||
 		store_commit(&tx, err))
 		return -1;
 	*ret_token = take_ptr(token);
 	return 0;
 }
 
-int tokens_revoke(struct store *s, const char *name, const struct actor *who,
-	struct err *err)
+int tokens_revoke(
+	struct store *s, const char *name, const struct actor *who, struct err *err)
 {
 	_cleanup_(store_end) struct store_tx tx = STORE_TX_INIT;
 	_cleanup_(json_freep) struct json *detail = json_new_object();
@@ -171,8 +175,8 @@ int tokens_revoke(struct store *s, const char *name, const struct actor *who,
 	return store_commit(&tx, err);
 }
 
-int tokens_check(struct store *s, const char *token, struct principal *ret,
-	struct err *err)
+int tokens_check(
+	struct store *s, const char *token, struct principal *ret, struct err *err)
 {
 	uint8_t hash[SHA256_LEN];
 
@@ -188,8 +192,9 @@ int tokens_used(struct store *s, int64_t id, struct err *err)
 {
 	int64_t now = clock_wall_ms();
 
-	return db_run(s->db, err, "UPDATE tokens SET used_at = ? WHERE id = ? AND used_at < ?",
-		I(now), I(id), I(now - USED_GRAIN_MS));
+	return db_run(s->db, err,
+		"UPDATE tokens SET used_at = ? WHERE id = ? AND used_at < ?", I(now),
+		I(id), I(now - USED_GRAIN_MS));
 }
 
 /* ---- links and sessions ---------------------------------------------------------------- */
@@ -212,15 +217,16 @@ int links_create(struct store *s, const char *user, enum scope have, int64_t gat
 			" VALUES (?,?,?,?,?,?)",
 			B(hash, sizeof(hash)), S(user), I(have), I(gate), I(now),
 			I(now + valid_ms)) ||
-		audit_add(s, who, "link.create", "link", db_last_id(s->db), 0, detail, err) ||
+		audit_add(s, who, "link.create", "link", db_last_id(s->db), 0, detail,
+			err) ||
 		store_commit(&tx, err))
 		return -1;
 	*ret_token = take_ptr(token);
 	return 0;
 }
 
-#define LINK_COLUMNS                                                                   \
-	"SELECT id, user, scopes, gate_id, expires_at FROM links WHERE hash = ? AND"      \
+#define LINK_COLUMNS                                                                 \
+	"SELECT id, user, scopes, gate_id, expires_at FROM links WHERE hash = ? AND" \
 	" used_at = 0 AND expires_at > ?"
 
 int links_peek(struct store *s, const char *token, struct principal *ret, struct err *err)
@@ -232,8 +238,9 @@ int links_peek(struct store *s, const char *token, struct principal *ret, struct
 	return read_principal(s, LINK_COLUMNS, "user", hash, ret, err);
 }
 
-static int insert_session(struct store *s, const char *user, enum scope have, int64_t gate,
-	int64_t valid_ms, char **ret_session, int64_t *ret_id, struct err *err)
+static int insert_session(struct store *s, const char *user, enum scope have,
+	int64_t gate, int64_t valid_ms, char **ret_session, int64_t *ret_id,
+	struct err *err)
 {
 	_cleanup_free_ char *token = NULL;
 	uint8_t hash[SHA256_LEN];
@@ -243,7 +250,8 @@ static int insert_session(struct store *s, const char *user, enum scope have, in
 	if (db_run(s->db, err,
 		    "INSERT INTO sessions (hash, user, scopes, gate_id, created_at, expires_at)"
 		    " VALUES (?,?,?,?,?,?)",
-		    B(hash, sizeof(hash)), S(user), I(have), I(gate), I(now), I(now + valid_ms)))
+		    B(hash, sizeof(hash)), S(user), I(have), I(gate), I(now),
+		    I(now + valid_ms)))
 		return -1;
 	*ret_id = db_last_id(s->db);
 	*ret_session = take_ptr(token);
@@ -262,7 +270,8 @@ int sessions_open_link(struct store *s, const char *link, int64_t valid_ms,
 	if (store_begin(&tx, s, err) || links_peek(s, link, &p, err))
 		return -1;
 	who.name = p.name;
-	if (db_run(s->db, err, "UPDATE links SET used_at = ? WHERE id = ? AND used_at = 0",
+	if (db_run(s->db, err,
+		    "UPDATE links SET used_at = ? WHERE id = ? AND used_at = 0",
 		    I(clock_wall_ms()), I(p.id)))
 		return -1;
 	if (db_changes(s->db) != 1)
@@ -296,8 +305,8 @@ int sessions_open(struct store *s, const char *user, enum scope have, int64_t va
 	return 0;
 }
 
-int sessions_check(struct store *s, const char *session, struct principal *ret,
-	struct err *err)
+int sessions_check(
+	struct store *s, const char *session, struct principal *ret, struct err *err)
 {
 	uint8_t hash[SHA256_LEN];
 
@@ -315,7 +324,8 @@ int sessions_close(struct store *s, const char *session, struct err *err)
 
 	if (hash_of(session, "sls_", hash, err))
 		return -1;
-	return db_run(s->db, err, "DELETE FROM sessions WHERE hash = ?", B(hash, sizeof(hash)));
+	return db_run(
+		s->db, err, "DELETE FROM sessions WHERE hash = ?", B(hash, sizeof(hash)));
 }
 
 int sessions_sweep(struct store *s, struct err *err)
@@ -324,7 +334,8 @@ int sessions_sweep(struct store *s, struct err *err)
 	int64_t now = clock_wall_ms();
 
 	if (store_begin(&tx, s, err) ||
-		db_run(s->db, err, "DELETE FROM sessions WHERE expires_at <= ?", I(now)) ||
+		db_run(s->db, err, "DELETE FROM sessions WHERE expires_at <= ?",
+			I(now)) ||
 		db_run(s->db, err, "DELETE FROM links WHERE expires_at <= ?", I(now)) ||
 		db_run(s->db, err, "DELETE FROM nonces WHERE expires_at <= ?", I(now)))
 		return -1;
@@ -343,9 +354,11 @@ int keys_create(struct store *s, const char *name, const struct actor *who,
 	struct err why = ERR_INIT;
 
 	if (!*name || strlen(name) > 64 ||
-		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+		strspn(name,
+			"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
 			strlen(name))
-		return err_set(err, ERR_INPUT, "a key's name is 1 to 64 letters, digits, '.', '_', '-'");
+		return err_set(err, ERR_INPUT,
+			"a key's name is 1 to 64 letters, digits, '.', '_', '-'");
 	if (box_seal(s, 0, "key", name, 1, secret, strlen(secret), &box, err) ||
 		store_begin(&tx, s, err))
 		return -1;
@@ -353,9 +366,10 @@ int keys_create(struct store *s, const char *name, const struct actor *who,
 		    "INSERT INTO keys (name, version, box, created_at, created_by)"
 		    " VALUES (?,1,?,?,?)",
 		    S(name), B(box.buf, box.len), I(clock_wall_ms()), S(who->name)))
-		return why.code == ERR_CONFLICT ?
-			       err_set(err, ERR_CONFLICT, "key '%s' is there already", name) :
-			       err_set(err, why.code, "%s", why.msg);
+		return why.code == ERR_CONFLICT
+			       ? err_set(err, ERR_CONFLICT, "key '%s' is there already",
+					 name)
+			       : err_set(err, why.code, "%s", why.msg);
 	json_set_str(detail, "name", name);
 	if (audit_add(s, who, "key.create", "key", db_last_id(s->db), 0, detail, err) ||
 		store_commit(&tx, err))
@@ -364,8 +378,8 @@ int keys_create(struct store *s, const char *name, const struct actor *who,
 	return 0;
 }
 
-int keys_revoke(struct store *s, const char *name, const struct actor *who,
-	struct err *err)
+int keys_revoke(
+	struct store *s, const char *name, const struct actor *who, struct err *err)
 {
 	_cleanup_(store_end) struct store_tx tx = STORE_TX_INIT;
 	_cleanup_(json_freep) struct json *detail = json_new_object();
@@ -389,7 +403,8 @@ int keys_open(struct store *s, const char *name, struct strbuf *out, struct err 
 	const void *box;
 	size_t len;
 	int got = db_first(s->db, &r, err,
-		"SELECT name, version, box FROM keys WHERE name = ? AND revoked_at = 0", S(name));
+		"SELECT name, version, box FROM keys WHERE name = ? AND revoked_at = 0",
+		S(name));
 
 	if (got <= 0)
 		return got < 0 ? -1 : err_set(err, ERR_DENIED, "no such key");

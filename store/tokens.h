@@ -32,8 +32,8 @@ struct principal {
 	char *kind; /* "user", "key", "token" */
 	char *name; /* "mira", "key:demo" */
 	enum scope scopes;
-	int64_t id;	/* token or session */
-	int64_t gate;	/* of a one-time link for one gate, 0 none */
+	int64_t id;	    /* token or session */
+	int64_t gate;	    /* of a one-time link for one gate, 0 none */
 	int64_t expires_at; /* 0 never */
 };
 void principal_done(struct principal *p);
@@ -41,11 +41,11 @@ void principal_done(struct principal *p);
 /* "slt_..." is returned once, heap. EXPIRES_AT 0: never. USER is who acts with it. */
 int tokens_create(struct store *s, const char *name, const char *user, enum scope scopes,
 	int64_t expires_at, const struct actor *who, char **ret_token, struct err *err);
-int tokens_revoke(struct store *s, const char *name, const struct actor *who,
-	struct err *err);
+int tokens_revoke(
+	struct store *s, const char *name, const struct actor *who, struct err *err);
 /* ERR_DENIED for anything that is no live token: unknown, expired, revoked. Reads only. */
-int tokens_check(struct store *s, const char *token, struct principal *ret,
-	struct err *err);
+int tokens_check(
+	struct store *s, const char *token, struct principal *ret, struct err *err);
 /* Writes down that it was used, at most once in ten minutes. */
 int tokens_used(struct store *s, int64_t id, struct err *err);
 
@@ -53,7 +53,8 @@ int tokens_used(struct store *s, int64_t id, struct err *err);
 int links_create(struct store *s, const char *user, enum scope scopes, int64_t gate,
 	int64_t valid_ms, const struct actor *who, char **ret_token, struct err *err);
 /* What a link is for, without using it up (GET shows). ERR_DENIED. Reads only. */
-int links_peek(struct store *s, const char *token, struct principal *ret, struct err *err);
+int links_peek(
+	struct store *s, const char *token, struct principal *ret, struct err *err);
 
 /* Uses up a link and makes a session (a new one each time: no fixation). */
 int sessions_open_link(struct store *s, const char *link, int64_t valid_ms,
@@ -70,8 +71,8 @@ int sessions_sweep(struct store *s, struct err *err);
 /* Approval keys: "key:NAME" as a reviewer. The secret is shown once, heap, 64 digits. */
 int keys_create(struct store *s, const char *name, const struct actor *who,
 	char **ret_secret, struct err *err);
-int keys_revoke(struct store *s, const char *name, const struct actor *who,
-	struct err *err);
+int keys_revoke(
+	struct store *s, const char *name, const struct actor *who, struct err *err);
 /* The bytes of a live key appended to OUT; ERR_DENIED. */
 int keys_open(struct store *s, const char *name, struct strbuf *out, struct err *err);
 

@@ -25,8 +25,8 @@ void approval_canonical(const struct approval_call *c, struct strbuf *out)
 		digest);
 }
 
-const char *approval_sign(const struct approval_call *c, const char *secret, size_t len,
-	char *buf)
+const char *approval_sign(
+	const struct approval_call *c, const char *secret, size_t len, char *buf)
 {
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 
@@ -40,7 +40,8 @@ static bool nonce_is_valid(const char *nonce)
 	size_t len = nonce ? strlen(nonce) : 0;
 
 	return len >= NONCE_MIN && len <= NONCE_MAX &&
-	       strspn(nonce, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+	       strspn(nonce,
+		       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
 		       len;
 }
 
@@ -64,7 +65,8 @@ int approval_verify(const struct approval_call *c, const char *signature,
 	if (signature && nonce_is_valid(c->nonce) && time_is_near(c->timestamp, now_ms)) {
 		approval_canonical(c, &text);
 		json_set_str(headers, "x-sluice-signature", signature);
-		is_good = signature_matches("generic", headers, text.buf, text.len, secret, len);
+		is_good = signature_matches(
+			"generic", headers, text.buf, text.len, secret, len);
 	}
 	return is_good ? 0 : err_set(err, ERR_DENIED, "not signed by an approval key");
 }
@@ -82,7 +84,8 @@ static int read_text(const struct json *j, const char *key, bool is_needed, char
 	if (strlen(text) != json_str_len(v) && v)
 		return err_set(err, ERR_INPUT, "'%s' holds a NUL", key);
 	if (strlen(text) >= max)
-		return err_set(err, ERR_LIMIT, "'%s' is longer than %zu bytes", key, max - 1);
+		return err_set(
+			err, ERR_LIMIT, "'%s' is longer than %zu bytes", key, max - 1);
 	memcpy(out, text, strlen(text) + 1);
 	return 0;
 }
@@ -117,7 +120,8 @@ int approval_read(const void *body, size_t len, struct approval *ret, struct err
 		read_text(j, "comment", false, a.comment, sizeof(a.comment), err))
 		return -1;
 	if (!str_eq(decision, "approve") && !str_eq(decision, "reject"))
-		return err_set(err, ERR_INPUT, "'decision' is neither approve nor reject");
+		return err_set(
+			err, ERR_INPUT, "'decision' is neither approve nor reject");
 	a.approves = str_eq(decision, "approve");
 	*ret = a;
 	return 0;
@@ -136,8 +140,11 @@ static const struct {
 	enum err_code code;
 	int status;
 } statuses[] = {
-	{ ERR_INPUT, 400 },    { ERR_LIMIT, 400 },    { ERR_DENIED, 403 },
-	{ ERR_NOT_FOUND, 404 }, { ERR_CONFLICT, 409 },
+	{ ERR_INPUT, 400 },
+	{ ERR_LIMIT, 400 },
+	{ ERR_DENIED, 403 },
+	{ ERR_NOT_FOUND, 404 },
+	{ ERR_CONFLICT, 409 },
 };
 
 /* What the sender can mend is an answer, the rest goes up. */
@@ -154,7 +161,8 @@ static int verify(struct store *s, const struct approval_request *q, const char 
 {
 	_cleanup_(strbuf_done) struct strbuf secret = STRBUF_INIT;
 	/* A key nobody has is answered after the same work as a wrong signature. */
-	static const char nobody[] = "0000000000000000000000000000000000000000000000000000000000000000";
+	static const char nobody[] =
+		"0000000000000000000000000000000000000000000000000000000000000000";
 	struct err why = ERR_INIT;
 	bool is_known = true;
 	int got;
@@ -165,8 +173,8 @@ static int verify(struct store *s, const struct approval_request *q, const char 
 		is_known = false;
 		strbuf_adds(&secret, nobody);
 	}
-	got = approval_verify(call, hook_header(q->headers, "x-sluice-signature"), secret.buf,
-		secret.len, clock_wall_ms(), err);
+	got = approval_verify(call, hook_header(q->headers, "x-sluice-signature"),
+		secret.buf, secret.len, clock_wall_ms(), err);
 	explicit_bzero(secret.buf, secret.len);
 	if (got == 0 && !is_known)
 		return err_set(err, ERR_DENIED, "not signed by an approval key");
@@ -209,8 +217,8 @@ int approval_receive(struct store *s, const struct approval_request *q,
 	const char *key = hook_header(q->headers, "x-sluice-key");
 	const char *timestamp = hook_header(q->headers, "x-sluice-timestamp");
 	const char *nonce = hook_header(q->headers, "x-sluice-nonce");
-	const struct approval_call call = { timestamp ? timestamp : "", nonce ? nonce : "",
-		q->method, q->path, q->body, q->len };
+	const struct approval_call call = { timestamp ? timestamp : "",
+		nonce ? nonce : "", q->method, q->path, q->body, q->len };
 	struct approval_answer answer = { 0 };
 	struct approval a;
 	struct err why = ERR_INIT;
@@ -218,8 +226,8 @@ int approval_receive(struct store *s, const struct approval_request *q,
 	int got;
 
 	if (verify(s, q, key, &call, &why))
-		got = why.code == ERR_DENIED ? say(&answer, 401, why.msg) :
-					       say_why(&answer, &why, err);
+		got = why.code == ERR_DENIED ? say(&answer, 401, why.msg)
+					     : say_why(&answer, &why, err);
 	else if (approval_read(q->body, q->len, &a, &why))
 		got = say_why(&answer, &why, err);
 	else if (str_to_int(q->gate, 1, INT64_MAX, &gate) || gate != a.gate)

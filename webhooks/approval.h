@@ -36,8 +36,8 @@ struct approval_call {
 
 void approval_canonical(const struct approval_call *c, struct strbuf *out);
 /* "sha256=HEX" in BUF of SIGNATURE_MAX (webhooks/signature.h). */
-const char *approval_sign(const struct approval_call *c, const char *secret, size_t len,
-	char *buf);
+const char *approval_sign(
+	const struct approval_call *c, const char *secret, size_t len, char *buf);
 /* Signature and timestamp; ERR_DENIED says one thing for every reason. */
 int approval_verify(const struct approval_call *c, const char *signature,
 	const char *secret, size_t len, int64_t now_ms, struct err *err);

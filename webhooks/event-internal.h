@@ -12,11 +12,12 @@
 #include "webhooks/event.h"
 
 struct hook_shape {
-	const char *name;     /* "ping" "push" "pull_request" "workflow_dispatch"; else other */
+	const char
+		*name; /* "ping" "push" "pull_request" "workflow_dispatch"; else other */
 	struct json *payload; /* owned; github.event */
 	struct json *refs;    /* owned; what to fetch, NULL: the event's ref */
 	char *key;	      /* owned; NULL: none */
-	char *ignore;	      /* owned; NULL: nothing of the forge's own to ignore it for */
+	char *ignore; /* owned; NULL: nothing of the forge's own to ignore it for */
 	bool names_all_commits;
 };
 void hook_shape_done(struct hook_shape *s);
@@ -35,8 +36,8 @@ struct hook_member {
 	const char *path; /* dotted */
 	enum json_kind kind;
 };
-int hook_need(const struct json *body, const char *event, const struct hook_member *members,
-	struct err *err);
+int hook_need(const struct json *body, const char *event,
+	const struct hook_member *members, struct err *err);
 
 bool hook_sha_is_valid(const char *sha); /* 40 or 64 lower-case digits */
 bool hook_sha_is_zero(const char *sha);

@@ -9,11 +9,11 @@
 #include "base/limits.h"
 #include "webhooks/event-internal.h"
 
-#define TITLE_MAX 256
-#define REF_MAX 1024
+#define TITLE_MAX      256
+#define REF_MAX	       1024
 #define IDENTITIES_MAX 60
-#define COMMITS_MAX 2048 /* GitHub's own limit; more are not looked at for names */
-#define VALUES_MAX 500000 /* of one body: each costs some 100 bytes of memory */
+#define COMMITS_MAX    2048   /* GitHub's own limit; more are not looked at for names */
+#define VALUES_MAX     500000 /* of one body: each costs some 100 bytes of memory */
 
 static const char *const kinds[] = { "ping", "push", "tag", "delete", "pull_request",
 	"dispatch", "other" };
@@ -53,12 +53,13 @@ int hook_shape_other(const char *name, struct json *body, struct hook_shape *ret
 static const char *const kind_names[] = { "null", "boolean", "number", "number", "string",
 	"array", "object" };
 
-int hook_need(const struct json *body, const char *event, const struct hook_member *members,
-	struct err *err)
+int hook_need(const struct json *body, const char *event,
+	const struct hook_member *members, struct err *err)
 {
 	for (; members->path; members++)
 		if (!json_is(json_path(body, members->path), members->kind))
-			return err_set(err, ERR_INPUT, "this is no '%s' event: '%s' is no %s", event,
+			return err_set(err, ERR_INPUT,
+				"this is no '%s' event: '%s' is no %s", event,
 				members->path, kind_names[members->kind]);
 	return 0;
 }
@@ -91,7 +92,7 @@ bool hook_ref_is_valid(const char *ref)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			return false;
 	strvec_split(&parts, ref, '/');
-	strvec_foreach(part, &parts)
+	strvec_foreach (part, &parts)
 		if (!part_is_valid(*part))
 			return false;
 	return parts.len >= 3;
@@ -136,7 +137,8 @@ void hook_fill_push(struct json *p)
 	if (!json_get(p, "commits"))
 		json_set(p, "commits", json_new_array());
 	if (!json_get(p, "head_commit"))
-		json_set(p, "head_commit", n ? json_share(json_at(commits, n - 1)) : NULL);
+		json_set(
+			p, "head_commit", n ? json_share(json_at(commits, n - 1)) : NULL);
 }
 
 /* ---- text ------------------------------------------------------------------------------- */
@@ -193,9 +195,9 @@ static char *id_text(const struct json *v)
 
 void hook_event_done(struct hook_event *e)
 {
-	char *const texts[] = { e->name, e->action, e->key, e->ref, e->head_sha, e->base_sha,
-		e->merge_sha, e->title, e->actor, e->actor_id, e->repo, e->repo_id,
-		e->default_branch, e->ignore };
+	char *const texts[] = { e->name, e->action, e->key, e->ref, e->head_sha,
+		e->base_sha, e->merge_sha, e->title, e->actor, e->actor_id, e->repo,
+		e->repo_id, e->default_branch, e->ignore };
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		free(texts[i]);
@@ -212,8 +214,8 @@ static void put(char **at, char *value)
 
 static void init(struct hook_event *e)
 {
-	char **const texts[] = { &e->action, &e->ref, &e->head_sha, &e->base_sha, &e->merge_sha,
-		&e->title };
+	char **const texts[] = { &e->action, &e->ref, &e->head_sha, &e->base_sha,
+		&e->merge_sha, &e->title };
 
 	*e = (struct hook_event){ .kind = HOOK_OTHER, .trust = TRUST_UNTRUSTED };
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -231,8 +233,8 @@ static const char *first_str(const struct json *j, const char *const *paths)
 	return "";
 }
 
-static const char *const actor_paths[] = { "sender.login", "sender.username", "pusher.login",
-	"pusher.name", NULL };
+static const char *const actor_paths[] = { "sender.login", "sender.username",
+	"pusher.login", "pusher.name", NULL };
 
 static void read_envelope(const struct hook_shape *s, struct hook_event *e)
 {
@@ -242,7 +244,8 @@ static void read_envelope(const struct hook_shape *s, struct hook_event *e)
 	e->key = xstrdup(s->key ? s->key : "");
 	e->repo = xstrdup(json_as_str(json_path(p, "repository.full_name"), ""));
 	e->repo_id = id_text(json_path(p, "repository.id"));
-	e->default_branch = xstrdup(json_as_str(json_path(p, "repository.default_branch"), ""));
+	e->default_branch =
+		xstrdup(json_as_str(json_path(p, "repository.default_branch"), ""));
 	e->actor = first_line(first_str(p, actor_paths));
 	e->actor_id = id_text(json_path(p, "sender.id"));
 	e->ignore = xstrdup_null(s->ignore);
@@ -250,14 +253,15 @@ static void read_envelope(const struct hook_shape *s, struct hook_event *e)
 
 static int check_sha(const char *what, const char *sha, struct err *err)
 {
-	return hook_sha_is_valid(sha) ?
-		       0 :
-		       err_set(err, ERR_INPUT, "'%s' is no commit: '%.80s'", what, sha);
+	return hook_sha_is_valid(sha)
+		       ? 0
+		       : err_set(err, ERR_INPUT, "'%s' is no commit: '%.80s'", what, sha);
 }
 
 static int check_ref(const char *ref, struct err *err)
 {
-	return hook_ref_is_valid(ref) ? 0 : err_set(err, ERR_INPUT, "'%.80s' is no ref", ref);
+	return hook_ref_is_valid(ref) ? 0
+				      : err_set(err, ERR_INPUT, "'%.80s' is no ref", ref);
 }
 
 static void ignore(struct hook_event *e, char *why)
@@ -280,7 +284,8 @@ static void read_message(struct hook_event *e, const char *message)
 static int read_push(const struct hook_shape *s, struct hook_event *e, struct err *err)
 {
 	const struct json *p = s->payload;
-	const char *ref = json_get_str(p, "ref", ""), *after = json_get_str(p, "after", "");
+	const char *ref = json_get_str(p, "ref", ""),
+		   *after = json_get_str(p, "after", "");
 	const char *before = json_get_str(p, "before", "");
 	bool is_tag = str_starts(ref, "refs/tags/");
 
@@ -290,7 +295,8 @@ static int read_push(const struct hook_shape *s, struct hook_event *e, struct er
 	if (!is_tag && !str_starts(ref, "refs/heads/"))
 		ignore(e, xasprintf("'%.80s' is neither branch nor tag", ref));
 	e->kind = is_tag ? HOOK_TAG : HOOK_PUSH;
-	e->trust = TRUST_TRUSTED; /* whoever pushes to the repository itself has its trust */
+	e->trust =
+		TRUST_TRUSTED; /* whoever pushes to the repository itself has its trust */
 	put(&e->ref, xstrdup(ref));
 	put(&e->head_sha, xstrdup(after));
 	put(&e->base_sha, xstrdup(hook_sha_is_zero(before) ? "" : before));
@@ -322,7 +328,8 @@ static int read_pull(const struct hook_shape *s, struct hook_event *e, struct er
 
 	if (number < 1)
 		return err_set(err, ERR_INPUT, "a pull request has a number from 1 up");
-	if (check_sha("head.sha", head, err) || (*base && check_sha("base.sha", base, err)))
+	if (check_sha("head.sha", head, err) ||
+		(*base && check_sha("base.sha", base, err)))
 		return -1;
 	e->kind = HOOK_PULL_REQUEST;
 	e->trust = is_fork(pull) ? TRUST_UNTRUSTED : TRUST_TRUSTED;
@@ -331,8 +338,8 @@ static int read_pull(const struct hook_shape *s, struct hook_event *e, struct er
 	put(&e->head_sha, xstrdup(head));
 	put(&e->base_sha, xstrdup(base));
 	/* Before the forge has tried the merge, the commit named is the one of the last try. */
-	if (json_get_bool(pull, "mergeable", false) && !json_get_bool(pull, "merged", false) &&
-		hook_sha_is_valid(merge))
+	if (json_get_bool(pull, "mergeable", false) &&
+		!json_get_bool(pull, "merged", false) && hook_sha_is_valid(merge))
 		put(&e->merge_sha, xstrdup(merge));
 	put(&e->title, first_line(json_get_str(pull, "title", "")));
 	if (skip_word(json_as_str(json_path(p, "head_commit.message"), "")))
@@ -340,7 +347,8 @@ static int read_pull(const struct hook_shape *s, struct hook_event *e, struct er
 	return 0;
 }
 
-static int read_dispatch(const struct hook_shape *s, struct hook_event *e, struct err *err)
+static int read_dispatch(
+	const struct hook_shape *s, struct hook_event *e, struct err *err)
 {
 	const struct json *p = s->payload;
 	const char *sha = json_get_str(p, "after", "");
@@ -383,8 +391,8 @@ static int read_kind(const struct hook_shape *s, struct hook_event *e, struct er
 
 /* ---- its document ----------------------------------------------------------------------- */
 
-static void copy_str(struct json *to, const char *key, const struct json *from,
-	const char *path)
+static void copy_str(
+	struct json *to, const char *key, const struct json *from, const char *path)
 {
 	const struct json *v = json_path(from, path);
 
@@ -400,9 +408,9 @@ static void copy_str(struct json *to, const char *key, const struct json *from,
 /* "https://git.example.com" of an address, or nothing. */
 static void put_server_url(struct json *github, const char *html_url)
 {
-	const char *rest = str_starts(html_url, "https://") ? html_url + 8 :
-			   str_starts(html_url, "http://")  ? html_url + 7 :
-							      NULL;
+	const char *rest = str_starts(html_url, "https://")  ? html_url + 8
+			   : str_starts(html_url, "http://") ? html_url + 7
+							     : NULL;
 	size_t n = rest ? strcspn(rest, "/?#") : 0;
 	_cleanup_free_ char *server = NULL;
 
@@ -417,7 +425,8 @@ static void put_ref(struct json *github, const struct hook_event *e)
 	static const struct {
 		const char *prefix;
 		const char *type;
-	} types[] = { { "refs/heads/", "branch" }, { "refs/tags/", "tag" }, { "refs/pull/", "branch" } };
+	} types[] = { { "refs/heads/", "branch" }, { "refs/tags/", "tag" },
+		{ "refs/pull/", "branch" } };
 
 	json_set_str(github, "ref", e->ref);
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
@@ -432,8 +441,8 @@ static struct json *github_of(const struct hook_event *e, const struct json *pay
 {
 	struct json *g = json_new_object();
 	const char *slash = strchr(e->repo, '/');
-	_cleanup_free_ char *owner = xstrndup(e->repo,
-		slash ? (size_t)(slash - e->repo) : strlen(e->repo));
+	_cleanup_free_ char *owner =
+		xstrndup(e->repo, slash ? (size_t)(slash - e->repo) : strlen(e->repo));
 
 	json_set_str(g, "event_name", e->name);
 	put_ref(g, e);
@@ -468,11 +477,12 @@ static void add_name(struct json *list, const char *name)
 /* Everybody who had a part. Names of commits are no proof, but here they only forbid. */
 static struct json *identities_of(const struct json *p)
 {
-	static const char *const people[] = { "sender.login", "sender.username", "sender.email",
-		"pusher.login", "pusher.name", "pusher.email", "pull_request.user.login",
-		"pull_request.head.user.login", NULL };
-	static const char *const parts[] = { "author.username", "author.email", "author.name",
-		"committer.username", "committer.email", "committer.name", NULL };
+	static const char *const people[] = { "sender.login", "sender.username",
+		"sender.email", "pusher.login", "pusher.name", "pusher.email",
+		"pull_request.user.login", "pull_request.head.user.login", NULL };
+	static const char *const parts[] = { "author.username", "author.email",
+		"author.name", "committer.username", "committer.email", "committer.name",
+		NULL };
 	struct json *list = json_new_array();
 	const struct json *commits = json_get(p, "commits");
 
@@ -480,18 +490,22 @@ static struct json *identities_of(const struct json *p)
 		add_name(list, json_as_str(json_path(p, people[i]), NULL));
 	for (size_t i = 0; i < json_count(commits) && i < COMMITS_MAX; i++)
 		for (size_t k = 0; parts[k]; k++)
-			add_name(list, json_as_str(json_path(json_at(commits, i), parts[k]), NULL));
+			add_name(list,
+				json_as_str(
+					json_path(json_at(commits, i), parts[k]), NULL));
 	return list;
 }
 
 static void add_paths(struct json *paths, const struct json *list)
 {
-	for (size_t i = 0; i < json_count(list) && json_count(paths) <= LIMIT_CHANGED_FILES; i++) {
+	for (size_t i = 0;
+		i < json_count(list) && json_count(paths) <= LIMIT_CHANGED_FILES; i++) {
 		const char *path = json_as_str(json_at(list, i), NULL);
 		bool is_known = false;
 
 		for (size_t k = 0; path && k < json_count(paths); k++)
-			is_known = is_known || str_eq(json_as_str(json_at(paths, k), ""), path);
+			is_known = is_known ||
+				   str_eq(json_as_str(json_at(paths, k), ""), path);
 		if (path && !is_known)
 			json_push_str(paths, path);
 	}
@@ -528,15 +542,17 @@ static struct json *changed_of(const struct hook_shape *s, const struct hook_eve
 	return take_ptr(paths);
 }
 
-static void make_document(const char *forge, const struct hook_shape *s, struct hook_event *e)
+static void make_document(
+	const char *forge, const struct hook_shape *s, struct hook_event *e)
 {
-	struct json *d = json_new_object(), *actor = json_new_object(), *repo = json_new_object();
+	struct json *d = json_new_object(), *actor = json_new_object(),
+		    *repo = json_new_object();
 	struct json *changed = changed_of(s, e);
 	const char *const members[][2] = { { "kind", hook_kind_name(e->kind) },
 		{ "name", e->name }, { "action", e->action }, { "forge", forge },
-		{ "ref", e->ref }, { "head_sha", e->head_sha }, { "base_sha", e->base_sha },
-		{ "merge_sha", e->merge_sha }, { "title", e->title },
-		{ "trust", trust_name(e->trust) } };
+		{ "ref", e->ref }, { "head_sha", e->head_sha },
+		{ "base_sha", e->base_sha }, { "merge_sha", e->merge_sha },
+		{ "title", e->title }, { "trust", trust_name(e->trust) } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
 		json_set_str(d, members[i][0], members[i][1]);
@@ -554,9 +570,10 @@ static void make_document(const char *forge, const struct hook_shape *s, struct 
 		json_set(d, "changed", changed);
 	if (e->kind == HOOK_DISPATCH) {
 		copy_str(d, "workflow", s->payload, "workflow");
-		json_set(d, "inputs", json_is(json_get(s->payload, "inputs"), JSON_KIND_OBJECT) ?
-					      json_share(json_get(s->payload, "inputs")) :
-					      json_new_object());
+		json_set(d, "inputs",
+			json_is(json_get(s->payload, "inputs"), JSON_KIND_OBJECT)
+				? json_share(json_get(s->payload, "inputs"))
+				: json_new_object());
 	}
 	json_set(d, "github", github_of(e, s->payload));
 	e->document = d;
@@ -612,7 +629,8 @@ static int parse_body(const void *body, size_t len, struct json **ret, struct er
 	if (len > LIMIT_HOOK_BODY)
 		return err_set(err, ERR_LIMIT, "the body has more than 25 MiB");
 	if (count_values(body, len) > VALUES_MAX)
-		return err_set(err, ERR_LIMIT, "the body has more than %d values", VALUES_MAX);
+		return err_set(
+			err, ERR_LIMIT, "the body has more than %d values", VALUES_MAX);
 	return json_parse(body, len, ret, err);
 }
 

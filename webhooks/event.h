@@ -50,10 +50,10 @@ struct hook_event {
 	char *title;
 	char *actor;
 	char *actor_id;
-	char *repo;    /* "owner/name" as the body says */
-	char *repo_id; /* the forge's number of it, "" if it has none */
+	char *repo;	      /* "owner/name" as the body says */
+	char *repo_id;	      /* the forge's number of it, "" if it has none */
 	char *default_branch; /* "" when it does not say */
-	char *ignore;  /* why it starts nothing; NULL: it may */
+	char *ignore;	      /* why it starts nothing; NULL: it may */
 	enum trust trust;
 	struct json *document;
 };

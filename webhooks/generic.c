@@ -51,11 +51,14 @@ static int check_time(const struct json *body, struct err *err)
 	int64_t now = clock_wall_ms();
 
 	/* Compared in seconds: the number is a stranger's, a product could overflow. */
-	if (seconds < (now - LIMIT_DEDUPE_MS) / 1000 || seconds > (now + FUTURE_MS) / 1000)
-		return err_set(err, ERR_INPUT, "its 'time' is not of the last 24 hours: look at "
-					       "the clock of the sender");
+	if (seconds < (now - LIMIT_DEDUPE_MS) / 1000 ||
+		seconds > (now + FUTURE_MS) / 1000)
+		return err_set(err, ERR_INPUT,
+			"its 'time' is not of the last 24 hours: look at "
+			"the clock of the sender");
 	if (strlen(json_get_str(body, "nonce", "")) < 8)
-		return err_set(err, ERR_INPUT, "its 'nonce' is shorter than 8 characters");
+		return err_set(
+			err, ERR_INPUT, "its 'nonce' is shorter than 8 characters");
 	return 0;
 }
 
@@ -66,8 +69,8 @@ static void fill(struct json *body)
 	struct json *repo = json_get(body, "repository");
 	const char *slash = strrchr(full, '/');
 	struct json *owner = json_new_object();
-	_cleanup_free_ char *login = xstrndup(full,
-		slash ? (size_t)(slash - full) : strlen(full));
+	_cleanup_free_ char *login =
+		xstrndup(full, slash ? (size_t)(slash - full) : strlen(full));
 
 	json_set_str(owner, "login", login);
 	json_set_str(owner, "name", login);
@@ -88,8 +91,8 @@ int generic_shape(const struct json *headers, struct json *body, struct hook_sha
 	if (hook_need(body, header, common, err) || check_time(body, err))
 		return -1;
 	if (!str_eq(header, name))
-		return err_set(err, ERR_INPUT, "the header says '%.32s', the body '%.32s'", header,
-			name);
+		return err_set(err, ERR_INPUT,
+			"the header says '%.32s', the body '%.32s'", header, name);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (!str_eq(kinds[i].name, name))
 			continue;

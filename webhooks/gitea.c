@@ -11,7 +11,8 @@
 static void fill_pusher(struct json *body)
 {
 	struct json *pusher = json_get(body, "pusher");
-	const char *login = json_get_str(pusher, "login", json_get_str(pusher, "username", NULL));
+	const char *login =
+		json_get_str(pusher, "login", json_get_str(pusher, "username", NULL));
 
 	if (login && !json_get(pusher, "name"))
 		json_set_str(pusher, "name", login);
@@ -26,7 +27,8 @@ static int shape_push(struct json *body, struct hook_shape *ret, struct err *err
 	if (hook_need(body, "push", hook_push_members, err))
 		return -1;
 	if (json_get(body, "pull_request"))
-		return err_set(err, ERR_INPUT, "this is no 'push' event: it has 'pull_request'");
+		return err_set(
+			err, ERR_INPUT, "this is no 'push' event: it has 'pull_request'");
 	fill_pusher(body);
 	hook_fill_push(body);
 	/* Newest first, and only so many of them: "total_commits" tells. */
@@ -45,13 +47,14 @@ static const struct {
 
 static int shape_pull(struct json *body, struct hook_shape *ret, struct err *err)
 {
-	_cleanup_free_ char *head = xasprintf("refs/pull/%lld/head",
-		(long long)json_get_int(body, "number", 0));
+	_cleanup_free_ char *head = xasprintf(
+		"refs/pull/%lld/head", (long long)json_get_int(body, "number", 0));
 
 	if (hook_need(body, "pull_request", hook_pull_members, err))
 		return -1;
 	if (json_get(body, "commits"))
-		return err_set(err, ERR_INPUT, "this is no 'pull_request' event: it has 'commits'");
+		return err_set(err, ERR_INPUT,
+			"this is no 'pull_request' event: it has 'commits'");
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
 		if (str_eq(json_get_str(body, "action", ""), actions[i].from))
 			json_set_str(body, "action", actions[i].to);
@@ -83,5 +86,6 @@ int gitea_shape(const struct json *headers, struct json *body, struct hook_shape
 		return hook_shape_other(name, body, ret);
 	ret->name = str_eq(name, "push") ? "push" : "pull_request";
 	ret->payload = json_share(body);
-	return str_eq(name, "push") ? shape_push(body, ret, err) : shape_pull(body, ret, err);
+	return str_eq(name, "push") ? shape_push(body, ret, err)
+				    : shape_pull(body, ret, err);
 }

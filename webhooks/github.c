@@ -8,12 +8,13 @@
 
 #include "webhooks/event-internal.h"
 
-static int only_one_shape(const struct json *body, const char *event, const char *other,
-	struct err *err)
+static int only_one_shape(
+	const struct json *body, const char *event, const char *other, struct err *err)
 {
 	if (!json_get(body, other))
 		return 0;
-	return err_set(err, ERR_INPUT, "this is no '%s' event: it has '%s'", event, other);
+	return err_set(
+		err, ERR_INPUT, "this is no '%s' event: it has '%s'", event, other);
 }
 
 static int shape_push(struct json *body, struct hook_shape *ret, struct err *err)

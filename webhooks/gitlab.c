@@ -8,7 +8,8 @@
 
 #include "webhooks/event-internal.h"
 
-static void copy(struct json *to, const char *key, const struct json *from, const char *path)
+static void copy(
+	struct json *to, const char *key, const struct json *from, const char *path)
 {
 	struct json *v = json_path(from, path);
 
@@ -20,8 +21,8 @@ static struct json *owner_of(const char *full_name)
 {
 	struct json *owner = json_new_object();
 	const char *slash = strrchr(full_name, '/');
-	_cleanup_free_ char *login = xstrndup(full_name,
-		slash ? (size_t)(slash - full_name) : strlen(full_name));
+	_cleanup_free_ char *login = xstrndup(
+		full_name, slash ? (size_t)(slash - full_name) : strlen(full_name));
 
 	json_set_str(owner, "login", login);
 	json_set_str(owner, "name", login);
@@ -66,8 +67,8 @@ static struct json *user_of(const struct json *from, const char *id, const char 
 static struct json *commit_of(const struct json *c)
 {
 	struct json *r = json_new_object();
-	static const char *const same[] = { "id", "message", "timestamp", "url", "author", "added",
-		"removed", "modified" };
+	static const char *const same[] = { "id", "message", "timestamp", "url", "author",
+		"added", "removed", "modified" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(same); i++)
 		copy(r, same[i], c, same[i]);
@@ -89,7 +90,8 @@ static int shape_push(const struct json *body, struct hook_shape *ret, struct er
 	static const struct hook_member members[] = { { "ref", JSON_KIND_STRING },
 		{ "before", JSON_KIND_STRING }, { "after", JSON_KIND_STRING },
 		{ "project", JSON_KIND_OBJECT }, { "project.id", JSON_KIND_INT },
-		{ "project.path_with_namespace", JSON_KIND_STRING }, { NULL, JSON_KIND_NULL } };
+		{ "project.path_with_namespace", JSON_KIND_STRING },
+		{ NULL, JSON_KIND_NULL } };
 	const struct json *list = json_get(body, "commits");
 	struct json *p, *commits, *pusher;
 	const char *sha;
@@ -132,9 +134,12 @@ static const struct {
 	const char *to;
 	bool with_commits; /* only when new commits came: "oldrev" is there */
 } actions[] = {
-	{ "open", "opened", false },	  { "reopen", "reopened", false },
-	{ "close", "closed", false },	  { "merge", "closed", false },
-	{ "update", "synchronize", true }, { "update", "edited", false },
+	{ "open", "opened", false },
+	{ "reopen", "reopened", false },
+	{ "close", "closed", false },
+	{ "merge", "closed", false },
+	{ "update", "synchronize", true },
+	{ "update", "edited", false },
 };
 
 static const char *action_of(const struct json *mr)
@@ -143,13 +148,14 @@ static const char *action_of(const struct json *mr)
 	bool has_commits = json_get_str(mr, "oldrev", NULL) != NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
-		if (str_eq(actions[i].from, from) && (!actions[i].with_commits || has_commits))
+		if (str_eq(actions[i].from, from) &&
+			(!actions[i].with_commits || has_commits))
 			return actions[i].to;
 	return NULL;
 }
 
-static struct json *side_of(const struct json *mr, const char *project, const char *id,
-	const char *branch)
+static struct json *side_of(
+	const struct json *mr, const char *project, const char *id, const char *branch)
 {
 	struct json *side = json_new_object();
 	struct json *repo = repository_of(json_get(mr, project));
@@ -186,8 +192,8 @@ static struct json *pull_of(const struct json *body, const struct json *mr)
 	return pull;
 }
 
-static int shape_merge_request(const struct json *body, struct hook_shape *ret,
-	struct err *err)
+static int shape_merge_request(
+	const struct json *body, struct hook_shape *ret, struct err *err)
 {
 	static const struct hook_member members[] = { { "project", JSON_KIND_OBJECT },
 		{ "project.path_with_namespace", JSON_KIND_STRING },
@@ -200,8 +206,8 @@ static int shape_merge_request(const struct json *body, struct hook_shape *ret,
 		{ "object_attributes.last_commit.id", JSON_KIND_STRING },
 		{ NULL, JSON_KIND_NULL } };
 	const struct json *mr = json_get(body, "object_attributes");
-	_cleanup_free_ char *head = xasprintf("refs/merge-requests/%lld/head",
-		(long long)json_get_int(mr, "iid", 0));
+	_cleanup_free_ char *head = xasprintf(
+		"refs/merge-requests/%lld/head", (long long)json_get_int(mr, "iid", 0));
 	const char *action = action_of(mr);
 	struct json *p;
 
@@ -214,7 +220,8 @@ static int shape_merge_request(const struct json *body, struct hook_shape *ret,
 	copy(p, "number", mr, "iid");
 	json_set(p, "pull_request", pull_of(body, mr));
 	json_set(p, "repository", repository_of(json_get(body, "project")));
-	json_set(p, "sender", user_of(body, "user.id", "user.username", "user.name", "user.email"));
+	json_set(p, "sender",
+		user_of(body, "user.id", "user.username", "user.name", "user.email"));
 	copy(p, "head_commit", mr, "last_commit");
 	ret->refs = json_new_array();
 	json_push_str(ret->refs, head);
@@ -250,8 +257,9 @@ int gitlab_shape(const struct json *headers, struct json *body, struct hook_shap
 		if (!str_eq(kinds[i].header, header) && !str_eq(kinds[i].kind, kind))
 			continue;
 		if (!str_eq(kinds[i].header, header) || !str_eq(kinds[i].kind, kind))
-			return err_set(err, ERR_INPUT, "the header says '%.32s', the body '%.32s'",
-				header, kind);
+			return err_set(err, ERR_INPUT,
+				"the header says '%.32s', the body '%.32s'", header,
+				kind);
 		return kinds[i].shape(body, ret, err);
 	}
 	return hook_shape_other(*kind ? kind : "unknown", body, ret);

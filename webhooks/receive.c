@@ -21,7 +21,7 @@
  * address has to name the repository (?repo=OWNER/NAME), which costs one try.
  */
 #define WORK_MAX (256LL * 1024 * 1024)
-#define FORGES 4
+#define FORGES	 4
 #define STALE_MS 60000 /* secrets that rotated out are dropped within a minute */
 
 static const char *const forges[FORGES] = { "github", "gitea", "gitlab", "generic" };
@@ -91,12 +91,13 @@ static bool is_candidate(const struct hook_secret *h, const char *repo)
 
 static bool is_signed_by(const struct hook_request *q, const struct hook_secret *h)
 {
-	return signature_matches(q->forge, q->headers, q->body, q->len, h->secret,
-		h->secret_len);
+	return signature_matches(
+		q->forge, q->headers, q->body, q->len, h->secret, h->secret_len);
 }
 
 /* The first hook from FROM on whose secret signed it; the length when there is none. */
-static size_t find_signer(const struct secrets *s, const struct hook_request *q, size_t from)
+static size_t find_signer(
+	const struct secrets *s, const struct hook_request *q, size_t from)
 {
 	int64_t work = 0;
 
@@ -166,8 +167,8 @@ static int wrong_repo(struct store *s, const struct hook_request *q,
 	_cleanup_(json_freep) struct json *detail = json_new_object();
 	const struct actor who = { "hook", q->forge, q->request };
 
-	reason = xasprintf("this hook is for '%s', the body names '%.100s'", h->repo_name,
-		e->repo);
+	reason = xasprintf(
+		"this hook is for '%s', the body names '%.100s'", h->repo_name, e->repo);
 	json_set_str(detail, "named", e->repo);
 	json_set_str(detail, "peer", q->peer);
 	if (audit_add(s, &who, "hook.wrong_repo", "hook", h->hook, 0, detail, err))
@@ -185,8 +186,9 @@ static int learn(struct store *s, struct hook_secret *h, const struct hook_event
 		free(h->forge_id);
 		h->forge_id = xstrdup(e->repo_id);
 	}
-	return *e->default_branch ? repos_set_default_branch(s, h->repo, e->default_branch, err) :
-				    0;
+	return *e->default_branch
+		       ? repos_set_default_branch(s, h->repo, e->default_branch, err)
+		       : 0;
 }
 
 static int accept(struct store *s, const struct hook_request *q, struct hook_secret *h,
@@ -216,7 +218,8 @@ static int accept(struct store *s, const struct hook_request *q, struct hook_sec
 }
 
 static int receive_signed(struct store *s, struct secrets *known,
-	const struct hook_request *q, size_t signer, struct hook_answer *a, struct err *err)
+	const struct hook_request *q, size_t signer, struct hook_answer *a,
+	struct err *err)
 {
 	_cleanup_(hook_event_done) struct hook_event e = { 0 };
 	struct err why = ERR_INIT;
@@ -256,7 +259,8 @@ int receive_hook(struct receiver *r, struct store *s, const struct hook_request 
 		return refuse(ret);
 	}
 	if (store_begin(&tx, s, err) ||
-		receive_signed(s, &r->of[forge], q, signer, &a, err) || store_commit(&tx, err))
+		receive_signed(s, &r->of[forge], q, signer, &a, err) ||
+		store_commit(&tx, err))
 		return -1;
 	*ret = a;
 	return 0;

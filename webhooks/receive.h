@@ -21,8 +21,9 @@ DEFINE_CLEANUP(struct receiver, receiver_free);
 
 struct hook_request {
 	const char *forge;
-	const struct json *headers; /* lower-case names; one that came twice is an array */
-	const char *repo;	    /* ?repo=OWNER/NAME of the address, or NULL */
+	const struct json
+		*headers; /* lower-case names; one that came twice is an array */
+	const char *repo; /* ?repo=OWNER/NAME of the address, or NULL */
 	const char *peer;
 	const char *request;
 	const void *body;
@@ -30,10 +31,10 @@ struct hook_request {
 };
 
 struct hook_answer {
-	int status;	     /* of HTTP: 202 new, 200 known or nothing to do, 400 401 403 */
-	char message[200];   /* for whoever reads the forge's page of deliveries */
-	int64_t delivery;    /* 0: none was written */
-	int64_t event;	     /* 0: none */
+	int status;	   /* of HTTP: 202 new, 200 known or nothing to do, 400 401 403 */
+	char message[200]; /* for whoever reads the forge's page of deliveries */
+	int64_t delivery;  /* 0: none was written */
+	int64_t event;	   /* 0: none */
 };
 
 /*

@@ -24,7 +24,8 @@ static bool read_digest(const char *header, const char *prefix, uint8_t out[SHA2
 {
 	size_t skip = strlen(prefix);
 
-	if (!header || !str_starts(header, prefix) || strlen(header) != skip + 2 * SHA256_LEN ||
+	if (!header || !str_starts(header, prefix) ||
+		strlen(header) != skip + 2 * SHA256_LEN ||
 		!is_lower_hex(header + skip, 2 * SHA256_LEN))
 		return false;
 	return hex_decode(header + skip, 2 * SHA256_LEN, out, SHA256_LEN) == 0;
@@ -70,10 +71,12 @@ bool signature_matches(const char *forge, const struct json *headers, const void
 	if (secret_len == 0)
 		return false;
 	if (str_eq(forge, "gitlab"))
-		return token_matches(hook_header(headers, "x-gitlab-token"), secret, secret_len);
+		return token_matches(
+			hook_header(headers, "x-gitlab-token"), secret, secret_len);
 	for (size_t i = 0; i < ARRAY_SIZE(signed_by); i++) {
 		/* The first header of the forge that is there decides; it has no second. */
-		if (!str_eq(signed_by[i].forge, forge) || !json_get(headers, signed_by[i].header))
+		if (!str_eq(signed_by[i].forge, forge) ||
+			!json_get(headers, signed_by[i].header))
 			continue;
 		return read_digest(hook_header(headers, signed_by[i].header),
 			       signed_by[i].prefix, want) &&
@@ -82,8 +85,8 @@ bool signature_matches(const char *forge, const struct json *headers, const void
 	return false;
 }
 
-const char *signature_make(const void *body, size_t len, const char *secret,
-	size_t secret_len, char *buf)
+const char *signature_make(
+	const void *body, size_t len, const char *secret, size_t secret_len, char *buf)
 {
 	uint8_t mac[SHA256_LEN];
 

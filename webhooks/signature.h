@@ -27,7 +27,7 @@ bool signature_matches(const char *forge, const struct json *headers, const void
 
 /* "sha256=HEX" of BODY in BUF of SIGNATURE_MAX; for our own hooks and for tests. */
 #define SIGNATURE_MAX 72
-const char *signature_make(const void *body, size_t len, const char *secret,
-	size_t secret_len, char *buf);
+const char *signature_make(
+	const void *body, size_t len, const char *secret, size_t secret_len, char *buf);
 
 #endif

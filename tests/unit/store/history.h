@@ -33,7 +33,7 @@ struct history {
 	int64_t hook;
 	int64_t skew;
 	uint64_t salt; /* makes deliveries of one store differ from life to life */
-	int acks;      /* -1, or where promises kept by others are written: one line each */
+	int acks; /* -1, or where promises kept by others are written: one line each */
 	char why[512];
 };
 
@@ -44,7 +44,7 @@ static const struct actor history_actors[] = {
 	{ "user", "omar", NULL },
 };
 
-#define HISTORY_SHA "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define HISTORY_SHA    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define HISTORY_DIGEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 static bool history_fail(struct history *h, const char *what, const struct err *err)
@@ -106,7 +106,8 @@ static bool history_environment(struct history *h, const char *name, const char 
 	int got = json_parse(rules, strlen(rules), &j, &err);
 
 	if (got == 0)
-		got = environments_set(h->s, h->repo, name, j, &history_actors[0], NULL, &err);
+		got = environments_set(
+			h->s, h->repo, name, j, &history_actors[0], NULL, &err);
 	json_free(j);
 	return got == 0 || history_fail(h, "environment", &err);
 }
@@ -114,7 +115,8 @@ static bool history_environment(struct history *h, const char *name, const char 
 static bool history_found(struct history *h)
 {
 	struct err err = ERR_INIT;
-	const struct repo_new repo = { "acme/archive", "gitea", "https://x.example/a.git", NULL, NULL };
+	const struct repo_new repo = { "acme/archive", "gitea", "https://x.example/a.git",
+		NULL, NULL };
 
 	if (store_set_key(h->s, history_key, &err))
 		return history_fail(h, "key", &err);
@@ -123,10 +125,12 @@ static bool history_found(struct history *h)
 	if (h->repo > 0)
 		return true;
 	if (repos_add(h->s, &repo, &history_actors[0], &h->repo, &err) ||
-		hooks_add(h->s, h->repo, "gitea", NULL, &history_actors[0], &h->hook, NULL, &err))
+		hooks_add(h->s, h->repo, "gitea", NULL, &history_actors[0], &h->hook,
+			NULL, &err))
 		return history_fail(h, "repository", &err);
 	return history_environment(h, "open", "{}") &&
-	       history_environment(h, "two", "{\"reviewers\": [\"mira\", \"lena\"], \"required\": 2}") &&
+	       history_environment(h, "two",
+		       "{\"reviewers\": [\"mira\", \"lena\"], \"required\": 2}") &&
 	       history_environment(h, "slow",
 		       "{\"reviewers\": [\"*\"], \"wait_minutes\": 5, \"expires_minutes\": 60}");
 }
@@ -135,10 +139,16 @@ static bool history_found(struct history *h)
 
 static bool history_deliver(struct history *h, unsigned how, int64_t *ret_event)
 {
-	struct delivery_new d = { .hook = h->hook, .repo = h->repo, .forge = "gitea",
-		.event = "push", .peer = "" };
-	struct event_new e = { .kind = "push", .name = "push", .ref = "refs/heads/main",
-		.head_sha = HISTORY_SHA, .actor = "omar",
+	struct delivery_new d = { .hook = h->hook,
+		.repo = h->repo,
+		.forge = "gitea",
+		.event = "push",
+		.peer = "" };
+	struct event_new e = { .kind = "push",
+		.name = "push",
+		.ref = "refs/heads/main",
+		.head_sha = HISTORY_SHA,
+		.actor = "omar",
 		.trust = (how & 64) ? TRUST_UNTRUSTED : TRUST_TRUSTED };
 	struct accept_result r;
 	struct err err = ERR_INIT;
@@ -146,7 +156,9 @@ static bool history_deliver(struct history *h, unsigned how, int64_t *ret_event)
 
 	/* A sixth of them repeats an earlier one. */
 	(void)snprintf(key, sizeof(key), "%llu-%u", (unsigned long long)h->salt,
-		(how % 6) ? (unsigned)history_value(h, "SELECT count(*) + ? FROM deliveries", 0) : 0);
+		(how % 6) ? (unsigned)history_value(
+				    h, "SELECT count(*) + ? FROM deliveries", 0)
+			  : 0);
 	d.key = key;
 	crypto_sha256(key, strlen(key), d.body_sha256);
 	if (deliveries_accept(h->s, &d, &e, &r, &err))
@@ -158,24 +170,32 @@ static bool history_deliver(struct history *h, unsigned how, int64_t *ret_event)
 
 static bool history_plan(struct history *h, unsigned how, int64_t event)
 {
-	static const char *const needs_a[] = { "a", NULL }, *const needs_ab[] = { "a", "b", NULL };
+	static const char *const needs_a[] = { "a", NULL }, *const needs_ab[] = { "a",
+		"b", NULL };
 	static const struct node_new nodes[] = { { "a", NULL, NULL, false },
 		{ "b", NULL, needs_a, false }, { "c", NULL, needs_ab, false },
 		{ "d", NULL, NULL, false } };
 	static const char *const shas[] = { HISTORY_SHA "a", HISTORY_SHA "b" };
 	struct json *plan = json_new_object();
-	struct run_new in = { .event = event, .workflow_path = ".github/workflows/ci.yml",
-		.workflow_name = "CI", .title = "t", .plan = plan,
-		.workflow_digest = HISTORY_DIGEST, .sha = shas[how & 1], .ref = "refs/heads/main",
-		.branch = "main", .nodes = nodes, .nodes_len = 1 + how % 4,
+	struct run_new in = { .event = event,
+		.workflow_path = ".github/workflows/ci.yml",
+		.workflow_name = "CI",
+		.title = "t",
+		.plan = plan,
+		.workflow_digest = HISTORY_DIGEST,
+		.sha = shas[how & 1],
+		.ref = "refs/heads/main",
+		.branch = "main",
+		.nodes = nodes,
+		.nodes_len = 1 + how % 4,
 		.needs_maintainer = (how & 64) != 0 };
 	struct err err = ERR_INIT;
 	int64_t id;
 	int got;
 
 	if (how & 8)
-		in.concurrency = (struct concurrency){ (how & 16) ? "g" : "G2", (how & 32) != 0,
-			(how & 128) != 0 };
+		in.concurrency = (struct concurrency){ (how & 16) ? "g" : "G2",
+			(how & 32) != 0, (how & 128) != 0 };
 	got = runs_create(h->s, event, &in, 1, &id, &err);
 	json_free(plan);
 	return got == 0 || history_fail(h, "plan", &err);
@@ -210,7 +230,8 @@ static bool history_cancel_run(struct history *h, unsigned whom, unsigned how)
 	int64_t run = history_pick_run(h, whom);
 
 	return !run ||
-	       runs_cancel(h->s, run, "asked", (how & 1) != 0, &history_actors[how % 3], &err) == 0 ||
+	       runs_cancel(h->s, run, "asked", (how & 1) != 0, &history_actors[how % 3],
+		       &err) == 0 ||
 	       history_is_honest(&err) || history_fail(h, "cancel", &err);
 }
 
@@ -231,7 +252,8 @@ static bool history_vote(struct history *h, unsigned whom, unsigned how)
 	struct err err = ERR_INIT;
 	int64_t n = history_value(h, "SELECT count(*) FROM gates WHERE 0 <> ?", 1);
 	struct gate_result r;
-	struct gate_vote v = { .who = history_actors[how % 3], .has_scope = (how & 64) == 0,
+	struct gate_vote v = { .who = history_actors[how % 3],
+		.has_scope = (how & 64) == 0,
 		.approves = (how & 12) != 0 };
 
 	if (n <= 0)
@@ -256,8 +278,19 @@ static bool history_tick(struct history *h, unsigned how)
 #define ST(x) (1u << JOB_##x)
 
 enum history_act {
-	ACT_EXPAND, ACT_SETTLE, ACT_CLAIM, ACT_UNCLAIM, ACT_RELEASE, ACT_START, ACT_EXIT,
-	ACT_FINISH, ACT_DIE, ACT_CANCEL, ACT_FAIL, ACT_RESOLVE, ACTS,
+	ACT_EXPAND,
+	ACT_SETTLE,
+	ACT_CLAIM,
+	ACT_UNCLAIM,
+	ACT_RELEASE,
+	ACT_START,
+	ACT_EXIT,
+	ACT_FINISH,
+	ACT_DIE,
+	ACT_CANCEL,
+	ACT_FAIL,
+	ACT_RESOLVE,
+	ACTS,
 };
 
 static const struct {
@@ -271,44 +304,55 @@ static const struct {
 	[ACT_CLAIM] = { "claim", ST(QUEUED), ST(CLAIMED) },
 	[ACT_UNCLAIM] = { "unclaim", ST(CLAIMED), ST(QUEUED) | ST(COMPLETED) },
 	[ACT_RELEASE] = { "release", ST(CLAIMED), ST(RELEASED) },
-	[ACT_START] = { "start", ST(CLAIMED) | ST(RELEASED) | ST(RUNNING) | ST(FINALISING) |
+	[ACT_START] = { "start",
+		ST(CLAIMED) | ST(RELEASED) | ST(RUNNING) | ST(FINALISING) |
 			ST(CANCELLING) | ST(LOST),
 		ST(CLAIMED) | ST(RUNNING) | ST(FINALISING) | ST(CANCELLING) | ST(LOST) },
-	[ACT_EXIT] = { "exit", ST(CLAIMED) | ST(RELEASED) | ST(RUNNING) | ST(CANCELLING) | ST(LOST),
+	[ACT_EXIT] = { "exit",
+		ST(CLAIMED) | ST(RELEASED) | ST(RUNNING) | ST(CANCELLING) | ST(LOST),
 		ST(FINALISING) },
 	[ACT_FINISH] = { "finish", ST(FINALISING), ST(COMPLETED) },
 	/* Of a state in which nothing was alive, death is nothing. */
 	[ACT_DIE] = { "die", ~0u,
-		ST(WAITING) | ST(AWAITING_APPROVAL) | ST(QUEUED) | ST(LOST) | ST(COMPLETED) |
-			ST(FINALISING) },
+		ST(WAITING) | ST(AWAITING_APPROVAL) | ST(QUEUED) | ST(LOST) |
+			ST(COMPLETED) | ST(FINALISING) },
 	[ACT_CANCEL] = { "cancel", ~(ST(COMPLETED) | ST(FINALISING)),
 		ST(COMPLETED) | ST(CANCELLING) | ST(LOST) },
-	[ACT_FAIL] = { "fail", ST(WAITING) | ST(AWAITING_APPROVAL) | ST(QUEUED) | ST(CLAIMED),
+	[ACT_FAIL] = { "fail",
+		ST(WAITING) | ST(AWAITING_APPROVAL) | ST(QUEUED) | ST(CLAIMED),
 		ST(COMPLETED) },
 	[ACT_RESOLVE] = { "resolve", ST(LOST), ST(COMPLETED) },
 };
 
-static int history_expand(struct history *h, const struct job *j, unsigned how, struct err *err)
+static int history_expand(
+	struct history *h, const struct job *j, unsigned how, struct err *err)
 {
-	static const char *const environments[] = { "", "", "", "open", "two", "slow", "new", "" };
+	static const char *const environments[] = { "", "", "", "open", "two", "slow",
+		"new", "" };
 	static const char *const labels[] = { "ubuntu-latest", NULL };
 	struct job_row_new rows[3];
 	struct json *spec = json_new_object();
-	struct job_expansion x = { rows, 1 + how % 3, (how & 64) ? 1 : 0, (how & 32) != 0, NULL };
+	struct job_expansion x = { rows, 1 + how % 3, (how & 64) ? 1 : 0, (how & 32) != 0,
+		NULL };
 	int got;
 
 	for (size_t i = 0; i < x.rows_len; i++)
-		rows[i] = (struct job_row_new){ .name = "x", .spec = spec, .labels = labels,
-			.environment = environments[(how >> 2) % 8], .is_deployment = true,
-			.is_once = (how & 128) != 0, .continues_on_error = (how % 7) == 0,
-			.concurrency = { (how % 5) == 0 ? "g" : "", (how & 2) != 0, (how & 1) != 0 } };
+		rows[i] = (struct job_row_new){ .name = "x",
+			.spec = spec,
+			.labels = labels,
+			.environment = environments[(how >> 2) % 8],
+			.is_deployment = true,
+			.is_once = (how & 128) != 0,
+			.continues_on_error = (how % 7) == 0,
+			.concurrency = { (how % 5) == 0 ? "g" : "", (how & 2) != 0,
+				(how & 1) != 0 } };
 	got = jobs_expand(h->s, j->id, &x, err);
 	json_free(spec);
 	return got;
 }
 
-static int history_frames(struct history *h, const struct job *j, const struct job_update *u,
-	struct err *err)
+static int history_frames(struct history *h, const struct job *j,
+	const struct job_update *u, struct err *err)
 {
 	const struct job_frames f = { j->id, j->epoch, j->frames + 1, j->frames + 1,
 		j->log_size + 10, u, 1 };
@@ -334,7 +378,8 @@ static int history_do(struct history *h, enum history_act act, const struct job 
 	static const enum conclusion ends[] = { CONCLUSION_SUCCESS, CONCLUSION_FAILURE,
 		CONCLUSION_CANCELLED, CONCLUSION_SUCCESS };
 	const struct job_update started = { .kind = JOB_UPDATE_STARTED, .at = 1 };
-	const struct job_update ended = { .kind = JOB_UPDATE_EXIT, .conclusion = ends[how % 4] };
+	const struct job_update ended = { .kind = JOB_UPDATE_EXIT,
+		.conclusion = ends[how % 4] };
 	enum job_state now;
 	int64_t epoch, try;
 
@@ -342,8 +387,9 @@ static int history_do(struct history *h, enum history_act act, const struct job 
 	case ACT_EXPAND:
 		return history_expand(h, j, how, err);
 	case ACT_SETTLE:
-		return jobs_settle(h->s, j->id, (how & 1) ? CONCLUSION_SKIPPED : CONCLUSION_FAILURE,
-			"its if", NULL, NULL, err);
+		return jobs_settle(h->s, j->id,
+			(how & 1) ? CONCLUSION_SKIPPED : CONCLUSION_FAILURE, "its if",
+			NULL, NULL, err);
 	case ACT_CLAIM:
 		return jobs_claim(h->s, j->id, "local", &epoch, &try, err);
 	case ACT_UNCLAIM:
@@ -363,7 +409,8 @@ static int history_do(struct history *h, enum history_act act, const struct job 
 	case ACT_FAIL:
 		return jobs_fail(h->s, j->id, "cannot", err);
 	case ACT_RESOLVE:
-		return jobs_resolve_lost(h->s, j->id, ends[how % 4], "", &history_actors[how % 3], err);
+		return jobs_resolve_lost(
+			h->s, j->id, ends[how % 4], "", &history_actors[how % 3], err);
 	case ACTS:
 		break;
 	}
@@ -395,8 +442,8 @@ static bool history_job(struct history *h, enum history_act act, int64_t id, uns
 		good = history_fail(h, "a conclusion changed", NULL);
 	if (!good && strlen(h->why) < 400)
 		(void)snprintf(h->why + strlen(h->why), sizeof(h->why) - strlen(h->why),
-			" (%s of job %lld, %s to %s)", history_model[act].name, (long long)id,
-			state_name(MACHINE_JOB, (int)before.state),
+			" (%s of job %lld, %s to %s)", history_model[act].name,
+			(long long)id, state_name(MACHINE_JOB, (int)before.state),
 			state_name(MACHINE_JOB, (int)after.state));
 	job_done(&before);
 	job_done(&after);
@@ -407,15 +454,17 @@ static int64_t history_pick_job(struct history *h, unsigned whom)
 {
 	/* Live ones first; ended ones now and then, since nothing may wake them. */
 	int64_t n = history_value(h,
-		whom % 8 ? "SELECT count(*) FROM jobs WHERE state <> 'completed' AND 0 <> ?" :
-			   "SELECT count(*) FROM jobs WHERE 0 <> ?",
+		whom % 8
+			? "SELECT count(*) FROM jobs WHERE state <> 'completed' AND 0 <> ?"
+			: "SELECT count(*) FROM jobs WHERE 0 <> ?",
 		1);
 
 	if (n <= 0)
 		return 0;
 	return history_value(h,
-		whom % 8 ? "SELECT id FROM jobs WHERE state <> 'completed' ORDER BY id LIMIT 1 OFFSET ?" :
-			   "SELECT id FROM jobs ORDER BY id LIMIT 1 OFFSET ?",
+		whom % 8
+			? "SELECT id FROM jobs WHERE state <> 'completed' ORDER BY id LIMIT 1 OFFSET ?"
+			: "SELECT id FROM jobs ORDER BY id LIMIT 1 OFFSET ?",
 		(int64_t)(whom % (unsigned)n));
 }
 
@@ -437,7 +486,8 @@ static bool history_act(struct history *h, unsigned what, unsigned whom, unsigne
 		return history_tick(h, how);
 	default:
 		job = history_pick_job(h, whom);
-		return !job || history_job(h, (enum history_act)((what % 18) - 6), job, how);
+		return !job ||
+		       history_job(h, (enum history_act)((what % 18) - 6), job, how);
 	}
 }
 
@@ -485,13 +535,20 @@ static bool history_drain_states(struct history *h, bool *moved)
 		const char *sql;
 		enum history_act act;
 	} steps[] = {
-		{ "SELECT min(id) FROM jobs WHERE state = 'lost' AND id > ?", ACT_RESOLVE },
-		{ "SELECT min(id) FROM jobs WHERE state = 'cancelling' AND id > ?", ACT_DIE },
-		{ "SELECT min(id) FROM jobs WHERE state IN ('released', 'running') AND id > ?", ACT_EXIT },
-		{ "SELECT min(id) FROM jobs WHERE state = 'finalising' AND id > ?", ACT_FINISH },
-		{ "SELECT min(id) FROM jobs WHERE state = 'queued' AND id > ?", ACT_CLAIM },
-		{ "SELECT min(id) FROM jobs WHERE state = 'claimed' AND id > ?", ACT_RELEASE },
-		{ "SELECT min(id) FROM jobs WHERE state = 'claimed' AND id > ?", ACT_FAIL },
+		{ "SELECT min(id) FROM jobs WHERE state = 'lost' AND id > ?",
+			ACT_RESOLVE },
+		{ "SELECT min(id) FROM jobs WHERE state = 'cancelling' AND id > ?",
+			ACT_DIE },
+		{ "SELECT min(id) FROM jobs WHERE state IN ('released', 'running') AND id > ?",
+			ACT_EXIT },
+		{ "SELECT min(id) FROM jobs WHERE state = 'finalising' AND id > ?",
+			ACT_FINISH },
+		{ "SELECT min(id) FROM jobs WHERE state = 'queued' AND id > ?",
+			ACT_CLAIM },
+		{ "SELECT min(id) FROM jobs WHERE state = 'claimed' AND id > ?",
+			ACT_RELEASE },
+		{ "SELECT min(id) FROM jobs WHERE state = 'claimed' AND id > ?",
+			ACT_FAIL },
 	};
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++)
@@ -508,12 +565,15 @@ static bool history_drain_gates(struct history *h, bool *moved)
 	struct err err = ERR_INIT;
 	int64_t next;
 
-	for (int64_t id = 0; (id = history_next(h,
-				      "SELECT min(id) FROM gates WHERE state = 'pending' AND id > ?",
-				      id)) != 0;)
+	for (int64_t id = 0;
+		(id = history_next(h,
+			 "SELECT min(id) FROM gates WHERE state = 'pending' AND id > ?",
+			 id)) != 0;)
 		for (unsigned who = 0; who < 3; who++) {
-			const struct gate_vote v = { .gate = id, .who = history_actors[who],
-				.has_scope = true, .approves = true };
+			const struct gate_vote v = { .gate = id,
+				.who = history_actors[who],
+				.has_scope = true,
+				.approves = true };
 			struct gate_result r;
 
 			if (gates_vote(h->s, &v, &r, &err) == 0)
@@ -574,7 +634,8 @@ static bool history_drain(struct history *h)
 		if (moved)
 			still = 0;
 	}
-	if (history_value(h, "SELECT count(*) FROM runs WHERE state <> 'completed' AND 0 <> ?", 1))
+	if (history_value(h,
+		    "SELECT count(*) FROM runs WHERE state <> 'completed' AND 0 <> ?", 1))
 		return history_stuck(h);
 	return history_check(h);
 }

@@ -16,7 +16,8 @@ static void each_claim_has_a_new_epoch_and_fences_the_old_one(void **state)
 	struct world *w = *state;
 	int64_t job = queued(w, false), first = world_claim(w, job), second;
 
-	assert_ok(jobs_unclaim(w->s, job, first, "the spawner was gone", &w->err), &w->err);
+	assert_ok(
+		jobs_unclaim(w->s, job, first, "the spawner was gone", &w->err), &w->err);
 	assert_int_equal(world_state(w, job), JOB_QUEUED);
 	second = world_claim(w, job);
 	assert_true(second > first);
@@ -36,7 +37,8 @@ static void a_job_that_never_starts_is_given_up(void **state)
 	int64_t job = queued(w, true);
 
 	for (int i = 0; i < LIMIT_JOB_CLAIMS; i++)
-		assert_ok(jobs_unclaim(w->s, job, world_claim(w, job), "no memory", &w->err),
+		assert_ok(jobs_unclaim(
+				  w->s, job, world_claim(w, job), "no memory", &w->err),
 			&w->err);
 	assert_int_equal(world_conclusion(w, job), CONCLUSION_FAILURE);
 	world_check(w);
@@ -64,7 +66,8 @@ static void the_least_served_repository_comes_first(void **state)
 {
 	struct world *w = *state;
 	int64_t run = world_run(w, "a b"), other, theirs, mine;
-	const struct repo_new repo = { "acme/other", "gitea", "https://x.example/o.git", NULL, NULL };
+	const struct repo_new repo = { "acme/other", "gitea", "https://x.example/o.git",
+		NULL, NULL };
 	struct world v = { .s = w->s, .next = 900 };
 	struct job_ready *list = NULL;
 	size_t len;
@@ -79,11 +82,13 @@ static void the_least_served_repository_comes_first(void **state)
 	world_expand(w, theirs, NULL);
 	assert_ok(jobs_claimable(w->s, 9, &list, &len, &w->err), &w->err);
 	assert_int_equal(len, 2);
-	assert_int_equal(list[0].job, theirs); /* queued later, but its repository has nothing */
+	assert_int_equal(
+		list[0].job, theirs); /* queued later, but its repository has nothing */
 	assert_int_equal(list[1].job, mine);
 	assert_int_equal(list[1].repo_active, 1);
 	jobs_ready_free(list, len);
-	assert_ok(repos_set(w->s, w->repo, "priority", json_new_int(5), &mira, &w->err), &w->err);
+	assert_ok(repos_set(w->s, w->repo, "priority", json_new_int(5), &mira, &w->err),
+		&w->err);
 	assert_ok(jobs_claimable(w->s, 9, &list, &len, &w->err), &w->err);
 	assert_int_equal(list[0].job, mine);
 	jobs_ready_free(list, len);
@@ -97,19 +102,34 @@ static void frames_are_applied_once_and_in_order(void **state)
 	int64_t job = queued(w, false), epoch = world_claim(w, job), n;
 	const struct job_update u[] = {
 		{ .kind = JOB_UPDATE_STARTED, .at = 1000 },
-		{ .kind = JOB_UPDATE_STEP, .step = { .number = 1, .key = "lint", .name = "Lint",
-						 .state = STEP_RUNNING, .started_at = 1000,
-						 .exit_code = -1, .log_end = -1 } },
-		{ .kind = JOB_UPDATE_ANNOTATION, .annotation = { .step = 1, .level = "error",
-						     .message = "bad", .file = "a.c", .line = 3 } },
+		{ .kind = JOB_UPDATE_STEP,
+			.step = { .number = 1,
+				.key = "lint",
+				.name = "Lint",
+				.state = STEP_RUNNING,
+				.started_at = 1000,
+				.exit_code = -1,
+				.log_end = -1 } },
+		{ .kind = JOB_UPDATE_ANNOTATION,
+			.annotation = { .step = 1,
+				.level = "error",
+				.message = "bad",
+				.file = "a.c",
+				.line = 3 } },
 	};
 	const struct job_update end[] = {
-		{ .kind = JOB_UPDATE_STEP, .step = { .number = 1, .name = "Lint",
-						 .state = STEP_COMPLETED,
-						 .outcome = CONCLUSION_FAILURE,
-						 .conclusion = CONCLUSION_FAILURE, .exit_code = 2,
-						 .completed_at = 2000, .log_end = 55 } },
-		{ .kind = JOB_UPDATE_EXIT, .conclusion = CONCLUSION_FAILURE, .value = "exit 2" },
+		{ .kind = JOB_UPDATE_STEP,
+			.step = { .number = 1,
+				.name = "Lint",
+				.state = STEP_COMPLETED,
+				.outcome = CONCLUSION_FAILURE,
+				.conclusion = CONCLUSION_FAILURE,
+				.exit_code = 2,
+				.completed_at = 2000,
+				.log_end = 55 } },
+		{ .kind = JOB_UPDATE_EXIT,
+			.conclusion = CONCLUSION_FAILURE,
+			.value = "exit 2" },
 	};
 	_cleanup_(json_freep) struct json *j = NULL;
 	const struct json *step;
@@ -117,7 +137,8 @@ static void frames_are_applied_once_and_in_order(void **state)
 	assert_ok(world_try_release(w, job, epoch), &w->err);
 	assert_ok(world_frames(w, job, epoch, 1, u, 3), &w->err);
 	assert_int_equal(world_state(w, job), JOB_RUNNING);
-	assert_ok(world_frames(w, job, epoch, 1, u, 3), &w->err); /* replayed: nothing twice */
+	assert_ok(world_frames(w, job, epoch, 1, u, 3),
+		&w->err); /* replayed: nothing twice */
 	assert_int_equal(world_frames(w, job, epoch, 5, end, 2), -1);
 	assert_err_has(&w->err, ERR_CONFLICT, "frame 4 is next, not 5");
 	assert_int_equal(world_frames(w, job, epoch - 1, 4, end, 2), -1);
@@ -127,7 +148,8 @@ static void frames_are_applied_once_and_in_order(void **state)
 	assert_ok(jobs_finish(w->s, job, epoch, DIGEST, 9, &w->err), &w->err);
 	assert_int_equal(jobs_finish(w->s, job, epoch, DIGEST, 9, &w->err), -1);
 	assert_err(&w->err, ERR_CONFLICT, NULL);
-	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM annotations"),
+	assert_ok(db_value(store_db(w->s), &n, 0, &w->err,
+			  "SELECT count(*) FROM annotations"),
 		&w->err);
 	assert_int_equal(n, 1);
 	assert_ok(query_job(w->s, job, &j, &w->err), &w->err);
@@ -147,7 +169,8 @@ static void one_bad_frame_undoes_its_whole_call(void **state)
 	_cleanup_(job_done) struct job j = { 0 };
 	const struct job_update u[] = {
 		{ .kind = JOB_UPDATE_OUTPUT, .name = "a", .value = "1" },
-		{ .kind = JOB_UPDATE_STEP, .step = { .number = 100000, .state = STEP_RUNNING } },
+		{ .kind = JOB_UPDATE_STEP,
+			.step = { .number = 100000, .state = STEP_RUNNING } },
 	};
 
 	assert_ok(world_try_release(w, job, epoch), &w->err);
@@ -172,14 +195,17 @@ static void what_an_executor_sends_is_bounded(void **state)
 	assert_ok(world_try_release(w, job, epoch), &w->err);
 	for (; at <= 30; at++)
 		assert_ok(world_frames(w, job, epoch, at, &u, 1), &w->err);
-	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM annotations"),
+	assert_ok(db_value(store_db(w->s), &n, 0, &w->err,
+			  "SELECT count(*) FROM annotations"),
 		&w->err);
 	assert_int_equal(n, 10);
 	assert_ok(db_value(store_db(w->s), &n, 0, &w->err,
 			  "SELECT max(length(message)) FROM annotations"),
 		&w->err);
 	assert_int_equal(n, 65536);
-	u = (struct job_update){ .kind = JOB_UPDATE_OUTPUT, .name = "a", .value = long_text };
+	u = (struct job_update){
+		.kind = JOB_UPDATE_OUTPUT, .name = "a", .value = long_text
+	};
 	for (int i = 0; i < 3; i++, at++) {
 		char name[2] = { (char)('a' + i), '\0' };
 
@@ -204,17 +230,20 @@ static void steps_that_did_not_end_are_closed_with_the_job(void **state)
 	struct world *w = *state;
 	int64_t job = queued(w, false), epoch = world_claim(w, job), n;
 	const struct job_update u[] = {
-		{ .kind = JOB_UPDATE_STEP, .step = { .number = 1, .state = STEP_RUNNING } },
-		{ .kind = JOB_UPDATE_STEP, .step = { .number = 2, .state = STEP_PENDING } },
+		{ .kind = JOB_UPDATE_STEP,
+			.step = { .number = 1, .state = STEP_RUNNING } },
+		{ .kind = JOB_UPDATE_STEP,
+			.step = { .number = 2, .state = STEP_PENDING } },
 		{ .kind = JOB_UPDATE_EXIT, .conclusion = CONCLUSION_CANCELLED },
 	};
 
 	assert_ok(world_try_release(w, job, epoch), &w->err);
 	assert_ok(world_frames(w, job, epoch, 1, u, 3), &w->err);
 	assert_ok(jobs_finish(w->s, job, epoch, DIGEST, 0, &w->err), &w->err);
-	assert_ok(db_value(store_db(w->s), &n, 0, &w->err,
-			  "SELECT count(*) FROM steps WHERE state = 'completed' AND conclusion ="
-			  " CASE number WHEN 1 THEN 'cancelled' ELSE 'skipped' END"),
+	assert_ok(
+		db_value(store_db(w->s), &n, 0, &w->err,
+			"SELECT count(*) FROM steps WHERE state = 'completed' AND conclusion ="
+			" CASE number WHEN 1 THEN 'cancelled' ELSE 'skipped' END"),
 		&w->err);
 	assert_int_equal(n, 2);
 	world_check(w);
@@ -228,9 +257,15 @@ static const struct {
 	bool once;
 	enum job_state becomes;
 } deaths[] = {
-	{ 0, false, JOB_QUEUED },     { 0, true, JOB_QUEUED },	  { 1, false, JOB_QUEUED },
-	{ 1, true, JOB_LOST },	      { 2, false, JOB_QUEUED },	  { 2, true, JOB_LOST },
-	{ 3, false, JOB_FINALISING }, { 3, true, JOB_FINALISING }, { 4, false, JOB_COMPLETED },
+	{ 0, false, JOB_QUEUED },
+	{ 0, true, JOB_QUEUED },
+	{ 1, false, JOB_QUEUED },
+	{ 1, true, JOB_LOST },
+	{ 2, false, JOB_QUEUED },
+	{ 2, true, JOB_LOST },
+	{ 3, false, JOB_FINALISING },
+	{ 3, true, JOB_FINALISING },
+	{ 4, false, JOB_COMPLETED },
 	{ 4, true, JOB_COMPLETED },
 };
 
@@ -250,12 +285,15 @@ static void death_is_answered_by_class_and_state(void **state)
 		if (stage >= 1)
 			assert_ok(world_try_release(w, job, epoch), &w->err);
 		if (stage >= 2)
-			assert_ok(world_frames(w, job, epoch, 1, u, stage == 3 ? 2 : 1), &w->err);
+			assert_ok(world_frames(w, job, epoch, 1, u, stage == 3 ? 2 : 1),
+				&w->err);
 		if (stage == 4)
-			assert_ok(jobs_cancel(w->s, job, "asked", &mira, &w->err), &w->err);
+			assert_ok(
+				jobs_cancel(w->s, job, "asked", &mira, &w->err), &w->err);
 		assert_int_equal(jobs_died(w->s, job, epoch + 1, "x", &now, &w->err), -1);
 		assert_err(&w->err, ERR_CONFLICT, NULL);
-		assert_ok(jobs_died(w->s, job, epoch, "its executor is gone", &now, &w->err),
+		assert_ok(jobs_died(w->s, job, epoch, "its executor is gone", &now,
+				  &w->err),
 			&w->err);
 		if (now != deaths[i].becomes || world_state(w, job) != now)
 			fail_msg("case %zu: %s", i, world_state_name(w, job));
@@ -269,7 +307,8 @@ static void a_test_job_is_tried_twice_and_no_more(void **state)
 	int64_t job = queued(w, false), epoch, n;
 	const struct job_update u[] = {
 		{ .kind = JOB_UPDATE_OUTPUT, .name = "a", .value = "1" },
-		{ .kind = JOB_UPDATE_STEP, .step = { .number = 1, .state = STEP_RUNNING } },
+		{ .kind = JOB_UPDATE_STEP,
+			.step = { .number = 1, .state = STEP_RUNNING } },
 	};
 	enum job_state now;
 
@@ -279,7 +318,8 @@ static void a_test_job_is_tried_twice_and_no_more(void **state)
 	assert_ok(jobs_died(w->s, job, epoch, "gone", &now, &w->err), &w->err);
 	assert_int_equal(now, JOB_QUEUED);
 	/* Nothing of the first try is left, so that the second journal starts at 1. */
-	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM steps"), &w->err);
+	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM steps"),
+		&w->err);
 	assert_int_equal(n, 0);
 	epoch = world_claim(w, job);
 	assert_ok(world_try_release(w, job, epoch), &w->err);
@@ -301,23 +341,27 @@ static void a_lost_deploy_waits_for_a_person_and_is_never_released_again(void **
 	world_expand(w, job, &(struct world_rows){ .environment = "production" });
 	epoch = world_claim(w, job);
 	assert_ok(world_try_release(w, job, epoch), &w->err);
-	assert_ok(jobs_died(w->s, job, epoch, "the machine was restarted", &now, &w->err), &w->err);
+	assert_ok(jobs_died(w->s, job, epoch, "the machine was restarted", &now, &w->err),
+		&w->err);
 	world_run_is(w, run, "lost");
 	assert_int_equal(jobs_ready(w->s, run, &n, 1, &w->err), 0);
 	assert_ok(db_value(store_db(w->s), &n, 0, &w->err,
 			  "SELECT count(*) FROM deployments WHERE state = 'lost'"),
 		&w->err);
 	assert_int_equal(n, 1);
-	assert_int_equal(jobs_resolve_lost(w->s, job, CONCLUSION_SKIPPED, "", &mira, &w->err), -1);
+	assert_int_equal(
+		jobs_resolve_lost(w->s, job, CONCLUSION_SKIPPED, "", &mira, &w->err), -1);
 	assert_err(&w->err, ERR_INPUT, NULL);
-	assert_ok(jobs_resolve_lost(w->s, job, CONCLUSION_SUCCESS, "I looked", &mira, &w->err),
+	assert_ok(jobs_resolve_lost(
+			  w->s, job, CONCLUSION_SUCCESS, "I looked", &mira, &w->err),
 		&w->err);
 	assert_int_equal(jobs_ready(w->s, run, &n, 1, &w->err), 1);
 	assert_ok(db_value(store_db(w->s), &n, 0, &w->err,
 			  "SELECT count(*) FROM deployments WHERE state = 'success'"),
 		&w->err);
 	assert_int_equal(n, 1);
-	assert_int_equal(jobs_resolve_lost(w->s, job, CONCLUSION_SUCCESS, "", &mira, &w->err), -1);
+	assert_int_equal(
+		jobs_resolve_lost(w->s, job, CONCLUSION_SUCCESS, "", &mira, &w->err), -1);
 	assert_err(&w->err, ERR_CONFLICT, NULL);
 	world_check(w);
 }
@@ -334,7 +378,8 @@ static void deployments_follow_their_job(void **state)
 	_cleanup_(json_freep) struct json *j = NULL;
 
 	world_environment(w, "Production", "{}");
-	assert_int_equal(deployments_last_good(w->s, w->repo, "production", 0, &d, &w->err), -1);
+	assert_int_equal(
+		deployments_last_good(w->s, w->repo, "production", 0, &d, &w->err), -1);
 	assert_err(&w->err, ERR_NOT_FOUND, NULL);
 	run = world_run(w, "deploy");
 	job = world_job(w, run, "deploy", 0);
@@ -346,12 +391,14 @@ static void deployments_follow_their_job(void **state)
 	deployment_done(&d);
 	assert_ok(world_frames(w, job, epoch, 1, u, 2), &w->err);
 	assert_ok(jobs_finish(w->s, job, epoch, DIGEST, 1, &w->err), &w->err);
-	assert_ok(deployments_last_good(w->s, w->repo, "PRODUCTION", 0, &d, &w->err), &w->err);
+	assert_ok(deployments_last_good(w->s, w->repo, "PRODUCTION", 0, &d, &w->err),
+		&w->err);
 	assert_string_equal(d.state, "success");
 	assert_string_equal(d.url, "https://app.example.com");
 	assert_string_equal(d.sha, HEX_A);
 	assert_ok(query_environments(w->s, NULL, &j, &w->err), &w->err);
-	assert_string_equal(json_as_str(json_path(json_at(json_get(j, "items"), 0), "now.sha"), ""),
+	assert_string_equal(
+		json_as_str(json_path(json_at(json_get(j, "items"), 0), "now.sha"), ""),
 		HEX_A);
 	world_check(w);
 }
@@ -362,14 +409,20 @@ static void an_artifact_is_written_once_by_the_job_that_runs(void **state)
 {
 	struct world *w = *state;
 	int64_t job = queued(w, false), epoch = world_claim(w, job), id;
-	struct artifact_new a = { .job = job, .epoch = epoch, .name = "bin", .digest = DIGEST,
-		.size = 10, .files = 1, .expires_at = clock_wall_ms() + 1000 };
+	struct artifact_new a = { .job = job,
+		.epoch = epoch,
+		.name = "bin",
+		.digest = DIGEST,
+		.size = 10,
+		.files = 1,
+		.expires_at = clock_wall_ms() + 1000 };
 	_cleanup_(artifact_done) struct artifact got = { 0 };
 	char digests[4][SHA256_HEX_MAX];
 	int count;
 
 	assert_int_equal(artifacts_publish(w->s, &a, &id, &w->err), -1);
-	assert_err_has(&w->err, ERR_CONFLICT, "does not run any more"); /* not released yet */
+	assert_err_has(
+		&w->err, ERR_CONFLICT, "does not run any more"); /* not released yet */
 	assert_ok(world_try_release(w, job, epoch), &w->err);
 	assert_ok(artifacts_publish(w->s, &a, &id, &w->err), &w->err);
 	assert_int_equal(artifacts_publish(w->s, &a, &id, &w->err), -1);

@@ -101,17 +101,21 @@ static void check_acks(const struct scene *x, struct history *h)
 	if (access(x->acks, F_OK) != 0)
 		return;
 	text = test_read(x->acks);
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		long long id = strtoll(strchr(line, ' ') ? strchr(line, ' ') : "0", NULL, 10);
+	for (line = strtok_r(text, "\n", &save); line;
+		line = strtok_r(NULL, "\n", &save)) {
+		long long id =
+			strtoll(strchr(line, ' ') ? strchr(line, ' ') : "0", NULL, 10);
 		_cleanup_free_ char *mark = xasprintf(" %lld ", id);
 
 		if (str_starts(line, "delivery ") &&
-			history_value(h, "SELECT count(*) FROM deliveries WHERE id = ?", id) != 1)
+			history_value(h, "SELECT count(*) FROM deliveries WHERE id = ?",
+				id) != 1)
 			fail_msg("delivery %lld was acknowledged and is gone", id);
 		if (!str_starts(line, "released "))
 			continue;
 		if (history_value(h,
-			    "SELECT count(*) FROM jobs WHERE id = ? AND releases = 1", id) != 1)
+			    "SELECT count(*) FROM jobs WHERE id = ? AND releases = 1",
+			    id) != 1)
 			fail_msg("job %lld was released, the store does not know", id);
 		if (strstr(released.buf, mark))
 			fail_msg("job %lld was released twice", id);
@@ -161,8 +165,8 @@ static void killed_at_any_moment_it_opens_and_holds(void **state)
 		int status = run_child(x, seed, 400, 1 + (long)(next(&r) % 60000));
 
 		if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-			fail_msg("child with seed %llu ended with %d", (unsigned long long)seed,
-				WEXITSTATUS(status));
+			fail_msg("child with seed %llu ended with %d",
+				(unsigned long long)seed, WEXITSTATUS(status));
 		killed += WIFSIGNALED(status);
 		look(x, "after a kill");
 	}
@@ -190,7 +194,8 @@ static size_t list_points(const struct scene *x, uint64_t seed, struct point *po
 	assert_int_equal(run_child(x, seed, 300, 0), 0);
 	unsetenv("SLUICE_FAULT_LIST");
 	text = test_read(list);
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for (line = strtok_r(text, "\n", &save); line;
+		line = strtok_r(NULL, "\n", &save)) {
 		size_t i = 0;
 
 		while (i < n && strcmp(points[i].name, line) != 0)
@@ -199,7 +204,8 @@ static size_t list_points(const struct scene *x, uint64_t seed, struct point *po
 			assert_true(n < POINTS_MAX);
 			n++;
 			points[i] = (struct point){ .passed = 0 };
-			(void)snprintf(points[i].name, sizeof(points[i].name), "%s", line);
+			(void)snprintf(
+				points[i].name, sizeof(points[i].name), "%s", line);
 		}
 		points[i].passed++;
 	}
@@ -244,7 +250,8 @@ static void killed_at_every_point_it_opens_and_holds(void **state)
 
 	n = list_points(x, seed, points);
 	if (n < 18)
-		fail_msg("only %zu points were passed, the last is %s", n, points[n - 1].name);
+		fail_msg("only %zu points were passed, the last is %s", n,
+			points[n - 1].name);
 	for (size_t i = 0; i < n; i++) {
 		const long nths[] = { 1, points[i].passed / 3, points[i].passed * 2 / 3,
 			points[i].passed };

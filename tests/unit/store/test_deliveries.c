@@ -41,7 +41,8 @@ static void a_delivery_comes_with_its_event(void **state)
 static void the_same_id_is_a_duplicate_whatever_the_body(void **state)
 {
 	struct world *w = *state;
-	struct accept_result a = accept(w, "k1", "{\"a\":1}"), b = accept(w, "k1", "{\"a\":2}");
+	struct accept_result a = accept(w, "k1", "{\"a\":1}"),
+			     b = accept(w, "k1", "{\"a\":2}");
 
 	assert_int_equal(b.outcome, ACCEPT_DUPLICATE);
 	assert_int_equal(b.delivery, a.delivery);
@@ -77,12 +78,14 @@ static void hooks_do_not_share_ids_or_bodies(void **state)
 	struct world *w = *state;
 	struct delivery_new d = world_delivery(w, "k1", "{}");
 	struct accept_result r;
-	const struct repo_new repo = { "acme/other", "gitea", "https://x.example/o.git", NULL, NULL };
+	const struct repo_new repo = { "acme/other", "gitea", "https://x.example/o.git",
+		NULL, NULL };
 	int64_t other, hook;
 
 	accept(w, "k1", "{}");
 	assert_ok(repos_add(w->s, &repo, &mira, &other, &w->err), &w->err);
-	assert_ok(hooks_add(w->s, other, "gitea", NULL, &mira, &hook, NULL, &w->err), &w->err);
+	assert_ok(hooks_add(w->s, other, "gitea", NULL, &mira, &hook, NULL, &w->err),
+		&w->err);
 	d.hook = hook;
 	d.repo = other;
 	assert_ok(deliveries_accept(w->s, &d, &world_push, &r, &w->err), &w->err);
@@ -102,7 +105,8 @@ static void a_duplicate_of_a_failed_event_plans_it_again(void **state)
 	struct accept_result a = accept(w, "k1", "{}"), b;
 	int64_t ids[2];
 
-	assert_ok(events_fail(w->s, a.event, "the commit is gone", NULL, &w->err), &w->err);
+	assert_ok(
+		events_fail(w->s, a.event, "the commit is gone", NULL, &w->err), &w->err);
 	assert_int_equal(events_pending(w->s, ids, 2, &w->err), 0);
 	b = accept(w, "k1", "{}");
 	assert_int_equal(b.outcome, ACCEPT_REPLANNED);
@@ -143,10 +147,12 @@ static void what_leads_to_nothing_is_written_down(void **state)
 	int64_t id, ids[2];
 	_cleanup_(json_freep) struct json *j = NULL;
 
-	assert_ok(deliveries_note(w->s, &d, DELIVERY_REJECTED, "it names acme/other", &id, &w->err),
+	assert_ok(deliveries_note(w->s, &d, DELIVERY_REJECTED, "it names acme/other", &id,
+			  &w->err),
 		&w->err);
 	/* A rejected one is no obstacle when it comes again and is right. */
-	assert_int_equal(deliveries_note(w->s, &d, DELIVERY_ACCEPTED, "", &id, &w->err), -1);
+	assert_int_equal(
+		deliveries_note(w->s, &d, DELIVERY_ACCEPTED, "", &id, &w->err), -1);
 	assert_err(&w->err, ERR_BUG, NULL);
 	skip.ignore = "[skip ci] in its message";
 	assert_ok(deliveries_accept(w->s, &d, &skip, &r, &w->err), &w->err);
@@ -154,7 +160,8 @@ static void what_leads_to_nothing_is_written_down(void **state)
 	assert_int_equal(events_pending(w->s, ids, 2, &w->err), 0);
 	assert_ok(query_deliveries(w->s, "acme/archive", 0, 0, &j, &w->err), &w->err);
 	assert_int_equal(json_count(json_get(j, "items")), 2);
-	assert_string_equal(json_get_str(json_at(json_get(j, "items"), 0), "event_state", ""),
+	assert_string_equal(
+		json_get_str(json_at(json_get(j, "items"), 0), "event_state", ""),
 		"ignored");
 	assert_string_equal(json_get_str(json_at(json_get(j, "items"), 1), "reason", ""),
 		"it names acme/other");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/store/world.h"
 
-#define TWO_OF_THREE "{\"reviewers\": [\"mira\", \"lena\", \"key:demo\"], \"required\": 2}"
+#define TWO_OF_THREE \
+	"{\"reviewers\": [\"mira\", \"lena\", \"key:demo\"], \"required\": 2}"
 #define DAY_MS (24 * 3600 * 1000LL)
 
 /* A run whose one job waits at the gate of production; *RET_JOB may be NULL. */
@@ -62,7 +63,8 @@ static void strangers_and_identities_of_the_run_are_refused(void **state)
 	int64_t gate = world_gate(w, run);
 
 	assert_int_equal(world_vote(w, gate, &lena, true, NULL), -1);
-	assert_err(&w->err, ERR_DENIED, "'lena' is no reviewer of environment production");
+	assert_err(
+		&w->err, ERR_DENIED, "'lena' is no reviewer of environment production");
 	/* omar pushed. */
 	assert_int_equal(world_vote(w, gate, &omar, true, NULL), -1);
 	assert_err_has(&w->err, ERR_DENIED, "'omar' had a part in run");
@@ -78,7 +80,9 @@ static void strangers_and_identities_of_the_run_are_refused(void **state)
 static void self_approval_is_a_rule_that_can_be_set(void **state)
 {
 	struct world *w = *state;
-	int64_t job, run = gated(w, "{\"reviewers\": [\"omar\"], \"self_approval\": true}", &job);
+	int64_t job,
+		run = gated(
+			w, "{\"reviewers\": [\"omar\"], \"self_approval\": true}", &job);
 
 	assert_ok(world_vote(w, world_gate(w, run), &omar, true, NULL), &w->err);
 	assert_int_equal(world_state(w, job), JOB_QUEUED);
@@ -104,7 +108,9 @@ static void a_refusal_ends_the_job_as_failure(void **state)
 {
 	struct world *w = *state;
 	int64_t job, run = gated(w, TWO_OF_THREE, &job), gate = world_gate(w, run);
-	const struct gate_vote v = { .gate = gate, .who = lena, .comment = "not on a Friday" };
+	const struct gate_vote v = {
+		.gate = gate, .who = lena, .comment = "not on a Friday"
+	};
 	_cleanup_(job_done) struct job j = { 0 };
 	struct gate_result r;
 
@@ -123,7 +129,9 @@ static void what_was_shown_has_to_be_what_would_run(void **state)
 {
 	struct world *w = *state;
 	int64_t gate = world_gate(w, gated(w, "{\"reviewers\": [\"mira\"]}", NULL));
-	struct gate_vote v = { .gate = gate, .who = mira, .approves = true, .digest = "other" };
+	struct gate_vote v = {
+		.gate = gate, .who = mira, .approves = true, .digest = "other"
+	};
 	struct gate_result r;
 
 	assert_int_equal(gates_vote(w->s, &v, &r, &w->err), -1);
@@ -142,7 +150,10 @@ static void a_nonce_is_good_for_one_call(void **state)
 	struct world *w = *state;
 	int64_t gate = world_gate(w, gated(w, TWO_OF_THREE, NULL)), other;
 	const struct actor key = { "key", "key:demo", NULL };
-	struct gate_vote v = { .gate = gate, .who = key, .approves = true, .nonce = "n1",
+	struct gate_vote v = { .gate = gate,
+		.who = key,
+		.approves = true,
+		.nonce = "n1",
 		.nonce_expires = clock_wall_ms() + 600000 };
 	struct gate_result r;
 
@@ -235,7 +246,8 @@ static void a_ref_no_rule_names_is_refused(void **state)
 		_cleanup_(env_rules_done) struct env_rules r = { 0 };
 		_cleanup_(json_freep) struct json *j = NULL;
 
-		assert_ok(json_parse(refs[i].rules, strlen(refs[i].rules), &j, &w->err), &w->err);
+		assert_ok(json_parse(refs[i].rules, strlen(refs[i].rules), &j, &w->err),
+			&w->err);
 		assert_ok(env_rules_parse(j, &r, &w->err), &w->err);
 		if (env_rules_allow_ref(&r, refs[i].ref) != refs[i].is_allowed)
 			fail_msg("%s with %s", refs[i].ref, refs[i].rules);
@@ -257,10 +269,17 @@ static void a_refused_ref_fails_the_job_with_the_rule(void **state)
 }
 
 static const char *const bad_rules[] = {
-	"[]", "{\"reviewers\": \"mira\"}", "{\"reviewers\": [1]}", "{\"required\": -1}",
-	"{\"required\": 1.5}", "{\"required\": 3, \"reviewers\": [\"mira\"]}",
-	"{\"required\": 1}", "{\"self_approval\": \"no\"}", "{\"wait_minutes\": 99999999}",
-	"{\"reviewer\": [\"mira\"]}", "{\"url\": 1}",
+	"[]",
+	"{\"reviewers\": \"mira\"}",
+	"{\"reviewers\": [1]}",
+	"{\"required\": -1}",
+	"{\"required\": 1.5}",
+	"{\"required\": 3, \"reviewers\": [\"mira\"]}",
+	"{\"required\": 1}",
+	"{\"self_approval\": \"no\"}",
+	"{\"wait_minutes\": 99999999}",
+	"{\"reviewer\": [\"mira\"]}",
+	"{\"url\": 1}",
 };
 
 static void rules_that_make_no_sense_are_refused(void **state)
@@ -270,7 +289,8 @@ static void rules_that_make_no_sense_are_refused(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bad_rules); i++) {
 		_cleanup_(json_freep) struct json *j = NULL;
 
-		assert_ok(json_parse(bad_rules[i], strlen(bad_rules[i]), &j, &w->err), &w->err);
+		assert_ok(json_parse(bad_rules[i], strlen(bad_rules[i]), &j, &w->err),
+			&w->err);
 		if (environments_set(w->s, w->repo, "x", j, &mira, NULL, &w->err) == 0)
 			fail_msg("accepted: %s", bad_rules[i]);
 		assert_int_equal(w->err.code, ERR_INPUT);
@@ -282,11 +302,14 @@ static void rules_that_make_no_sense_are_refused(void **state)
 static void expires_by_the_clock_and_in_the_predicate(void **state)
 {
 	struct world *w = *state;
-	int64_t job, run = gated(w, "{\"reviewers\": [\"mira\"], \"expires_minutes\": 60}", &job);
+	int64_t job,
+		run = gated(
+			w, "{\"reviewers\": [\"mira\"], \"expires_minutes\": 60}", &job);
 	int64_t gate = world_gate(w, run), next;
 
 	assert_ok(gates_tick(w->s, &next, &w->err), &w->err);
-	assert_true(next > clock_wall_ms() + 3500000 && next <= clock_wall_ms() + 3600000);
+	assert_true(
+		next > clock_wall_ms() + 3500000 && next <= clock_wall_ms() + 3600000);
 	clock_skew_wall(3600000);
 	assert_int_equal(world_vote(w, gate, &mira, true, NULL), -1);
 	assert_err_has(&w->err, ERR_CONFLICT, "has expired");
@@ -300,7 +323,9 @@ static void expires_by_the_clock_and_in_the_predicate(void **state)
 static void a_wait_timer_holds_even_an_approved_gate(void **state)
 {
 	struct world *w = *state;
-	int64_t job, run = gated(w, "{\"reviewers\": [\"mira\"], \"wait_minutes\": 5}", &job), next;
+	int64_t job,
+		run = gated(w, "{\"reviewers\": [\"mira\"], \"wait_minutes\": 5}", &job),
+		next;
 	struct gate_result r;
 
 	assert_ok(world_vote(w, world_gate(w, run), &mira, true, &r), &w->err);
@@ -322,13 +347,16 @@ static void a_newer_commit_supersedes_an_older_gate(void **state)
 	int64_t old_gate = world_gate(w, old), run, other;
 
 	/* Another workflow does not. */
-	other = world_run_as(w, &(struct world_run){ .shape = "deploy", .trust = TRUST_TRUSTED,
-					.sha = HEX_B, .path = ".github/workflows/other.yml" });
+	other = world_run_as(w, &(struct world_run){ .shape = "deploy",
+					.trust = TRUST_TRUSTED,
+					.sha = HEX_B,
+					.path = ".github/workflows/other.yml" });
 	world_expand(w, world_job(w, other, "deploy", 0),
 		&(struct world_rows){ .environment = "production" });
 	assert_int_equal(world_state(w, old_job), JOB_AWAITING_APPROVAL);
-	run = world_run_as(w, &(struct world_run){ .shape = "deploy", .trust = TRUST_TRUSTED,
-				      .sha = HEX_B });
+	run = world_run_as(
+		w, &(struct world_run){
+			   .shape = "deploy", .trust = TRUST_TRUSTED, .sha = HEX_B });
 	world_expand(w, world_job(w, run, "deploy", 0),
 		&(struct world_rows){ .environment = "production" });
 	assert_int_equal(world_conclusion(w, old_job), CONCLUSION_CANCELLED);
@@ -363,7 +391,8 @@ static void release_looks_at_the_gate_again(void **state)
 	world_environment(w, "production", "{\"reviewers\": [\"lena\"]}");
 	assert_int_equal(world_try_release(w, job, epoch), -1);
 	assert_err_has(&w->err, ERR_DENIED, "its approvals no longer count");
-	world_environment(w, "production", "{\"reviewers\": [\"mira\"], \"branches\": [\"x\"]}");
+	world_environment(
+		w, "production", "{\"reviewers\": [\"mira\"], \"branches\": [\"x\"]}");
 	assert_int_equal(world_try_release(w, job, epoch), -1);
 	assert_err_has(&w->err, ERR_DENIED, "refuses 'refs/heads/main'");
 	world_environment(w, "production", "{\"reviewers\": [\"mira\"]}");
@@ -382,7 +411,8 @@ static void a_rerun_asks_again(void **state)
 
 	assert_ok(world_vote(w, world_gate(w, run), &mira, true, NULL), &w->err);
 	world_finish(w, job, CONCLUSION_FAILURE);
-	assert_ok(runs_rerun(w->s, run, RERUN_FAILED, NULL, &lena, &attempt, &w->err), &w->err);
+	assert_ok(runs_rerun(w->s, run, RERUN_FAILED, NULL, &lena, &attempt, &w->err),
+		&w->err);
 	job = world_job(w, run, "deploy", 0);
 	assert_int_equal(world_state(w, job), JOB_AWAITING_APPROVAL);
 	/* Whoever ran it again had a part in it. */
@@ -400,13 +430,15 @@ static void a_forks_run_waits_for_a_maintainer_and_gets_no_secret(void **state)
 {
 	struct world *w = *state;
 	int64_t run = world_run_as(w, &(struct world_run){ .shape = "a",
-					      .trust = TRUST_UNTRUSTED, .needs_maintainer = true });
+					      .trust = TRUST_UNTRUSTED,
+					      .needs_maintainer = true });
 	int64_t job = world_job(w, run, "a", 0), ids[2], epoch;
 	static const char *const names[] = { "TOKEN", NULL };
 	_cleanup_(secret_list_done) struct secret_list list = SECRET_LIST_INIT;
 	struct job_release r = { .secrets = names };
 
-	assert_ok(secrets_set(w->s, w->repo, "", "TOKEN", "hush-hush", 9, &mira, &w->err), &w->err);
+	assert_ok(secrets_set(w->s, w->repo, "", "TOKEN", "hush-hush", 9, &mira, &w->err),
+		&w->err);
 	world_run_is(w, run, "waiting");
 	assert_int_equal(jobs_ready(w->s, 0, ids, 2, &w->err), 0);
 	assert_int_equal(world_vote(w, world_gate(w, run), &omar, true, NULL), -1);
@@ -426,7 +458,8 @@ static void a_maintainer_who_refuses_ends_the_run(void **state)
 {
 	struct world *w = *state;
 	int64_t run = world_run_as(w, &(struct world_run){ .shape = "a b:a",
-					      .trust = TRUST_UNTRUSTED, .needs_maintainer = true });
+					      .trust = TRUST_UNTRUSTED,
+					      .needs_maintainer = true });
 
 	assert_ok(world_vote(w, world_gate(w, run), &mira, false, NULL), &w->err);
 	world_run_is(w, run, "cancelled");
@@ -439,12 +472,13 @@ static void one_of_many_deciders_wins_in_every_order(void **state)
 	struct world *w = *state;
 
 	for (int order = 0; order < 24; order++) {
-		int64_t job, run = gated(w, "{\"reviewers\": [\"mira\", \"lena\"]}", &job);
+		int64_t job,
+			run = gated(w, "{\"reviewers\": [\"mira\", \"lena\"]}", &job);
 		int64_t gate = world_gate(w, run), next;
 		int left[4] = { 0, 1, 2, 3 }, x = order, first = -1;
 		_cleanup_(gate_done) struct gate g = { 0 };
-		static const enum gate_state wins[] = { GATE_APPROVED, GATE_REJECTED, GATE_VOID,
-			GATE_EXPIRED };
+		static const enum gate_state wins[] = { GATE_APPROVED, GATE_REJECTED,
+			GATE_VOID, GATE_EXPIRED };
 
 		for (int n = 4; n > 0; n--) {
 			int pick = x % n, what = left[pick];

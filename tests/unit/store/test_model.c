@@ -38,7 +38,8 @@ static void live(uint64_t seed, size_t acts)
 
 	fill(seed, data, acts * 3);
 	assert_ok(store_open(":memory:", STORE_CREATE, &h.s, &err), &err);
-	(void)(history_live(&h, data, acts * 3) && history_check(&h) && history_drain(&h));
+	(void)(history_live(&h, data, acts * 3) && history_check(&h) &&
+		history_drain(&h));
 	store_free(h.s);
 	clock_skew_wall(0);
 	free(data);

@@ -30,7 +30,8 @@ static void pages_follow_each_other_without_gap_or_overlap(void **state)
 		const struct json *items = json_get(page, "items");
 
 		for (size_t i = 0; i < json_count(items); i++)
-			assert_int_equal(json_get_int(json_at(items, i), "id", 0), want--);
+			assert_int_equal(
+				json_get_int(json_at(items, i), "id", 0), want--);
 		more = json_is(json_get(page, "next"), JSON_KIND_INT);
 		q.before = json_get_int(page, "next", 0);
 	}
@@ -47,8 +48,10 @@ static void filters_narrow_the_list(void **state)
 	world_expand(w, world_job(w, run, "a", 0), NULL);
 	world_expand(w, world_job(w, run, "b", 0),
 		&(struct world_rows){ .environment = "production" });
-	world_run_as(w, &(struct world_run){ .shape = "a", .trust = TRUST_TRUSTED, .sha = HEX_B,
-			       .path = ".github/workflows/deploy.yml" });
+	world_run_as(w, &(struct world_run){ .shape = "a",
+				.trust = TRUST_TRUSTED,
+				.sha = HEX_B,
+				.path = ".github/workflows/deploy.yml" });
 	assert_int_equal(found(w, (struct query_runs){ .repo = "ACME/archive" }), 2);
 	assert_int_equal(found(w, (struct query_runs){ .repo = "acme/nope" }), 0);
 	assert_int_equal(found(w, (struct query_runs){ .state = "waiting" }), 1);
@@ -63,11 +66,15 @@ static void filters_narrow_the_list(void **state)
 	assert_int_equal(found(w, (struct query_runs){ .sha = "bbbb" }), 1);
 	assert_int_equal(found(w, (struct query_runs){ .sha = HEX_A }), 1);
 	assert_int_equal(found(w, (struct query_runs){ .workflow = "deploy.yml" }), 1);
-	assert_int_equal(
-		found(w, (struct query_runs){ .repo = "acme/archive", .state = "waiting",
-				 .branch = "main", .event = "push", .actor = "omar",
-				 .environment = "production", .sha = "aaaa", .workflow = "ci.yml",
-				 .before = 100 }),
+	assert_int_equal(found(w, (struct query_runs){ .repo = "acme/archive",
+					  .state = "waiting",
+					  .branch = "main",
+					  .event = "push",
+					  .actor = "omar",
+					  .environment = "production",
+					  .sha = "aaaa",
+					  .workflow = "ci.yml",
+					  .before = 100 }),
 		1);
 	{
 		struct query_runs q = { .sha = "zz" };
@@ -96,12 +103,14 @@ static void a_row_of_the_list_has_its_jobs_and_gates(void **state)
 	assert_string_equal(json_get_str(row, "state", ""), "waiting");
 	assert_string_equal(json_get_str(row, "repo", ""), "acme/archive");
 	assert_int_equal(json_count(json_get(row, "jobs")), 2);
-	assert_string_equal(
-		json_get_str(json_at(json_get(row, "jobs"), 0), "state", ""), "awaiting_approval");
+	assert_string_equal(json_get_str(json_at(json_get(row, "jobs"), 0), "state", ""),
+		"awaiting_approval");
 	assert_int_equal(json_count(json_get(row, "gates")), 1);
 	assert_string_equal(
-		json_get_str(json_at(json_get(row, "gates"), 0), "environment", ""), "production");
-	assert_int_equal(json_count(json_get(json_at(json_get(page, "items"), 0), "gates")), 0);
+		json_get_str(json_at(json_get(row, "gates"), 0), "environment", ""),
+		"production");
+	assert_int_equal(
+		json_count(json_get(json_at(json_get(page, "items"), 0), "gates")), 0);
 	assert_true(json_is(json_get(row, "completed_at"), JSON_KIND_NULL));
 }
 
@@ -117,7 +126,8 @@ static void one_run_is_whole_in_every_attempt(void **state)
 	world_finish(w, a, CONCLUSION_SUCCESS);
 	world_expand(w, world_job(w, run, "b", 0), NULL);
 	world_finish(w, world_job(w, run, "b", 0), CONCLUSION_FAILURE);
-	assert_ok(runs_rerun(w->s, run, RERUN_FAILED, NULL, &mira, &attempt, &w->err), &w->err);
+	assert_ok(runs_rerun(w->s, run, RERUN_FAILED, NULL, &mira, &attempt, &w->err),
+		&w->err);
 	assert_ok(query_run(w->s, run, 0, &now, &w->err), &w->err);
 	assert_string_equal(json_get_str(now, "state", ""), "queued");
 	assert_int_equal(json_get_int(now, "attempt", 0), 2);
@@ -126,7 +136,9 @@ static void one_run_is_whole_in_every_attempt(void **state)
 	assert_int_equal(json_get_int(job, "carried_from", 0), a);
 	assert_int_equal(json_get_int(job, "log_job", 0), a);
 	assert_string_equal(
-		json_as_str(json_at(json_get(json_at(json_get(now, "jobs"), 1), "needs"), 0), ""),
+		json_as_str(
+			json_at(json_get(json_at(json_get(now, "jobs"), 1), "needs"), 0),
+			""),
 		"a");
 	assert_int_equal(json_count(json_get(now, "edges")), 1);
 	assert_ok(query_run(w->s, run, 1, &then, &w->err), &w->err);
@@ -147,16 +159,20 @@ static void a_gate_shows_what_would_change(void **state)
 	int64_t run, gate;
 	_cleanup_(json_freep) struct json *g = NULL, *queue = NULL, *pending = NULL;
 
-	world_environment(w, "production", "{\"reviewers\": [\"mira\", \"lena\"], \"required\": 2}");
-	assert_ok(secrets_set(w->s, w->repo, "production", "DEPLOY_KEY", "x", 1, &mira, &w->err),
+	world_environment(w, "production",
+		"{\"reviewers\": [\"mira\", \"lena\"], \"required\": 2}");
+	assert_ok(secrets_set(w->s, w->repo, "production", "DEPLOY_KEY", "x", 1, &mira,
+			  &w->err),
 		&w->err);
 	run = world_run(w, "a");
-	world_expand(w, world_job(w, run, "a", 0), &(struct world_rows){ .environment = "production" });
+	world_expand(w, world_job(w, run, "a", 0),
+		&(struct world_rows){ .environment = "production" });
 	assert_ok(world_vote(w, world_gate(w, run), &mira, true, NULL), &w->err);
 	assert_ok(world_vote(w, world_gate(w, run), &lena, true, NULL), &w->err);
 	world_finish(w, world_job(w, run, "a", 0), CONCLUSION_SUCCESS);
 	run = world_run(w, "a");
-	world_expand(w, world_job(w, run, "a", 0), &(struct world_rows){ .environment = "production" });
+	world_expand(w, world_job(w, run, "a", 0),
+		&(struct world_rows){ .environment = "production" });
 	gate = world_gate(w, run);
 	assert_ok(world_vote(w, gate, &mira, true, NULL), &w->err);
 	assert_ok(query_gate(w->s, gate, &g, &w->err), &w->err);
@@ -169,7 +185,8 @@ static void a_gate_shows_what_would_change(void **state)
 	assert_string_equal(json_as_str(json_path(g, "run.actor"), ""), "omar");
 	assert_string_equal(json_get_str(json_at(json_get(g, "secrets"), 0), "name", ""),
 		"DEPLOY_KEY");
-	assert_string_equal(json_get_str(json_at(json_get(g, "votes"), 0), "principal", ""), "mira");
+	assert_string_equal(
+		json_get_str(json_at(json_get(g, "votes"), 0), "principal", ""), "mira");
 	assert_ok(query_queue(w->s, &queue, &w->err), &w->err);
 	assert_int_equal(json_count(json_get(queue, "held")), 1);
 	assert_true(json_is(json_get(queue, "paused"), JSON_KIND_NULL));
@@ -183,26 +200,33 @@ static void settings_and_lists_never_show_a_secret(void **state)
 	_cleanup_free_ char *token = NULL, *key = NULL;
 	int64_t run = world_run(w, "a");
 
-	assert_ok(secrets_set(w->s, w->repo, "", "CANARY", "canary-5521", 11, &mira, &w->err), &w->err);
+	assert_ok(secrets_set(
+			  w->s, w->repo, "", "CANARY", "canary-5521", 11, &mira, &w->err),
+		&w->err);
 	assert_ok(vars_set(w->s, w->repo, "", "REGION", "eu", &mira, &w->err), &w->err);
-	assert_ok(tokens_create(w->s, "dash", "mira", SCOPE_READ, 0, &mira, &token, &w->err), &w->err);
+	assert_ok(tokens_create(
+			  w->s, "dash", "mira", SCOPE_READ, 0, &mira, &token, &w->err),
+		&w->err);
 	assert_ok(keys_create(w->s, "demo", &mira, &key, &w->err), &w->err);
-	world_environment(w, "production", "{\"reviewers\": [\"*\"], \"branches\": [\"main\"]}");
+	world_environment(
+		w, "production", "{\"reviewers\": [\"*\"], \"branches\": [\"main\"]}");
 	for (int i = 0; i < 12; i++) {
 		_cleanup_(json_freep) struct json *j = NULL;
 		_cleanup_free_ char *text = NULL;
-		int got = i == 0 ? query_repos(w->s, &j, &w->err) :
-			  i == 1 ? query_repo(w->s, "acme/archive", &j, &w->err) :
-			  i == 2 ? query_secrets(w->s, w->repo, &j, &w->err) :
-			  i == 3 ? query_vars(w->s, w->repo, &j, &w->err) :
-			  i == 4 ? query_tokens(w->s, &j, &w->err) :
-			  i == 5 ? query_keys(w->s, &j, &w->err) :
-			  i == 6 ? query_environments(w->s, "acme/archive", &j, &w->err) :
-			  i == 7 ? query_environment(w->s, "acme/archive", "production", &j, &w->err) :
-			  i == 8 ? query_audit(w->s, 0, NULL, 0, 100, &j, &w->err) :
-			  i == 9 ? query_status(w->s, &j, &w->err) :
-			  i == 10 ? query_delivery(w->s, 1, &j, &w->err) :
-				    query_trace(w->s, world_job(w, run, "a", 0), &j, &w->err);
+		int got = i == 0   ? query_repos(w->s, &j, &w->err)
+			  : i == 1 ? query_repo(w->s, "acme/archive", &j, &w->err)
+			  : i == 2 ? query_secrets(w->s, w->repo, &j, &w->err)
+			  : i == 3 ? query_vars(w->s, w->repo, &j, &w->err)
+			  : i == 4 ? query_tokens(w->s, &j, &w->err)
+			  : i == 5 ? query_keys(w->s, &j, &w->err)
+			  : i == 6 ? query_environments(w->s, "acme/archive", &j, &w->err)
+			  : i == 7 ? query_environment(w->s, "acme/archive", "production",
+					     &j, &w->err)
+			  : i == 8 ? query_audit(w->s, 0, NULL, 0, 100, &j, &w->err)
+			  : i == 9 ? query_status(w->s, &j, &w->err)
+			  : i == 10 ? query_delivery(w->s, 1, &j, &w->err)
+				    : query_trace(w->s, world_job(w, run, "a", 0), &j,
+					      &w->err);
 
 		assert_ok(got, &w->err);
 		text = json_text(j);
@@ -223,15 +247,17 @@ static void times_become_text_for_the_public(void **state)
 {
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
-	static const char in[] = "{\"created_at\": 1778760123004, \"x\": [{\"at\": 1000, \"n\": 7}],"
-				 " \"done_at\": null}";
+	static const char in[] =
+		"{\"created_at\": 1778760123004, \"x\": [{\"at\": 1000, \"n\": 7}],"
+		" \"done_at\": null}";
 	_cleanup_free_ char *text = NULL;
 
 	assert_ok(json_parse(in, strlen(in), &j, &err), &err);
 	query_public(j);
 	text = json_text(j);
-	assert_string_equal(text, "{\"created_at\":\"2026-05-14T12:02:03.004Z\",\"x\":[{\"at\":"
-				  "\"1970-01-01T00:00:01.000Z\",\"n\":7}],\"done_at\":null}");
+	assert_string_equal(text,
+		"{\"created_at\":\"2026-05-14T12:02:03.004Z\",\"x\":[{\"at\":"
+		"\"1970-01-01T00:00:01.000Z\",\"n\":7}],\"done_at\":null}");
 	json_free(j);
 }
 
@@ -260,10 +286,12 @@ static void lists_are_served_by_indexes(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(statements); i++) {
-		_cleanup_free_ char *sql = xasprintf("EXPLAIN QUERY PLAN %s", statements[i]);
+		_cleanup_free_ char *sql =
+			xasprintf("EXPLAIN QUERY PLAN %s", statements[i]);
 		_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 
-		assert_ok(db_query_args(store_db(w->s), &r, &w->err, sql, NULL, 0), &w->err);
+		assert_ok(db_query_args(store_db(w->s), &r, &w->err, sql, NULL, 0),
+			&w->err);
 		while (db_step(&r, &w->err) > 0)
 			if (str_starts(db_str(&r, 3), "SCAN"))
 				fail_msg("%s: %s", statements[i], db_str(&r, 3));

@@ -27,9 +27,16 @@ static void planning_an_event_twice_makes_no_second_run(void **state)
 	_cleanup_(run_done) struct run r = { 0 };
 	_cleanup_(json_freep) struct json *plan = json_new_object();
 	const struct node_new node = { "a", NULL, NULL, false };
-	struct run_new in = { .workflow_path = "x.yml", .workflow_name = "X", .title = "t",
-		.plan = plan, .workflow_digest = DIGEST, .sha = HEX_A, .ref = "refs/heads/main",
-		.branch = "main", .nodes = &node, .nodes_len = 1 };
+	struct run_new in = { .workflow_path = "x.yml",
+		.workflow_name = "X",
+		.title = "t",
+		.plan = plan,
+		.workflow_digest = DIGEST,
+		.sha = HEX_A,
+		.ref = "refs/heads/main",
+		.branch = "main",
+		.nodes = &node,
+		.nodes_len = 1 };
 
 	assert_ok(runs_get(w->s, run, &r, &w->err), &w->err);
 	assert_int_equal(runs_create(w->s, r.event, &in, 1, &id, &w->err), -1);
@@ -45,11 +52,13 @@ static void a_plan_is_stored_once_and_verified_when_read(void **state)
 	struct json *none = NULL;
 
 	world_run(w, "a");
-	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM plans"), &w->err);
+	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM plans"),
+		&w->err);
 	assert_int_equal(n, 1);
 	assert_ok(runs_plan(w->s, a, &plan, &w->err), &w->err);
 	assert_string_equal(json_get_str(plan, "shape", ""), "a");
-	assert_ok(db_run(store_db(w->s), &w->err, "UPDATE plans SET body = '{\"shape\":\"b\"}'"),
+	assert_ok(db_run(store_db(w->s), &w->err,
+			  "UPDATE plans SET body = '{\"shape\":\"b\"}'"),
 		&w->err);
 	assert_int_equal(runs_plan(w->s, a, &none, &w->err), -1);
 	assert_err_has(&w->err, ERR_CORRUPT, "is not what was stored");
@@ -62,13 +71,21 @@ static void a_node_needing_what_is_not_there_makes_no_run(void **state)
 	_cleanup_(json_freep) struct json *plan = json_new_object();
 	static const char *const needs[] = { "ghost", NULL };
 	const struct node_new node = { "a", NULL, needs, false };
-	struct run_new in = { .workflow_path = "x.yml", .workflow_name = "X", .title = "t",
-		.plan = plan, .workflow_digest = DIGEST, .sha = HEX_A, .ref = "refs/heads/main",
-		.branch = "main", .nodes = &node, .nodes_len = 1 };
+	struct run_new in = { .workflow_path = "x.yml",
+		.workflow_name = "X",
+		.title = "t",
+		.plan = plan,
+		.workflow_digest = DIGEST,
+		.sha = HEX_A,
+		.ref = "refs/heads/main",
+		.branch = "main",
+		.nodes = &node,
+		.nodes_len = 1 };
 
 	assert_int_equal(runs_create(w->s, event, &in, 1, &id, &w->err), -1);
 	assert_err(&w->err, ERR_INPUT, "node 'a' needs 'ghost', which is no node");
-	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM runs"), &w->err);
+	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM runs"),
+		&w->err);
 	assert_int_equal(n, 0);
 	assert_int_equal(events_pending(w->s, &id, 1, &w->err), 1);
 	world_check(w);
@@ -86,8 +103,8 @@ static void nodes_are_ready_when_their_needs_are_done(void **state)
 	world_finish(w, world_job(w, run, "a", 0), CONCLUSION_SUCCESS);
 	assert_int_equal(jobs_ready(w->s, run, ids, 8, &w->err), 1);
 	assert_int_equal(ids[0], world_job(w, run, "b", 0));
-	assert_ok(jobs_settle(w->s, ids[0], CONCLUSION_SKIPPED, "its if is false", NULL, NULL,
-			  &w->err),
+	assert_ok(jobs_settle(w->s, ids[0], CONCLUSION_SKIPPED, "its if is false", NULL,
+			  NULL, &w->err),
 		&w->err);
 	assert_int_equal(jobs_ready(w->s, 0, ids, 8, &w->err), 1);
 	assert_int_equal(ids[0], world_job(w, run, "c", 0));
@@ -132,8 +149,14 @@ static const struct {
 	const char *rows;
 	const char *phase;
 } conclusions[] = {
-	{ "ss", "success" }, { "sf", "failure" }, { "kk", "skipped" }, { "sk", "success" },
-	{ "e", "success" }, { "ek", "success" }, { "fk", "failure" }, { "ef", "failure" },
+	{ "ss", "success" },
+	{ "sf", "failure" },
+	{ "kk", "skipped" },
+	{ "sk", "success" },
+	{ "e", "success" },
+	{ "ek", "success" },
+	{ "fk", "failure" },
+	{ "ef", "failure" },
 };
 
 static void the_end_of_a_run_follows_from_its_jobs(void **state)
@@ -149,13 +172,15 @@ static void the_end_of_a_run_follows_from_its_jobs(void **state)
 			char c = conclusions[i].rows[k];
 
 			if (c == 'k') {
-				assert_ok(jobs_settle(w->s, job, CONCLUSION_SKIPPED, "if", NULL,
-						  NULL, &w->err),
+				assert_ok(jobs_settle(w->s, job, CONCLUSION_SKIPPED, "if",
+						  NULL, NULL, &w->err),
 					&w->err);
 				continue;
 			}
-			world_expand(w, job, &(struct world_rows){ .continues_on_error = c == 'e' });
-			world_finish(w, job, c == 's' ? CONCLUSION_SUCCESS : CONCLUSION_FAILURE);
+			world_expand(w, job,
+				&(struct world_rows){ .continues_on_error = c == 'e' });
+			world_finish(w, job,
+				c == 's' ? CONCLUSION_SUCCESS : CONCLUSION_FAILURE);
 		}
 		world_run_is(w, run, conclusions[i].phase);
 	}
@@ -177,11 +202,12 @@ static void the_phase_says_what_a_person_needs_to_know(void **state)
 	world_expand(w, b, &(struct world_rows){ .environment = "production" });
 	world_run_is(w, run, "waiting");
 	assert_ok(world_try_release(w, a, epoch), &w->err);
-	assert_ok(jobs_died(w->s, a, epoch, "its executor is gone", &now, &w->err), &w->err);
+	assert_ok(jobs_died(w->s, a, epoch, "its executor is gone", &now, &w->err),
+		&w->err);
 	assert_int_equal(now, JOB_LOST);
 	world_run_is(w, run, "lost");
-	assert_ok(jobs_resolve_lost(w->s, a, CONCLUSION_FAILURE, "it was half done", &mira,
-			  &w->err),
+	assert_ok(jobs_resolve_lost(w->s, a, CONCLUSION_FAILURE, "it was half done",
+			  &mira, &w->err),
 		&w->err);
 	world_run_is(w, run, "waiting");
 	world_check(w);
@@ -193,7 +219,8 @@ static void cancelling_ends_what_waits_and_asks_what_runs(void **state)
 {
 	struct world *w = *state;
 	int64_t run = world_run(w, "a b c d:a"), a = world_job(w, run, "a", 0);
-	int64_t b = world_job(w, run, "b", 0), d = world_job(w, run, "d", 0), epoch, ids[4];
+	int64_t b = world_job(w, run, "b", 0), d = world_job(w, run, "d", 0), epoch,
+		ids[4];
 	enum job_state now;
 
 	world_environment(w, "production", "{\"reviewers\": [\"mira\"]}");
@@ -202,7 +229,8 @@ static void cancelling_ends_what_waits_and_asks_what_runs(void **state)
 	world_expand(w, world_job(w, run, "c", 0),
 		&(struct world_rows){ .environment = "production" });
 	epoch = world_claim(w, a);
-	assert_ok(runs_cancel(w->s, run, "asked by mira", false, &mira, &w->err), &w->err);
+	assert_ok(
+		runs_cancel(w->s, run, "asked by mira", false, &mira, &w->err), &w->err);
 	assert_string_equal(world_state_name(w, a), "cancelling");
 	assert_string_equal(world_state_name(w, b), "completed");
 	assert_string_equal(world_state_name(w, world_job(w, run, "c", 0)), "completed");
@@ -211,8 +239,8 @@ static void cancelling_ends_what_waits_and_asks_what_runs(void **state)
 	assert_ok(jobs_died(w->s, a, epoch, "killed", &now, &w->err), &w->err);
 	assert_int_equal(world_conclusion(w, a), CONCLUSION_CANCELLED);
 	assert_int_equal(jobs_ready(w->s, run, ids, 4, &w->err), 1);
-	assert_ok(jobs_settle(w->s, d, CONCLUSION_SKIPPED, "its need was cancelled", NULL, NULL,
-			  &w->err),
+	assert_ok(jobs_settle(w->s, d, CONCLUSION_SKIPPED, "its need was cancelled", NULL,
+			  NULL, &w->err),
 		&w->err);
 	world_run_is(w, run, "cancelled");
 	assert_int_equal(runs_cancel(w->s, run, "again", true, &mira, &w->err), -1);
@@ -238,12 +266,15 @@ static void a_failed_row_ends_its_siblings_when_it_fails_fast(void **state)
 	int64_t run = world_run(w, "m"), epoch;
 	enum job_state now;
 
-	world_expand(w, world_job(w, run, "m", 0), &(struct world_rows){ .len = 3, .fail_fast = true });
+	world_expand(w, world_job(w, run, "m", 0),
+		&(struct world_rows){ .len = 3, .fail_fast = true });
 	epoch = world_claim(w, world_job(w, run, "m", 1));
 	world_finish(w, world_job(w, run, "m", 0), CONCLUSION_FAILURE);
 	assert_string_equal(world_state_name(w, world_job(w, run, "m", 1)), "cancelling");
-	assert_int_equal(world_conclusion(w, world_job(w, run, "m", 2)), CONCLUSION_CANCELLED);
-	assert_ok(jobs_died(w->s, world_job(w, run, "m", 1), epoch, "killed", &now, &w->err),
+	assert_int_equal(
+		world_conclusion(w, world_job(w, run, "m", 2)), CONCLUSION_CANCELLED);
+	assert_ok(jobs_died(w->s, world_job(w, run, "m", 1), epoch, "killed", &now,
+			  &w->err),
 		&w->err);
 	world_run_is(w, run, "failure");
 	world_check(w);
@@ -267,7 +298,8 @@ static void rows_beyond_max_parallel_are_not_claimable(void **state)
 	assert_ok(jobs_claimable(w->s, 10, &list, &len, &w->err), &w->err);
 	assert_int_equal(len, 0);
 	jobs_ready_free(list, len);
-	assert_int_equal(jobs_claim(w->s, world_job(w, run, "m", 2), "local", &epoch, &try, &w->err),
+	assert_int_equal(jobs_claim(w->s, world_job(w, run, "m", 2), "local", &epoch,
+				 &try, &w->err),
 		-1);
 	assert_err(&w->err, ERR_CONFLICT, NULL);
 	world_check(w);
@@ -294,7 +326,8 @@ static void an_expansion_has_its_limits(void **state)
 
 static int64_t grouped(struct world *w, bool cancels, bool keeps)
 {
-	return world_run_as(w, &(struct world_run){ .shape = "a", .trust = TRUST_TRUSTED,
+	return world_run_as(w, &(struct world_run){ .shape = "a",
+				       .trust = TRUST_TRUSTED,
 				       .concurrency = { "deploy", cancels, keeps } });
 }
 
@@ -348,7 +381,9 @@ static void cancel_in_progress_takes_over_at_once_or_when_the_other_is_gone(void
 	a = grouped(w, true, false);
 	world_run_is(w, b, "running");
 	world_run_is(w, a, "pending");
-	assert_ok(jobs_died(w->s, world_job(w, b, "a", 0), epoch, "killed", &now, &w->err), &w->err);
+	assert_ok(
+		jobs_died(w->s, world_job(w, b, "a", 0), epoch, "killed", &now, &w->err),
+		&w->err);
 	world_run_is(w, b, "cancelled");
 	world_run_is(w, a, "queued");
 	world_check(w);
@@ -365,7 +400,8 @@ static void groups_of_jobs_share_names_with_groups_of_runs(void **state)
 	world_expand(w, b, &in_group);
 	assert_string_equal(world_state_name(w, a), "queued");
 	assert_string_equal(world_state_name(w, b), "waiting");
-	other = grouped(w, false, false); /* the same name, in other case: b is replaced */
+	other = grouped(
+		w, false, false); /* the same name, in other case: b is replaced */
 	world_run_is(w, other, "pending");
 	assert_int_equal(world_conclusion(w, b), CONCLUSION_CANCELLED);
 	world_finish(w, a, CONCLUSION_SUCCESS);
@@ -392,16 +428,18 @@ static void a_rerun_of_failed_jobs_carries_the_others(void **state)
 	world_finish(w, world_job(w, run, "b", 0), CONCLUSION_FAILURE);
 	old_m1 = world_job(w, run, "b", 1);
 	world_finish(w, old_m1, CONCLUSION_SUCCESS);
-	assert_ok(jobs_settle(w->s, world_job(w, run, "c", 0), CONCLUSION_SKIPPED, "need", NULL,
-			  NULL, &w->err),
+	assert_ok(jobs_settle(w->s, world_job(w, run, "c", 0), CONCLUSION_SKIPPED, "need",
+			  NULL, NULL, &w->err),
 		&w->err);
-	assert_int_equal(runs_rerun(w->s, run, RERUN_FAILED, NULL, &mira, &attempt, &w->err), -1);
+	assert_int_equal(
+		runs_rerun(w->s, run, RERUN_FAILED, NULL, &mira, &attempt, &w->err), -1);
 	assert_err_has(&w->err, ERR_CONFLICT, "has not ended");
 	world_expand(w, world_job(w, run, "d", 0), NULL);
 	world_finish(w, world_job(w, run, "d", 0), CONCLUSION_SUCCESS);
 	world_run_is(w, run, "failure");
 
-	assert_ok(runs_rerun(w->s, run, RERUN_FAILED, NULL, &mira, &attempt, &w->err), &w->err);
+	assert_ok(runs_rerun(w->s, run, RERUN_FAILED, NULL, &mira, &attempt, &w->err),
+		&w->err);
 	assert_int_equal(attempt, 2);
 	assert_ok(jobs_get(w->s, world_job(w, run, "a", 0), &a, &w->err), &w->err);
 	assert_int_equal(a.carried_from, old_a);
@@ -422,7 +460,8 @@ static void a_rerun_of_failed_jobs_carries_the_others(void **state)
 	world_check(w);
 
 	/* Carried again, the row still names the one that ran. */
-	assert_ok(runs_rerun(w->s, run, RERUN_JOB, "c", &mira, &attempt, &w->err), &w->err);
+	assert_ok(
+		runs_rerun(w->s, run, RERUN_JOB, "c", &mira, &attempt, &w->err), &w->err);
 	job_done(&a);
 	assert_ok(jobs_get(w->s, world_job(w, run, "a", 0), &a, &w->err), &w->err);
 	assert_int_equal(a.carried_from, old_a);
@@ -437,14 +476,17 @@ static void a_rerun_of_all_starts_from_nothing(void **state)
 	world_expand(w, world_job(w, run, "a", 0), &(struct world_rows){ .len = 3 });
 	for (int i = 0; i < 3; i++)
 		world_finish(w, world_job(w, run, "a", i), CONCLUSION_SUCCESS);
-	assert_ok(jobs_settle(w->s, world_job(w, run, "b", 0), CONCLUSION_SKIPPED, "", NULL, NULL,
-			  &w->err),
+	assert_ok(jobs_settle(w->s, world_job(w, run, "b", 0), CONCLUSION_SKIPPED, "",
+			  NULL, NULL, &w->err),
 		&w->err);
-	assert_int_equal(runs_rerun(w->s, run, RERUN_FAILED, NULL, &mira, &attempt, &w->err), -1);
+	assert_int_equal(
+		runs_rerun(w->s, run, RERUN_FAILED, NULL, &mira, &attempt, &w->err), -1);
 	assert_err_has(&w->err, ERR_CONFLICT, "no job of run");
-	assert_int_equal(runs_rerun(w->s, run, RERUN_JOB, "zz", &mira, &attempt, &w->err), -1);
+	assert_int_equal(
+		runs_rerun(w->s, run, RERUN_JOB, "zz", &mira, &attempt, &w->err), -1);
 	assert_err_has(&w->err, ERR_NOT_FOUND, "no such job");
-	assert_ok(runs_rerun(w->s, run, RERUN_ALL, NULL, &mira, &attempt, &w->err), &w->err);
+	assert_ok(runs_rerun(w->s, run, RERUN_ALL, NULL, &mira, &attempt, &w->err),
+		&w->err);
 	assert_ok(db_value(store_db(w->s), &n, 0, &w->err,
 			  "SELECT count(*) FROM jobs WHERE attempt = 2"),
 		&w->err);

@@ -6,14 +6,16 @@ static char *open_secret(struct world *w, const char *environment, const char *n
 	const char *const names[] = { name, NULL };
 	_cleanup_(secret_list_done) struct secret_list list = SECRET_LIST_INIT;
 
-	assert_ok(secrets_open(w->s, w->repo, environment, names, &list, &w->err), &w->err);
+	assert_ok(
+		secrets_open(w->s, w->repo, environment, names, &list, &w->err), &w->err);
 	return list.len ? xstrdup(list.v[0].value) : NULL;
 }
 
 static void put(struct world *w, int64_t repo, const char *environment, const char *name,
 	const char *value)
 {
-	assert_ok(secrets_set(w->s, repo, environment, name, value, strlen(value), &mira, &w->err),
+	assert_ok(secrets_set(w->s, repo, environment, name, value, strlen(value), &mira,
+			  &w->err),
 		&w->err);
 }
 
@@ -40,17 +42,20 @@ static void the_nearest_scope_wins(void **state)
 static void names_and_values_have_rules(void **state)
 {
 	struct world *w = *state;
-	static const char *const bad[] = { "", "1A", "A-B", "A B", "GITHUB_TOKEN", "github_x",
-		"A\nB", "\xc3\xa4" };
+	static const char *const bad[] = { "", "1A", "A-B", "A B", "GITHUB_TOKEN",
+		"github_x", "A\nB", "\xc3\xa4" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		assert_int_equal(secrets_set(w->s, w->repo, "", bad[i], "v", 1, &mira, &w->err), -1);
+		assert_int_equal(
+			secrets_set(w->s, w->repo, "", bad[i], "v", 1, &mira, &w->err),
+			-1);
 		assert_err(&w->err, ERR_INPUT, NULL);
 	}
 	assert_int_equal(secrets_set(w->s, w->repo, "", "A", "", 0, &mira, &w->err), -1);
 	assert_err(&w->err, ERR_LIMIT, NULL);
-	assert_int_equal(
-		secrets_set(w->s, w->repo, "", "A", "x", LIMIT_SECRET_VALUE + 1, &mira, &w->err), -1);
+	assert_int_equal(secrets_set(w->s, w->repo, "", "A", "x", LIMIT_SECRET_VALUE + 1,
+				 &mira, &w->err),
+		-1);
 	assert_err(&w->err, ERR_LIMIT, NULL);
 	assert_int_equal(secrets_delete(w->s, w->repo, "", "A", &mira, &w->err), -1);
 	assert_err(&w->err, ERR_NOT_FOUND, NULL);
@@ -62,7 +67,8 @@ static void values_may_hold_any_byte(void **state)
 	const char *const names[] = { "BIN", NULL };
 	_cleanup_(secret_list_done) struct secret_list list = SECRET_LIST_INIT;
 
-	assert_ok(secrets_set(w->s, w->repo, "", "BIN", "a\0b\n", 4, &mira, &w->err), &w->err);
+	assert_ok(secrets_set(w->s, w->repo, "", "BIN", "a\0b\n", 4, &mira, &w->err),
+		&w->err);
 	assert_ok(secrets_open(w->s, w->repo, "", names, &list, &w->err), &w->err);
 	assert_int_equal(list.v[0].len, 4);
 	assert_memory_equal(list.v[0].value, "a\0b\n", 5);
@@ -89,7 +95,8 @@ static void no_value_is_in_any_file(void **state)
 		assert_true(len > 0);
 		assert_null(memmem(bytes, len, "canary-7f3a9c", 13));
 		if (i == 0)
-			assert_non_null(memmem(bytes, len, "CANARY", 6)); /* the search works */
+			assert_non_null(
+				memmem(bytes, len, "CANARY", 6)); /* the search works */
 	}
 	assert_ok(secrets_delete(w->s, w->repo, "", "CANARY", &mira, &w->err), &w->err);
 	gone = open_secret(w, "", "CANARY");
@@ -117,11 +124,14 @@ static void a_row_in_the_place_of_another_does_not_open(void **state)
 		put(w, w->repo, "", "LOW", "paste");
 		fine = open_secret(w, "", "LOW");
 		assert_string_equal(fine, "paste");
-		assert_ok(db_run_args(store_db(w->s), &w->err, swaps[i], NULL, 0), &w->err);
-		assert_int_equal(secrets_open(w->s, w->repo, "", names, &list, &w->err), -1);
+		assert_ok(
+			db_run_args(store_db(w->s), &w->err, swaps[i], NULL, 0), &w->err);
+		assert_int_equal(
+			secrets_open(w->s, w->repo, "", names, &list, &w->err), -1);
 		assert_err(&w->err, ERR_CORRUPT, NULL);
 		assert_int_equal(list.len, 0);
-		assert_ok(db_run(store_db(w->s), &w->err, "DELETE FROM secrets WHERE name = 'LOW'"),
+		assert_ok(db_run(store_db(w->s), &w->err,
+				  "DELETE FROM secrets WHERE name = 'LOW'"),
 			&w->err);
 	}
 }
@@ -137,7 +147,8 @@ static void every_flipped_byte_of_a_box_is_noticed(void **state)
 	size_t len;
 
 	put(w, w->repo, "", "A", "v");
-	assert_int_equal(db_first(store_db(w->s), &r, &w->err, "SELECT box FROM secrets"), 1);
+	assert_int_equal(
+		db_first(store_db(w->s), &r, &w->err, "SELECT box FROM secrets"), 1);
 	stored = db_blob(&r, 0, &len);
 	box = xmemdup(stored, len);
 	db_rows_done(&r);
@@ -146,7 +157,8 @@ static void every_flipped_byte_of_a_box_is_noticed(void **state)
 		assert_ok(db_run(store_db(w->s), &w->err, "UPDATE secrets SET box = ?",
 				  db_arg_blob(box, len)),
 			&w->err);
-		assert_int_equal(secrets_open(w->s, w->repo, "", names, &list, &w->err), -1);
+		assert_int_equal(
+			secrets_open(w->s, w->repo, "", names, &list, &w->err), -1);
 		assert_int_equal(w->err.code, ERR_CORRUPT);
 		box[i] ^= 1;
 	}
@@ -196,7 +208,8 @@ static void a_pending_gate_means_no_decryption_at_all(void **state)
 static void a_rotated_key_opens_everything_and_the_old_one_nothing(void **state)
 {
 	struct world *w = *state;
-	static const uint8_t new_key[CRYPTO_MASTER_LEN] = "another key, just as long as it.";
+	static const uint8_t new_key[CRYPTO_MASTER_LEN] =
+		"another key, just as long as it.";
 	_cleanup_free_ char *secret = NULL, *value = NULL;
 	_cleanup_(strbuf_done) struct strbuf key = STRBUF_INIT, cred = STRBUF_INIT;
 	struct hook_secret *hooks;
@@ -204,7 +217,8 @@ static void a_rotated_key_opens_everything_and_the_old_one_nothing(void **state)
 
 	put(w, w->repo, "", "TOKEN", "hush");
 	assert_ok(keys_create(w->s, "demo", &mira, &secret, &w->err), &w->err);
-	assert_ok(repos_set_credential(w->s, w->repo, "token", "abc", 3, &mira, &w->err), &w->err);
+	assert_ok(repos_set_credential(w->s, w->repo, "token", "abc", 3, &mira, &w->err),
+		&w->err);
 	assert_int_equal(secrets_key_fits(w->s, &w->err), 1);
 	assert_ok(secrets_rotate_key(w->s, new_key, &mira, &w->err), &w->err);
 	value = open_secret(w, "", "TOKEN");
@@ -236,7 +250,9 @@ static void hooks_keep_their_old_secret_for_a_while(void **state)
 	size_t len;
 	int64_t before = hooks_version(w->s), id;
 
-	assert_int_equal(hooks_add(w->s, w->repo, "gitea", "short", &mira, &id, &none, &w->err), -1);
+	assert_int_equal(
+		hooks_add(w->s, w->repo, "gitea", "short", &mira, &id, &none, &w->err),
+		-1);
 	assert_err(&w->err, ERR_INPUT, NULL);
 	assert_ok(hooks_rotate(w->s, w->hook, 60000, &mira, &fresh, &w->err), &w->err);
 	assert_int_equal(strlen(fresh), 40);
@@ -262,19 +278,21 @@ static void tokens_are_checked_by_hash_and_end(void **state)
 	int64_t n;
 	static const char *const bad[] = { "", "slt_", "slt_x", "x", NULL };
 
-	assert_ok(tokens_create(w->s, "dash", "mira", SCOPE_READ, clock_wall_ms() + 1000, &mira,
-			  &token, &w->err),
+	assert_ok(tokens_create(w->s, "dash", "mira", SCOPE_READ, clock_wall_ms() + 1000,
+			  &mira, &token, &w->err),
 		&w->err);
 	assert_true(str_starts(token, "slt_"));
-	assert_int_equal(tokens_create(w->s, "DASH", "mira", SCOPE_READ, 0, &mira, &again, &w->err),
+	assert_int_equal(tokens_create(w->s, "DASH", "mira", SCOPE_READ, 0, &mira, &again,
+				 &w->err),
 		-1);
 	assert_err(&w->err, ERR_CONFLICT, "token 'DASH' is there already");
 	assert_ok(tokens_check(w->s, token, &p, &w->err), &w->err);
 	assert_string_equal(p.name, "mira");
 	assert_true(scopes_have(p.scopes, SCOPE_READ));
 	assert_false(scopes_have(p.scopes, SCOPE_APPROVE));
-	assert_ok(db_value(store_db(w->s), &n, 0, &w->err,
-			  "SELECT count(*) FROM tokens WHERE hash = ?", db_arg_str(token)),
+	assert_ok(
+		db_value(store_db(w->s), &n, 0, &w->err,
+			"SELECT count(*) FROM tokens WHERE hash = ?", db_arg_str(token)),
 		&w->err);
 	assert_int_equal(n, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -287,7 +305,8 @@ static void tokens_are_checked_by_hash_and_end(void **state)
 	clock_skew_wall(0);
 	assert_ok(tokens_revoke(w->s, "dash", &mira, &w->err), &w->err);
 	assert_int_equal(tokens_check(w->s, token, &p, &w->err), -1);
-	assert_ok(tokens_create(w->s, "dash", "mira", SCOPE_ADMIN, 0, &mira, &again, &w->err),
+	assert_ok(tokens_create(
+			  w->s, "dash", "mira", SCOPE_ADMIN, 0, &mira, &again, &w->err),
 		&w->err);
 	world_check(w);
 }
@@ -298,9 +317,11 @@ static void a_link_signs_in_once(void **state)
 	_cleanup_free_ char *link = NULL, *session = NULL, *second = NULL;
 	_cleanup_(principal_done) struct principal p = { 0 }, q = { 0 }, r = { 0 };
 
-	assert_ok(links_create(w->s, "mira", SCOPE_APPROVE, 7, 60000, &lena, &link, &w->err),
+	assert_ok(links_create(
+			  w->s, "mira", SCOPE_APPROVE, 7, 60000, &lena, &link, &w->err),
 		&w->err);
-	assert_ok(links_peek(w->s, link, &p, &w->err), &w->err); /* looking uses nothing up */
+	assert_ok(links_peek(w->s, link, &p, &w->err),
+		&w->err); /* looking uses nothing up */
 	assert_int_equal(p.gate, 7);
 	assert_ok(sessions_open_link(w->s, link, 60000, &session, &q, &w->err), &w->err);
 	assert_int_equal(sessions_open_link(w->s, link, 60000, &second, &r, &w->err), -1);
@@ -316,7 +337,8 @@ static void a_link_signs_in_once(void **state)
 	assert_int_equal(sessions_check(w->s, session, &r, &w->err), -1);
 	free(link);
 	link = NULL;
-	assert_ok(links_create(w->s, "mira", SCOPE_READ, 0, 1000, &lena, &link, &w->err), &w->err);
+	assert_ok(links_create(w->s, "mira", SCOPE_READ, 0, 1000, &lena, &link, &w->err),
+		&w->err);
 	clock_skew_wall(2000);
 	assert_int_equal(links_peek(w->s, link, &r, &w->err), -1);
 	assert_ok(sessions_sweep(w->s, &w->err), &w->err);
@@ -331,7 +353,8 @@ static void scopes_are_words(void **state)
 	assert_int_equal(scopes_parse("read,approve", &err), SCOPE_READ | SCOPE_APPROVE);
 	assert_int_equal(scopes_parse("read,write", &err), 0);
 	assert_err(&err, ERR_INPUT, "scope 'write' is none of read, run, approve, admin");
-	assert_string_equal(scopes_text(SCOPE_READ | SCOPE_RUN | SCOPE_APPROVE | SCOPE_ADMIN, text),
+	assert_string_equal(
+		scopes_text(SCOPE_READ | SCOPE_RUN | SCOPE_APPROVE | SCOPE_ADMIN, text),
 		"read,run,approve,admin");
 	assert_true(scopes_have(SCOPE_ADMIN, SCOPE_APPROVE));
 	assert_false(scopes_have(SCOPE_READ, SCOPE_READ | SCOPE_RUN));

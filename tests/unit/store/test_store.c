@@ -41,16 +41,20 @@ static void runs_with_the_settings_that_durability_needs(void **state)
 		const char *sql;
 		int64_t want;
 	} pragmas[] = {
-		{ "PRAGMA synchronous", 2 },	     { "PRAGMA foreign_keys", 1 },
-		{ "PRAGMA trusted_schema", 0 },	     { "PRAGMA cell_size_check", 1 },
-		{ "PRAGMA wal_autocheckpoint", 0 },  { "PRAGMA secure_delete", 1 },
+		{ "PRAGMA synchronous", 2 },
+		{ "PRAGMA foreign_keys", 1 },
+		{ "PRAGMA trusted_schema", 0 },
+		{ "PRAGMA cell_size_check", 1 },
+		{ "PRAGMA wal_autocheckpoint", 0 },
+		{ "PRAGMA secure_delete", 1 },
 	};
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(pragmas); i++) {
 		int64_t v;
 
-		assert_ok(db_value_args(store_db(w->s), &v, -1, &w->err, pragmas[i].sql, NULL, 0),
+		assert_ok(db_value_args(store_db(w->s), &v, -1, &w->err, pragmas[i].sql,
+				  NULL, 0),
 			&w->err);
 		if (v != pragmas[i].want)
 			fail_msg("%s is %lld", pragmas[i].sql, (long long)v);
@@ -63,7 +67,8 @@ static void refuses_a_newer_schema(void **state)
 {
 	struct world *w = *state;
 
-	assert_ok(db_script(store_db(w->s), "PRAGMA user_version = 4711", &w->err), &w->err);
+	assert_ok(db_script(store_db(w->s), "PRAGMA user_version = 4711", &w->err),
+		&w->err);
 	reopen(w, -1, ERR_UNSUPPORTED, "has schema 4711, this program knows");
 	assert_int_equal(store_open_readonly(w->path, &w->s, &w->err), -1);
 	assert_err(&w->err, ERR_UNSUPPORTED, NULL);
@@ -81,8 +86,9 @@ static void refuses_what_is_not_ours(void **state)
 	free(w->path);
 	w->path = take_ptr(path);
 	reopen(w, -1, ERR_CORRUPT, "this is no database of sluice");
-	test_write(w->dir, "text.db", "hello, I am a text and no database, and long enough to be read "
-				      "as a header of a hundred bytes, which this is now I think.");
+	test_write(w->dir, "text.db",
+		"hello, I am a text and no database, and long enough to be read "
+		"as a header of a hundred bytes, which this is now I think.");
 	free(w->path);
 	w->path = xasprintf("%s/text.db", w->dir->path);
 	reopen(w, -1, ERR_CORRUPT, "file is not a database");
@@ -129,13 +135,15 @@ static void an_unfinished_migration_leaves_the_old_schema(void **state)
 
 	/* A file in which the last table of ours cannot be made: all or nothing. */
 	assert_ok(db_open(path, DB_CREATE | DB_ANY_FS, &db, &w->err), &w->err);
-	assert_ok(db_script(db, "PRAGMA application_id = 1936487779; CREATE TABLE audit (x)",
+	assert_ok(db_script(db,
+			  "PRAGMA application_id = 1936487779; CREATE TABLE audit (x)",
 			  &w->err),
 		&w->err);
 	free(w->path);
 	w->path = xstrdup(path);
 	reopen(w, -1, ERR_BUG, "schema step 1");
-	assert_ok(db_value(db, &n, 0, &w->err, "SELECT count(*) FROM sqlite_schema"), &w->err);
+	assert_ok(db_value(db, &n, 0, &w->err, "SELECT count(*) FROM sqlite_schema"),
+		&w->err);
 	assert_int_equal(n, 1);
 	assert_ok(db_value(db, &n, 0, &w->err, "PRAGMA user_version"), &w->err);
 	assert_int_equal(n, 0);
@@ -211,7 +219,8 @@ static void a_reader_needs_no_right_to_create_files(void **state)
 
 		if (setgid(65534) || setuid(65534))
 			_exit(2);
-		if (store_open_readonly(w->path, &web, &err) || query_runs(web, &q, &j, &err)) {
+		if (store_open_readonly(w->path, &web, &err) ||
+			query_runs(web, &q, &j, &err)) {
 			(void)fprintf(stderr, "%s\n", err.msg);
 			_exit(3);
 		}
@@ -268,7 +277,8 @@ static void a_full_disk_is_an_error_and_no_loss(void **state)
 	_cleanup_free_ char *limit = NULL;
 	int got = 0;
 
-	assert_ok(db_value(store_db(w->s), &pages, 0, &w->err, "PRAGMA page_count"), &w->err);
+	assert_ok(db_value(store_db(w->s), &pages, 0, &w->err, "PRAGMA page_count"),
+		&w->err);
 	limit = xasprintf("PRAGMA max_page_count = %lld", (long long)pages + 1);
 	assert_ok(db_script(store_db(w->s), limit, &w->err), &w->err);
 	for (int i = 0; i < 200 && got == 0; i++) {
@@ -287,9 +297,12 @@ static void a_full_disk_is_an_error_and_no_loss(void **state)
 	assert_int_equal(got, -1);
 	assert_int_equal(w->err.code, ERR_SYS);
 	assert_int_equal(w->err.sys, ENOSPC);
-	assert_ok(db_script(store_db(w->s), "PRAGMA max_page_count = 1073741823", &w->err), &w->err);
+	assert_ok(
+		db_script(store_db(w->s), "PRAGMA max_page_count = 1073741823", &w->err),
+		&w->err);
 	world_run_is(w, run, "queued");
-	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM runs"), &w->err);
+	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM runs"),
+		&w->err);
 	world_run(w, "a");
 	world_check(w);
 }
@@ -349,7 +362,8 @@ static void a_copy_is_whole_while_others_write(void **state)
 	assert_ok(store_copy(w->s, path, &w->err), &w->err);
 	world_run(w, "a");
 	assert_ok(store_open(path, STORE_ANY_FS, &c.s, &w->err), &w->err);
-	assert_ok(db_value(store_db(c.s), &n, 0, &w->err, "SELECT count(*) FROM runs"), &w->err);
+	assert_ok(db_value(store_db(c.s), &n, 0, &w->err, "SELECT count(*) FROM runs"),
+		&w->err);
 	assert_int_equal(n, 5);
 	world_check(&c);
 	store_free(c.s);
@@ -361,7 +375,8 @@ static void the_audit_log_can_only_grow(void **state)
 {
 	struct world *w = *state;
 
-	assert_int_equal(db_run(store_db(w->s), &w->err, "UPDATE audit SET actor = 'x'"), -1);
+	assert_int_equal(
+		db_run(store_db(w->s), &w->err, "UPDATE audit SET actor = 'x'"), -1);
 	assert_err_has(&w->err, ERR_CONFLICT, "audit rows are never changed");
 	assert_int_equal(db_run(store_db(w->s), &w->err, "DELETE FROM audit"), -1);
 	assert_err_has(&w->err, ERR_CONFLICT, "audit rows are never deleted");
@@ -370,10 +385,10 @@ static void the_audit_log_can_only_grow(void **state)
 static void tampering_with_any_column_shows_at_its_row(void **state)
 {
 	struct world *w = *state;
-	static const char *const changes[] = { "at = at + 1", "actor_kind = 'x'", "actor = 'x'",
-		"request = 'x'", "verb = 'x'", "object = 'x'", "object_id = object_id + 1",
-		"run_id = run_id + 1", "from_state = 'x'", "to_state = 'x'", "detail = 'x'",
-		"hash = zeroblob(32)" };
+	static const char *const changes[] = { "at = at + 1", "actor_kind = 'x'",
+		"actor = 'x'", "request = 'x'", "verb = 'x'", "object = 'x'",
+		"object_id = object_id + 1", "run_id = run_id + 1", "from_state = 'x'",
+		"to_state = 'x'", "detail = 'x'", "hash = zeroblob(32)" };
 	char head[SHA256_HEX_MAX];
 	int64_t rows, bad;
 
@@ -382,24 +397,30 @@ static void tampering_with_any_column_shows_at_its_row(void **state)
 	assert_true(rows > 4);
 	assert_int_equal(audit_has_head(w->s, head, &w->err), 1);
 	assert_ok(db_script(store_db(w->s),
-			  "DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete", &w->err),
+			  "DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete",
+			  &w->err),
 		&w->err);
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
-		_cleanup_free_ char *sql = xasprintf("UPDATE audit SET %s WHERE id = 3", changes[i]);
+		_cleanup_free_ char *sql =
+			xasprintf("UPDATE audit SET %s WHERE id = 3", changes[i]);
 
 		assert_ok(db_script(store_db(w->s), "SAVEPOINT t", &w->err), &w->err);
 		assert_ok(db_script(store_db(w->s), sql, &w->err), &w->err);
 		if (audit_verify(w->s, &rows, &bad, NULL, &w->err) != 0 || bad != 3)
 			fail_msg("not noticed: %s", changes[i]);
-		assert_ok(db_script(store_db(w->s), "ROLLBACK TO t; RELEASE t", &w->err), &w->err);
+		assert_ok(db_script(store_db(w->s), "ROLLBACK TO t; RELEASE t", &w->err),
+			&w->err);
 	}
-	assert_ok(db_script(store_db(w->s), "SAVEPOINT t; DELETE FROM audit WHERE id = 2", &w->err),
+	assert_ok(db_script(store_db(w->s), "SAVEPOINT t; DELETE FROM audit WHERE id = 2",
+			  &w->err),
 		&w->err);
 	assert_int_equal(audit_verify(w->s, &rows, &bad, NULL, &w->err), 0);
 	assert_int_equal(bad, 3);
-	assert_ok(db_script(store_db(w->s), "ROLLBACK TO t; RELEASE t", &w->err), &w->err);
+	assert_ok(
+		db_script(store_db(w->s), "ROLLBACK TO t; RELEASE t", &w->err), &w->err);
 	/* Rolled back as a whole the chain holds, but a head seen elsewhere is gone. */
-	assert_ok(db_script(store_db(w->s), "DELETE FROM audit WHERE id > 3", &w->err), &w->err);
+	assert_ok(db_script(store_db(w->s), "DELETE FROM audit WHERE id > 3", &w->err),
+		&w->err);
 	assert_int_equal(audit_verify(w->s, &rows, &bad, NULL, &w->err), 1);
 	assert_int_equal(audit_has_head(w->s, head, &w->err), 0);
 }
@@ -427,8 +448,9 @@ static const struct {
 	{ "I9", "DROP TRIGGER audit_no_update; UPDATE audit SET detail = 'x' WHERE id = 2" },
 	{ "I10", "PRAGMA foreign_keys = OFF; DELETE FROM blobs" },
 	{ "I11", "UPDATE jobs SET outcome = 'failure' WHERE conclusion = 'success'" },
-	{ "I12", "INSERT INTO outbox (repo_id, topic, context, payload, created_at, due_at) VALUES"
-		 " (1, 's', 'c', '{}', 1, 1), (1, 's', 'c', '{}', 1, 1)" },
+	{ "I12",
+		"INSERT INTO outbox (repo_id, topic, context, payload, created_at, due_at) VALUES"
+		" (1, 's', 'c', '{}', 1, 1), (1, 's', 'c', '{}', 1, 1)" },
 	{ "database", "PRAGMA foreign_keys = OFF; DELETE FROM plans" },
 };
 
@@ -444,12 +466,16 @@ static void lived_in(struct world *w)
 	int64_t run, job, epoch;
 	struct job_update u[] = {
 		{ .kind = JOB_UPDATE_STARTED, .at = 1 },
-		{ .kind = JOB_UPDATE_SUMMARY, .digest = DIGEST, .size = 3, .step.number = 1 },
+		{ .kind = JOB_UPDATE_SUMMARY,
+			.digest = DIGEST,
+			.size = 3,
+			.step.number = 1 },
 	};
 	struct job_release rel = { .secrets = names };
 
 	world_environment(w, "production", "{\"reviewers\": [\"mira\"]}");
-	assert_ok(secrets_set(w->s, w->repo, "", "TOKEN", "hush", 4, &mira, &w->err), &w->err);
+	assert_ok(secrets_set(w->s, w->repo, "", "TOKEN", "hush", 4, &mira, &w->err),
+		&w->err);
 	run = world_run(w, "deploy");
 	world_expand(w, world_job(w, run, "deploy", 0),
 		&(struct world_rows){ .environment = "production" });
@@ -479,9 +505,11 @@ static void check_names_each_invariant_that_is_broken(void **state)
 		w = fresh;
 		lived_in(w);
 		world_check(w);
-		assert_ok(db_script(store_db(w->s), "PRAGMA foreign_keys = OFF", &w->err), &w->err);
+		assert_ok(db_script(store_db(w->s), "PRAGMA foreign_keys = OFF", &w->err),
+			&w->err);
 		assert_ok(db_script(store_db(w->s), breaks[i].sql, &w->err), &w->err);
-		assert_ok(store_check(w->s, CHECK_QUICK, note_ids, &ids, &sum, &w->err), &w->err);
+		assert_ok(store_check(w->s, CHECK_QUICK, note_ids, &ids, &sum, &w->err),
+			&w->err);
 		if (!strstr(ids.buf, want) || sum.broken == 0)
 			fail_msg("case %zu: %s is not in '%s'", i, want, ids.buf);
 		world_teardown(&fresh);
@@ -520,8 +548,8 @@ static void a_restored_store_starts_nothing_by_itself(void **state)
 	once = world_job(w, world_run(w, "a"), "a", 0);
 	world_expand(w, once, &(struct world_rows){ .once = true });
 
-	assert_ok(store_after_restore(w->s, "backup of yesterday", &lost, &cancelled, &voided,
-			  &w->err),
+	assert_ok(store_after_restore(w->s, "backup of yesterday", &lost, &cancelled,
+			  &voided, &w->err),
 		&w->err);
 	assert_int_equal(world_state(w, running), JOB_LOST);
 	assert_int_equal(world_state(w, approved), JOB_LOST); /* may have run since */
@@ -546,7 +574,9 @@ static void the_last_word_of_a_context_is_the_one_sent(void **state)
 	int64_t run, next;
 	struct outbox_row row = { 0 };
 
-	assert_ok(repos_set(w->s, w->repo, "statuses", json_new_bool(true), &mira, &w->err), &w->err);
+	assert_ok(
+		repos_set(w->s, w->repo, "statuses", json_new_bool(true), &mira, &w->err),
+		&w->err);
 	run = world_run(w, "a");
 	world_expand(w, world_job(w, run, "a", 0), NULL);
 	world_finish(w, world_job(w, run, "a", 0), CONCLUSION_SUCCESS);
@@ -577,7 +607,8 @@ int main(void)
 		WORLD_DISK(a_torn_page_is_an_error_and_found_by_check),
 		WORLD_DISK(an_unfinished_migration_leaves_the_old_schema),
 		WORLD_DISK(a_reader_sees_commits_and_writes_nothing),
-		TEST_WITH(a_reader_needs_no_right_to_create_files, setup_in_the_open, world_teardown),
+		TEST_WITH(a_reader_needs_no_right_to_create_files, setup_in_the_open,
+			world_teardown),
 		WORLD(an_inner_failure_leaves_the_outer_work),
 		WORLD(one_statement_can_be_used_within_itself),
 		WORLD(a_full_disk_is_an_error_and_no_loss),

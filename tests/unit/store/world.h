@@ -37,8 +37,8 @@ static const struct actor mira = { "user", "mira", NULL };
 static const struct actor lena = { "user", "lena", NULL };
 static const struct actor omar = { "user", "omar", NULL };
 
-#define HEX_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define HEX_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define HEX_A  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define HEX_B  "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define DIGEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 __attribute__((unused)) static void world_fill(struct world *w)
@@ -48,8 +48,8 @@ __attribute__((unused)) static void world_fill(struct world *w)
 
 	assert_ok(store_set_key(w->s, world_key, &w->err), &w->err);
 	assert_ok(repos_add(w->s, &repo, &mira, &w->repo, &w->err), &w->err);
-	assert_ok(hooks_add(w->s, w->repo, "gitea", "0123456789abcdef0123", &mira, &w->hook,
-			  NULL, &w->err),
+	assert_ok(hooks_add(w->s, w->repo, "gitea", "0123456789abcdef0123", &mira,
+			  &w->hook, NULL, &w->err),
 		&w->err);
 }
 
@@ -70,7 +70,8 @@ __attribute__((unused)) static int world_setup_disk(void **state)
 	*state = w;
 	w->dir = test_tempdir();
 	w->path = xasprintf("%s/sluice.db", w->dir->path);
-	assert_ok(store_open(w->path, STORE_CREATE | STORE_ANY_FS, &w->s, &w->err), &w->err);
+	assert_ok(store_open(w->path, STORE_CREATE | STORE_ANY_FS, &w->s, &w->err),
+		&w->err);
 	world_fill(w);
 	return 0;
 }
@@ -87,25 +88,36 @@ __attribute__((unused)) static int world_teardown(void **state)
 	return 0;
 }
 
-#define WORLD(fn) TEST_WITH(fn, world_setup, world_teardown)
+#define WORLD(fn)      TEST_WITH(fn, world_setup, world_teardown)
 #define WORLD_DISK(fn) TEST_WITH(fn, world_setup_disk, world_teardown)
 
 /* ---- events and runs ------------------------------------------------------------------- */
 
-__attribute__((unused)) static struct delivery_new world_delivery(struct world *w,
-	const char *key, const char *body)
+__attribute__((unused)) static struct delivery_new world_delivery(
+	struct world *w, const char *key, const char *body)
 {
-	struct delivery_new d = { .hook = w->hook, .repo = w->repo, .forge = "gitea",
-		.key = key, .event = "push", .body_len = (int64_t)strlen(body),
-		.peer = "192.0.2.1", .request = "r1" };
+	struct delivery_new d = { .hook = w->hook,
+		.repo = w->repo,
+		.forge = "gitea",
+		.key = key,
+		.event = "push",
+		.body_len = (int64_t)strlen(body),
+		.peer = "192.0.2.1",
+		.request = "r1" };
 
 	crypto_sha256(body, strlen(body), d.body_sha256);
 	return d;
 }
 
-static struct event_new world_push = { .kind = "push", .name = "push", .ref = "refs/heads/main",
-	.head_sha = HEX_A, .base_sha = HEX_B, .title = "Say hello", .actor = "omar",
-	.actor_id = "7", .trust = TRUST_TRUSTED };
+static struct event_new world_push = { .kind = "push",
+	.name = "push",
+	.ref = "refs/heads/main",
+	.head_sha = HEX_A,
+	.base_sha = HEX_B,
+	.title = "Say hello",
+	.actor = "omar",
+	.actor_id = "7",
+	.trust = TRUST_TRUSTED };
 
 __attribute__((unused)) static int64_t world_event(struct world *w, enum trust trust)
 {
@@ -129,13 +141,14 @@ struct world_shape {
 	char **needs[16];
 };
 
-__attribute__((unused)) static void world_shape_init(struct world_shape *x, const char *text)
+__attribute__((unused)) static void world_shape_init(
+	struct world_shape *x, const char *text)
 {
 	_cleanup_(strvec_done) struct strvec words = STRVEC_INIT;
 
 	*x = (struct world_shape){ .names = STRVEC_INIT };
 	strvec_split(&words, text, ' ');
-	strvec_foreach(word, &words) {
+	strvec_foreach (word, &words) {
 		_cleanup_(strvec_done) struct strvec needs = STRVEC_INIT;
 		char *colon = strchr(*word, ':');
 
@@ -172,7 +185,8 @@ struct world_run {
 	bool needs_maintainer;
 };
 
-__attribute__((unused)) static int64_t world_run_as(struct world *w, const struct world_run *x)
+__attribute__((unused)) static int64_t world_run_as(
+	struct world *w, const struct world_run *x)
 {
 	int64_t event = world_event(w, x->trust), run = 0;
 	_cleanup_(json_freep) struct json *plan = json_new_object();
@@ -202,22 +216,25 @@ __attribute__((unused)) static int64_t world_run_as(struct world *w, const struc
 
 __attribute__((unused)) static int64_t world_run(struct world *w, const char *shape)
 {
-	return world_run_as(w, &(struct world_run){ .shape = shape, .trust = TRUST_TRUSTED });
+	return world_run_as(
+		w, &(struct world_run){ .shape = shape, .trust = TRUST_TRUSTED });
 }
 
 /* ---- jobs ------------------------------------------------------------------------------ */
 
 /* The row ROW of NODE in the latest attempt. */
-__attribute__((unused)) static int64_t world_job(struct world *w, int64_t run, const char *node,
-	int64_t row)
+__attribute__((unused)) static int64_t world_job(
+	struct world *w, int64_t run, const char *node, int64_t row)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
-	const struct db_arg args[] = { db_arg_int(run), db_arg_str(node), db_arg_int(row) };
+	const struct db_arg args[] = { db_arg_int(run), db_arg_str(node),
+		db_arg_int(row) };
 
-	assert_int_equal(db_first_args(store_db(w->s), &r, &w->err,
-				 "SELECT j.id FROM jobs j JOIN runs r ON r.id = j.run_id AND"
-				 " r.attempt = j.attempt WHERE r.id = ? AND j.node = ? AND j.row = ?",
-				 args, 3),
+	assert_int_equal(
+		db_first_args(store_db(w->s), &r, &w->err,
+			"SELECT j.id FROM jobs j JOIN runs r ON r.id = j.run_id AND"
+			" r.attempt = j.attempt WHERE r.id = ? AND j.node = ? AND j.row = ?",
+			args, 3),
 		1);
 	return db_int(&r, 0);
 }
@@ -232,8 +249,8 @@ struct world_rows {
 	struct concurrency concurrency;
 };
 
-__attribute__((unused)) static int world_try_expand(struct world *w, int64_t job,
-	const struct world_rows *x)
+__attribute__((unused)) static int world_try_expand(
+	struct world *w, int64_t job, const struct world_rows *x)
 {
 	struct job_row_new rows[8];
 	_cleanup_(json_freep) struct json *spec = json_new_object();
@@ -241,7 +258,8 @@ __attribute__((unused)) static int world_try_expand(struct world *w, int64_t job
 	static const char *const names[] = { "x (1)", "x (2)", "x (3)", "x (4)", "x (5)",
 		"x (6)", "x (7)", "x (8)" };
 	size_t len = x && x->len ? x->len : 1;
-	struct job_expansion e = { rows, len, x ? x->max_parallel : 0, x && x->fail_fast, NULL };
+	struct job_expansion e = { rows, len, x ? x->max_parallel : 0, x && x->fail_fast,
+		NULL };
 
 	json_set_str(spec, "hello", "world");
 	for (size_t i = 0; i < len; i++)
@@ -256,8 +274,8 @@ __attribute__((unused)) static int world_try_expand(struct world *w, int64_t job
 	return jobs_expand(w->s, job, &e, &w->err);
 }
 
-__attribute__((unused)) static void world_expand(struct world *w, int64_t job,
-	const struct world_rows *x)
+__attribute__((unused)) static void world_expand(
+	struct world *w, int64_t job, const struct world_rows *x)
 {
 	assert_ok(world_try_expand(w, job, x), &w->err);
 }
@@ -275,7 +293,8 @@ __attribute__((unused)) static const char *world_state_name(struct world *w, int
 	return state_name(MACHINE_JOB, (int)world_state(w, job));
 }
 
-__attribute__((unused)) static enum conclusion world_conclusion(struct world *w, int64_t job)
+__attribute__((unused)) static enum conclusion world_conclusion(
+	struct world *w, int64_t job)
 {
 	_cleanup_(job_done) struct job j = { 0 };
 
@@ -291,8 +310,8 @@ __attribute__((unused)) static int64_t world_claim(struct world *w, int64_t job)
 	return epoch;
 }
 
-__attribute__((unused)) static int world_try_release(struct world *w, int64_t job,
-	int64_t epoch)
+__attribute__((unused)) static int world_try_release(
+	struct world *w, int64_t job, int64_t epoch)
 {
 	_cleanup_(secret_list_done) struct secret_list list = SECRET_LIST_INIT;
 	const struct job_release r = { job, epoch, NULL };
@@ -300,17 +319,18 @@ __attribute__((unused)) static int world_try_release(struct world *w, int64_t jo
 	return jobs_release(w->s, &r, &list, &w->err);
 }
 
-__attribute__((unused)) static int world_frames(struct world *w, int64_t job, int64_t epoch,
-	int64_t first, const struct job_update *u, size_t len)
+__attribute__((unused)) static int world_frames(struct world *w, int64_t job,
+	int64_t epoch, int64_t first, const struct job_update *u, size_t len)
 {
-	const struct job_frames f = { job, epoch, first, first + (int64_t)len - 1, 100, u, len };
+	const struct job_frames f = { job, epoch, first, first + (int64_t)len - 1, 100, u,
+		len };
 
 	return jobs_apply(w->s, &f, &w->err);
 }
 
 /* Claims, releases, runs and ends a queued job. */
-__attribute__((unused)) static void world_finish(struct world *w, int64_t job,
-	enum conclusion c)
+__attribute__((unused)) static void world_finish(
+	struct world *w, int64_t job, enum conclusion c)
 {
 	int64_t epoch = world_claim(w, job);
 	const struct job_update u[] = {
@@ -323,8 +343,8 @@ __attribute__((unused)) static void world_finish(struct world *w, int64_t job,
 	assert_ok(jobs_finish(w->s, job, epoch, DIGEST, 3, &w->err), &w->err);
 }
 
-__attribute__((unused)) static void world_run_is(struct world *w, int64_t run,
-	const char *phase)
+__attribute__((unused)) static void world_run_is(
+	struct world *w, int64_t run, const char *phase)
 {
 	_cleanup_(run_done) struct run r = { 0 };
 
@@ -334,13 +354,14 @@ __attribute__((unused)) static void world_run_is(struct world *w, int64_t run,
 
 /* ---- environments ---------------------------------------------------------------------- */
 
-__attribute__((unused)) static void world_environment(struct world *w, const char *name,
-	const char *rules)
+__attribute__((unused)) static void world_environment(
+	struct world *w, const char *name, const char *rules)
 {
 	_cleanup_(json_freep) struct json *j = NULL;
 
 	assert_ok(json_parse(rules, strlen(rules), &j, &w->err), &w->err);
-	assert_ok(environments_set(w->s, w->repo, name, j, &mira, NULL, &w->err), &w->err);
+	assert_ok(
+		environments_set(w->s, w->repo, name, j, &mira, NULL, &w->err), &w->err);
 }
 
 __attribute__((unused)) static int64_t world_gate(struct world *w, int64_t run)
@@ -355,15 +376,17 @@ __attribute__((unused)) static int world_vote(struct world *w, int64_t gate,
 	const struct actor *who, bool approves, struct gate_result *ret)
 {
 	struct gate_result unused;
-	const struct gate_vote v = { .gate = gate, .who = *who, .has_scope = true,
-		.approves = approves };
+	const struct gate_vote v = {
+		.gate = gate, .who = *who, .has_scope = true, .approves = approves
+	};
 
 	return gates_vote(w->s, &v, ret ? ret : &unused, &w->err);
 }
 
 /* ---- the invariants -------------------------------------------------------------------- */
 
-__attribute__((unused)) static void world_print_finding(const struct check_finding *f, void *data)
+__attribute__((unused)) static void world_print_finding(
+	const struct check_finding *f, void *data)
 {
 	struct strbuf *b = data;
 

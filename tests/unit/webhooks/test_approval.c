@@ -21,15 +21,23 @@ struct call {
 static struct approval_answer ask(struct world *w, const struct call *c)
 {
 	_cleanup_(json_freep) struct json *headers = json_new_object();
-	_cleanup_free_ char *body = xasprintf(c->body ? c->body : GOOD_BODY, (long long)c->gate);
-	_cleanup_free_ char *ts = xasprintf("%lld",
-		(long long)(clock_wall_ms() / 1000 + c->skew_s));
-	_cleanup_free_ char *path = xasprintf("/hooks/approvals/%lld", (long long)c->gate);
+	_cleanup_free_ char *body =
+		xasprintf(c->body ? c->body : GOOD_BODY, (long long)c->gate);
+	_cleanup_free_ char *ts =
+		xasprintf("%lld", (long long)(clock_wall_ms() / 1000 + c->skew_s));
+	_cleanup_free_ char *path =
+		xasprintf("/hooks/approvals/%lld", (long long)c->gate);
 	_cleanup_free_ char *gate = xasprintf("%lld", (long long)c->gate);
 	const struct approval_call call = { ts, c->nonce ? c->nonce : "nonce-0001",
-		c->method ? c->method : "POST", c->path ? c->path : path, body, strlen(body) };
-	struct approval_request q = { .gate = gate, .headers = headers, .method = "POST",
-		.path = path, .request = "r1", .body = body, .len = strlen(body) };
+		c->method ? c->method : "POST", c->path ? c->path : path, body,
+		strlen(body) };
+	struct approval_request q = { .gate = gate,
+		.headers = headers,
+		.method = "POST",
+		.path = path,
+		.request = "r1",
+		.body = body,
+		.len = strlen(body) };
 	struct approval_answer a;
 	char sig[SIGNATURE_MAX];
 
@@ -66,8 +74,8 @@ static int64_t gate_at(struct world *w, const char *rules)
 static void the_canonical_string_is_five_lines(void **state)
 {
 	_cleanup_(strbuf_done) struct strbuf b = STRBUF_INIT;
-	const struct approval_call c = { "1778760123", "abcdefgh", "POST", "/hooks/approvals/1",
-		"{}", 2 };
+	const struct approval_call c = { "1778760123", "abcdefgh", "POST",
+		"/hooks/approvals/1", "{}", 2 };
 	char sig[SIGNATURE_MAX];
 
 	approval_canonical(&c, &b);
@@ -99,7 +107,8 @@ static void a_refusal_is_as_good(void **state)
 {
 	struct world *w = *state;
 	_cleanup_free_ char *secret = make_key(w, "demo");
-	struct call c = { .secret = secret, .gate = gate_at(w, RULES),
+	struct call c = { .secret = secret,
+		.gate = gate_at(w, RULES),
 		.body = "{\"gate\":%lld,\"decision\":\"reject\",\"digest\":\"" DIGEST
 			"\",\"comment\":\"no\"}" };
 	struct approval_answer a = ask(w, &c);
@@ -126,10 +135,15 @@ static const struct {
 	{ { .sig = "" }, 401 },
 	{ { .sig = "sha256=" }, 401 },
 	{ { .sig = "none" }, 401 },
-	{ { .body = "{\"gate\":\"99\",\"decision\":\"approve\",\"digest\":\"" DIGEST "\",\"x\":%lld}" }, 400 },
-	{ { .body = "{\"gate\":\"%lld\",\"decision\":\"maybe\",\"digest\":\"" DIGEST "\"}" }, 400 },
+	{ { .body = "{\"gate\":\"99\",\"decision\":\"approve\",\"digest\":\"" DIGEST
+		    "\",\"x\":%lld}" },
+		400 },
+	{ { .body = "{\"gate\":\"%lld\",\"decision\":\"maybe\",\"digest\":\"" DIGEST
+		    "\"}" },
+		400 },
 	{ { .body = "{\"gate\":\"%lld\",\"decision\":\"approve\"}" }, 400 },
-	{ { .body = "{\"gate\":\"%lld\",\"decision\":\"approve\",\"digest\":\"other\"}" }, 409 },
+	{ { .body = "{\"gate\":\"%lld\",\"decision\":\"approve\",\"digest\":\"other\"}" },
+		409 },
 	{ { .body = "{\"gate\":\"%lld\"" }, 400 },
 	{ { .body = "[%lld]" }, 400 },
 };
@@ -170,7 +184,8 @@ static void a_key_has_to_be_a_reviewer_and_counts_once(void **state)
 {
 	struct world *w = *state;
 	_cleanup_free_ char *secret = make_key(w, "demo");
-	struct call c = { .secret = secret, .gate = gate_at(w, "{\"reviewers\": [\"mira\"]}") };
+	struct call c = { .secret = secret,
+		.gate = gate_at(w, "{\"reviewers\": [\"mira\"]}") };
 	struct approval_answer a = ask(w, &c);
 
 	assert_int_equal(a.status, 403);

@@ -9,7 +9,7 @@
 #include "webhooks/event.h"
 
 #define CASES "tests/data/hooks"
-#define SHA "8d1f0c4e5b6a79880f1e2d3c4b5a69788796a5b4"
+#define SHA   "8d1f0c4e5b6a79880f1e2d3c4b5a69788796a5b4"
 
 static struct json *load(const char *name, const char *part)
 {
@@ -34,8 +34,8 @@ static const char *forge_of(const char *name)
 	return "gitea";
 }
 
-static int read_event(const char *forge, const struct json *headers, const struct json *body,
-	struct hook_event *ret, struct err *err)
+static int read_event(const char *forge, const struct json *headers,
+	const struct json *body, struct hook_event *ret, struct err *err)
 {
 	_cleanup_free_ char *text = json_text(body);
 
@@ -66,7 +66,7 @@ static void check_case(const char *name)
 		json_set_int(body, "time", clock_wall_ms() / 1000);
 	if (read_event(forge_of(name), headers, body, &e, &err))
 		fail_msg("%s: %s", name, err.msg);
-	json_foreach(it, json_get(expected, "document"))
+	json_foreach (it, json_get(expected, "document"))
 		compare(name, it.key, it.value, json_path(e.document, it.key));
 	if (!str_eq(json_get_str(expected, "ignore", NULL), e.ignore))
 		fail_msg("%s: ignore is '%s'", name, e.ignore ? e.ignore : "");
@@ -100,20 +100,27 @@ static void refuses_a_body_under_another_events_name(void **state)
 		const char *value;
 		const char *part;
 	} swaps[] = {
-		{ "github-push", "x-github-event", "pull_request", "'action' is no string" },
+		{ "github-push", "x-github-event", "pull_request",
+			"'action' is no string" },
 		{ "github-push", "x-github-event", "ping", "'zen' is no string" },
-		{ "github-pull-request-fork", "x-github-event", "push", "'ref' is no string" },
+		{ "github-pull-request-fork", "x-github-event", "push",
+			"'ref' is no string" },
 		{ "github-ping", "x-github-event", "push", "'ref' is no string" },
-		{ "gitea-push", "x-gitea-event", "pull_request", "'action' is no string" },
-		{ "gitea-pull-request-fork", "x-gitea-event", "push", "'ref' is no string" },
-		{ "gitlab-push", "x-gitlab-event", "Merge Request Hook", "the header says" },
+		{ "gitea-push", "x-gitea-event", "pull_request",
+			"'action' is no string" },
+		{ "gitea-pull-request-fork", "x-gitea-event", "push",
+			"'ref' is no string" },
+		{ "gitlab-push", "x-gitlab-event", "Merge Request Hook",
+			"the header says" },
 		{ "gitlab-push", "x-gitlab-event", "Note Hook", "the header says" },
-		{ "gitlab-merge-request-fork", "x-gitlab-event", "Push Hook", "the header says" },
+		{ "gitlab-merge-request-fork", "x-gitlab-event", "Push Hook",
+			"the header says" },
 		{ "generic-push", "x-sluice-event", "ping", "the header says" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(swaps); i++) {
-		_cleanup_(json_freep) struct json *headers = load(swaps[i].name, "headers");
+		_cleanup_(json_freep) struct json *headers =
+			load(swaps[i].name, "headers");
 		_cleanup_(json_freep) struct json *body = load(swaps[i].name, "body");
 		_cleanup_(hook_event_done) struct hook_event e = { 0 };
 		struct err err = ERR_INIT;
@@ -126,8 +133,9 @@ static void refuses_a_body_under_another_events_name(void **state)
 		assert_err_has(&err, ERR_INPUT, swaps[i].part);
 		json_unset(headers, swaps[i].header);
 		if (!str_eq(forge_of(swaps[i].name), "gitea")) {
-			assert_int_equal(
-				read_event(forge_of(swaps[i].name), headers, body, &e, &err), -1);
+			assert_int_equal(read_event(forge_of(swaps[i].name), headers,
+						 body, &e, &err),
+				-1);
 			assert_err_has(&err, ERR_INPUT, "is missing");
 		}
 	}
@@ -150,8 +158,10 @@ static void refuses_members_that_are_not_what_they_should_be(void **state)
 		{ "github-push", "ref", "\"refs/heads/\"" },
 		{ "github-push", "ref", "7" },
 		{ "github-push", "after", "\"8d1f0c4\"" },
-		{ "github-push", "after", "\"8D1F0C4E5B6A79880F1E2D3C4B5A69788796A5B4\"" },
-		{ "github-push", "after", "\"$(touch pwned)aaaaaaaaaaaaaaaaaaaaaaaaaa\"" },
+		{ "github-push", "after",
+			"\"8D1F0C4E5B6A79880F1E2D3C4B5A69788796A5B4\"" },
+		{ "github-push", "after",
+			"\"$(touch pwned)aaaaaaaaaaaaaaaaaaaaaaaaaa\"" },
 		{ "github-push", "before", "null" },
 		{ "github-push", "repository", "\"acme/archive\"" },
 		{ "github-pull-request-fork", "number", "0" },
@@ -168,7 +178,8 @@ static void refuses_members_that_are_not_what_they_should_be(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(spoils); i++) {
-		_cleanup_(json_freep) struct json *headers = load(spoils[i].name, "headers");
+		_cleanup_(json_freep) struct json *headers =
+			load(spoils[i].name, "headers");
 		_cleanup_(json_freep) struct json *body = load(spoils[i].name, "body");
 		_cleanup_(hook_event_done) struct hook_event e = { 0 };
 		struct json *v = NULL;
@@ -176,7 +187,8 @@ static void refuses_members_that_are_not_what_they_should_be(void **state)
 
 		if (json_get(body, "time"))
 			json_set_int(body, "time", clock_wall_ms() / 1000);
-		assert_ok(json_parse(spoils[i].json, strlen(spoils[i].json), &v, &err), &err);
+		assert_ok(json_parse(spoils[i].json, strlen(spoils[i].json), &v, &err),
+			&err);
 		json_set(body, spoils[i].member, v);
 		if (read_event(forge_of(spoils[i].name), headers, body, &e, &err) == 0)
 			fail_msg("case %zu (%s) was read", i, spoils[i].json);
@@ -187,26 +199,30 @@ static void refuses_members_that_are_not_what_they_should_be(void **state)
 static void refuses_hostile_json(void **state)
 {
 	static const char *const bad[] = { "", "null", "[]", "{", "{\"a\":1,\"a\":2}",
-		"{\"ref\":\"\\ud800\"}", "{}x", "\x00{}", "{\"a\\u0000b\":1}", "payload=%7B%7D" };
+		"{\"ref\":\"\\ud800\"}", "{}x", "\x00{}", "{\"a\\u0000b\":1}",
+		"payload=%7B%7D" };
 	_cleanup_(json_freep) struct json *headers = load("github-push", "headers");
 	_cleanup_(strbuf_done) struct strbuf deep = STRBUF_INIT, wide = STRBUF_INIT;
 	struct hook_event e;
 	struct err err = ERR_INIT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		assert_int_equal(
-			hook_event_read("github", headers, bad[i], strlen(bad[i]), &e, &err), -1);
+		assert_int_equal(hook_event_read("github", headers, bad[i],
+					 strlen(bad[i]), &e, &err),
+			-1);
 		assert_err(&err, ERR_INPUT, NULL);
 	}
 	for (int i = 0; i < 100000; i++)
 		strbuf_adds(&deep, "{\"a\":");
-	assert_int_equal(hook_event_read("github", headers, deep.buf, deep.len, &e, &err), -1);
+	assert_int_equal(
+		hook_event_read("github", headers, deep.buf, deep.len, &e, &err), -1);
 	assert_err(&err, ERR_INPUT, NULL);
 	strbuf_addc(&wide, '[');
 	for (int i = 0; i < 500001; i++)
 		strbuf_adds(&wide, "0,");
 	strbuf_adds(&wide, "0]");
-	assert_int_equal(hook_event_read("github", headers, wide.buf, wide.len, &e, &err), -1);
+	assert_int_equal(
+		hook_event_read("github", headers, wide.buf, wide.len, &e, &err), -1);
 	assert_err(&err, ERR_LIMIT, "the body has more than 500000 values");
 	json_set_str(headers, "content-type", "application/x-www-form-urlencoded");
 	assert_int_equal(hook_event_read("github", headers, "{}", 2, &e, &err), -1);
@@ -218,14 +234,17 @@ static void refuses_hostile_json(void **state)
 /* Names in commits look like whoever they like; trust and actor are the forge's (WH06). */
 static void commit_authors_give_no_trust(void **state)
 {
-	_cleanup_(json_freep) struct json *headers = load("github-pull-request-fork", "headers");
-	_cleanup_(json_freep) struct json *body = load("github-pull-request-fork", "body");
+	_cleanup_(json_freep) struct json *headers =
+		load("github-pull-request-fork", "headers");
+	_cleanup_(json_freep) struct json *body =
+		load("github-pull-request-fork", "body");
 	_cleanup_(hook_event_done) struct hook_event e = { 0 };
 	struct err err = ERR_INIT;
 
 	json_set_str(json_path(body, "pull_request.user"), "login", "mira");
 	json_set_str(json_path(body, "pull_request.head.user"), "login", "acme");
-	json_set_str(json_path(body, "pull_request.head.repo"), "full_name", "acme/archive");
+	json_set_str(
+		json_path(body, "pull_request.head.repo"), "full_name", "acme/archive");
 	json_set_str(json_path(body, "pull_request"), "author_association", "OWNER");
 	assert_ok(read_event("github", headers, body, &e, &err), &err);
 	assert_int_equal(e.trust, TRUST_UNTRUSTED);
@@ -235,8 +254,10 @@ static void commit_authors_give_no_trust(void **state)
 
 static void a_long_title_is_cut_at_a_character(void **state)
 {
-	_cleanup_(json_freep) struct json *headers = load("github-pull-request-fork", "headers");
-	_cleanup_(json_freep) struct json *body = load("github-pull-request-fork", "body");
+	_cleanup_(json_freep) struct json *headers =
+		load("github-pull-request-fork", "headers");
+	_cleanup_(json_freep) struct json *body =
+		load("github-pull-request-fork", "body");
 	_cleanup_(strbuf_done) struct strbuf title = STRBUF_INIT;
 	_cleanup_(hook_event_done) struct hook_event e = { 0 };
 	struct err err = ERR_INIT;
@@ -269,7 +290,6 @@ static void more_changed_files_than_filters_look_at_are_left_to_git(void **state
 TEST_MAIN(TEST(reads_every_forge_as_documented),
 	TEST(refuses_a_body_under_another_events_name),
 	TEST(refuses_members_that_are_not_what_they_should_be),
-	TEST(refuses_hostile_json),
-	TEST(commit_authors_give_no_trust),
+	TEST(refuses_hostile_json), TEST(commit_authors_give_no_trust),
 	TEST(a_long_title_is_cut_at_a_character),
 	TEST(more_changed_files_than_filters_look_at_are_left_to_git))

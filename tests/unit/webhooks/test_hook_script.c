@@ -28,7 +28,8 @@ static const char fake_curl[] =
 	"\tesac\n"
 	"\tshift\n"
 	"done\n"
-	"ps -eo args | grep -c '" SECRET "' | grep -qv '^[01]$' && echo seen > \"$out/leak\"\n"
+	"ps -eo args | grep -c '" SECRET
+	"' | grep -qv '^[01]$' && echo seen > \"$out/leak\"\n"
 	"printf %s \"${SLUICE_TEST_CODE:-202}\"\n";
 
 static int sh(const char *script)
@@ -53,7 +54,8 @@ static bool has_tools(void)
 static void set_up(const struct test_dir *dir, const char *repo)
 {
 	_cleanup_(strbuf_done) struct strbuf script = STRBUF_INIT;
-	const struct hook_script h = { "https://ci.example.com/hooks/generic", repo, "main" };
+	const struct hook_script h = { "https://ci.example.com/hooks/generic", repo,
+		"main" };
 	_cleanup_free_ char *curl = xasprintf("%s/bin/curl", dir->path);
 	_cleanup_free_ char *hook = xasprintf("%s/r.git/hooks/post-receive", dir->path);
 	_cleanup_free_ char *made = xasprintf(
@@ -85,8 +87,8 @@ static void clean_up(const char *path)
 	unsetenv("SLUICE_TEST_CODE");
 }
 
-#define GIT                                                                             \
-	"git -c user.name='Mira \"M\" \\ Maas' -c user.email=mira@example.com -c "     \
+#define GIT                                                                        \
+	"git -c user.name='Mira \"M\" \\ Maas' -c user.email=mira@example.com -c " \
 	"commit.gpgsign=false "
 
 static void push(const struct test_dir *dir, const char *script)
@@ -107,8 +109,8 @@ static void read_sent(const struct test_dir *dir, int n, struct hook_event *ret)
 
 	json_set_str(headers, "x-sluice-signature", sig);
 	json_set_str(headers, "x-sluice-event", "push");
-	assert_true(signature_matches("generic", headers, body, strlen(body), SECRET,
-		strlen(SECRET)));
+	assert_true(signature_matches(
+		"generic", headers, body, strlen(body), SECRET, strlen(SECRET)));
 	if (hook_event_read("generic", headers, body, strlen(body), ret, &err))
 		fail_msg("%s: %s", err.msg, body);
 }
@@ -116,18 +118,20 @@ static void read_sent(const struct test_dir *dir, int n, struct hook_event *ret)
 static void a_push_is_told_signed_whatever_is_in_its_commits(void **state)
 {
 	const struct test_dir *dir = *state;
-	_cleanup_free_ char *path = xstrdup(getenv("PATH")), *url_path = NULL, *url = NULL;
+	_cleanup_free_ char *path = xstrdup(getenv("PATH")), *url_path = NULL,
+			    *url = NULL;
 	_cleanup_free_ char *leak = xasprintf("%s/out/leak", dir->path);
-	_cleanup_(hook_event_done) struct hook_event first = { 0 }, second = { 0 }, tag = { 0 },
-					   gone = { 0 };
+	_cleanup_(hook_event_done) struct hook_event first = { 0 }, second = { 0 },
+						     tag = { 0 }, gone = { 0 };
 	const struct json *commits;
 
 	if (!has_tools())
 		test_skip("git, openssl, awk or od is missing");
 	set_up(dir, "acme/archive");
-	push(dir, "echo 1 > a && git add a && " GIT
-		  "commit -q -m 'Say \"hello\" \\ $(id) `id`\n\nwith a\ttab and \xff\xc3\xa4' && "
-		  "git push -q ../r.git main 2>/dev/null");
+	push(dir,
+		"echo 1 > a && git add a && " GIT
+		"commit -q -m 'Say \"hello\" \\ $(id) `id`\n\nwith a\ttab and \xff\xc3\xa4' && "
+		"git push -q ../r.git main 2>/dev/null");
 	read_sent(dir, 0, &first);
 	assert_int_equal(first.kind, HOOK_PUSH);
 	assert_string_equal(first.repo, "acme/archive");
@@ -137,16 +141,19 @@ static void a_push_is_told_signed_whatever_is_in_its_commits(void **state)
 	assert_string_equal(first.actor, "mira \"the\\great\"");
 	commits = json_path(first.document, "github.event.commits");
 	assert_int_equal(json_count(commits), 1);
-	assert_string_equal(json_as_str(json_path(json_at(commits, 0), "author.name"), ""),
+	assert_string_equal(
+		json_as_str(json_path(json_at(commits, 0), "author.name"), ""),
 		"Mira \"M\" \\ Maas");
 
-	push(dir, "for i in $(seq 1 30); do echo $i > a; " GIT "commit -q -a -m \"c $i\"; done; " GIT
+	push(dir, "for i in $(seq 1 30); do echo $i > a; " GIT
+		  "commit -q -a -m \"c $i\"; done; " GIT
 		  "tag -a -m v1 v1 && git push -q ../r.git main v1 2>/dev/null");
 	read_sent(dir, 1, &second);
 	commits = json_path(second.document, "github.event.commits");
 	assert_int_equal(json_count(commits), 20); /* the newest, oldest of them first */
 	assert_string_equal(json_get_str(json_at(commits, 19), "message", ""), "c 30");
-	assert_string_equal(json_get_str(json_at(commits, 19), "id", ""), second.head_sha);
+	assert_string_equal(
+		json_get_str(json_at(commits, 19), "id", ""), second.head_sha);
 	assert_string_equal(second.base_sha, first.head_sha);
 	/* An annotated tag is told as the commit it names. */
 	read_sent(dir, 2, &tag);
@@ -158,7 +165,8 @@ static void a_push_is_told_signed_whatever_is_in_its_commits(void **state)
 	assert_int_equal(gone.kind, HOOK_DELETE);
 	url_path = xasprintf("%s/out/0.url", dir->path);
 	url = test_read(url_path);
-	assert_string_equal(url, "https://ci.example.com/hooks/generic?repo=acme/archive");
+	assert_string_equal(
+		url, "https://ci.example.com/hooks/generic?repo=acme/archive");
 	assert_int_equal(access(leak, F_OK), -1);
 	clean_up(path);
 }
@@ -190,7 +198,8 @@ static void values_cannot_break_out_of_the_script(void **state)
 	const struct test_dir *dir = *state;
 	_cleanup_(strbuf_done) struct strbuf script = STRBUF_INIT;
 	_cleanup_free_ char *run = NULL;
-	const struct hook_script h = { "x'; touch pwned; '", "$(touch pwned)`touch pwned`", "'" };
+	const struct hook_script h = { "x'; touch pwned; '",
+		"$(touch pwned)`touch pwned`", "'" };
 	_cleanup_free_ char *pwned = xasprintf("%s/pwned", dir->path);
 
 	hook_script_write(&h, &script);
@@ -198,7 +207,8 @@ static void values_cannot_break_out_of_the_script(void **state)
 	assert_null(strstr(script.buf, SECRET));
 	test_write(dir, "hook", script.buf);
 	run = xasprintf("cd %s && git init -q --bare -b main . 2>/dev/null; "
-			"echo x > " HOOK_SECRET_FILE "; sh ./hook < /dev/null", dir->path);
+			"echo x > " HOOK_SECRET_FILE "; sh ./hook < /dev/null",
+		dir->path);
 	assert_int_equal(sh(run), 0);
 	assert_int_equal(access(pwned, F_OK), -1);
 }

@@ -53,7 +53,8 @@ static void refuses_signatures_that_are_nearly_one(void **state)
 	char good[SIGNATURE_MAX];
 	_cleanup_free_ char *upper = NULL, *space = NULL, *before = NULL, *shorter = NULL;
 	_cleanup_free_ char *longer = NULL, *sha1 = NULL, *huge = xmalloc(1 << 20);
-	_cleanup_(json_freep) struct json *twice = json_new_object(), *nul = json_new_object();
+	_cleanup_(json_freep) struct json *twice = json_new_object(),
+					  *nul = json_new_object();
 	struct json *list = json_new_array();
 
 	signature_make("hello", 5, SECRET, strlen(SECRET), good);
@@ -68,23 +69,26 @@ static void refuses_signatures_that_are_nearly_one(void **state)
 	memset(huge, 'a', (1 << 20) - 1);
 	huge[(1 << 20) - 1] = '\0';
 	{
-		const char *const bad[] = { "", "sha256=", good + 7, upper, space, before, shorter,
-			longer, sha1, huge, "sha256=zz", "none" };
+		const char *const bad[] = { "", "sha256=", good + 7, upper, space, before,
+			shorter, longer, sha1, huge, "sha256=zz", "none" };
 
 		for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 			if (matches("github", "x-hub-signature-256", bad[i]))
 				fail_msg("case %zu matched", i);
 	}
-	assert_false(matches("gitea", "x-gitea-signature", good)); /* a prefix it has not */
+	assert_false(
+		matches("gitea", "x-gitea-signature", good)); /* a prefix it has not */
 	assert_false(matches("github", "x-hub-signature", good));
 	assert_false(matches("nowhere", "x-hub-signature-256", good));
 	/* Two headers are none, and so is one with a NUL in it. */
 	json_push_str(list, good);
 	json_push_str(list, good);
 	json_set(twice, "x-hub-signature-256", list);
-	assert_false(signature_matches("github", twice, "hello", 5, SECRET, strlen(SECRET)));
+	assert_false(
+		signature_matches("github", twice, "hello", 5, SECRET, strlen(SECRET)));
 	json_set(nul, "x-hub-signature-256", json_new_strn(good, strlen(good) + 1));
-	assert_false(signature_matches("github", nul, "hello", 5, SECRET, strlen(SECRET)));
+	assert_false(
+		signature_matches("github", nul, "hello", 5, SECRET, strlen(SECRET)));
 	/* No secret is no way in. */
 	assert_false(signature_matches("github", twice, "hello", 5, "", 0));
 }
@@ -99,19 +103,23 @@ static void gitlab_sends_the_secret_itself(void **state)
 
 /* ---- receiving ---------------------------------------------------------------------------- */
 
-#define BODY                                                                            \
-	"{\"ref\":\"refs/heads/main\",\"before\":\"" HEX_B "\",\"after\":\"" HEX_A       \
-	"\",\"commits\":[],\"repository\":{\"id\":140,\"full_name\":\"%s\","             \
+#define BODY                                                                       \
+	"{\"ref\":\"refs/heads/main\",\"before\":\"" HEX_B "\",\"after\":\"" HEX_A \
+	"\",\"commits\":[],\"repository\":{\"id\":140,\"full_name\":\"%s\","       \
 	"\"default_branch\":\"trunk\"},\"sender\":{\"login\":\"omar\",\"id\":7},\"n\":%d}"
 
-static struct hook_answer send_as(struct world *w, struct receiver *r, const char *repo, int n,
-	const char *key, const char *secret)
+static struct hook_answer send_as(struct world *w, struct receiver *r, const char *repo,
+	int n, const char *key, const char *secret)
 {
 	_cleanup_(json_freep) struct json *headers = json_new_object();
 	_cleanup_free_ char *body = xasprintf(BODY, repo, n);
 	char sig[SIGNATURE_MAX];
-	struct hook_request q = { .forge = "gitea", .headers = headers, .peer = "192.0.2.1",
-		.request = "r1", .body = body, .len = strlen(body) };
+	struct hook_request q = { .forge = "gitea",
+		.headers = headers,
+		.peer = "192.0.2.1",
+		.request = "r1",
+		.body = body,
+		.len = strlen(body) };
 	struct hook_answer a;
 
 	json_set_str(headers, "x-gitea-event", "push");
@@ -139,7 +147,8 @@ static void a_signed_push_becomes_an_event(void **state)
 	assert_string_equal(repo.forge_id, "140");
 	assert_string_equal(repo.default_branch, "trunk");
 	a = send_as(w, r, "acme/archive", 1, "k2", SECRET);
-	assert_int_equal(a.status, 202); /* another body: the name is written differently */
+	assert_int_equal(
+		a.status, 202); /* another body: the name is written differently */
 	a = send_as(w, r, "acme/archive", 1, "k3", SECRET);
 	assert_int_equal(a.status, 200);
 	assert_string_equal(a.message, "duplicate");
@@ -150,20 +159,25 @@ static void every_wrong_signature_has_the_same_answer_and_leaves_nothing(void **
 {
 	struct world *w = *state;
 	_cleanup_(receiver_freep) struct receiver *r = receiver_new();
-	struct hook_answer a = send_as(w, r, "acme/archive", 1, "k1", "another secret, 0123"), b;
+	struct hook_answer a = send_as(
+				   w, r, "acme/archive", 1, "k1", "another secret, 0123"),
+			   b;
 	_cleanup_(json_freep) struct json *headers = json_new_object();
-	struct hook_request q = { .forge = "github", .headers = headers, .peer = "", .body = "{}",
-		.len = 2 };
+	struct hook_request q = {
+		.forge = "github", .headers = headers, .peer = "", .body = "{}", .len = 2
+	};
 	int64_t n;
 
 	assert_int_equal(a.status, 401);
-	assert_ok(receive_hook(r, w->s, &q, &b, &w->err), &w->err); /* no hook of this forge */
+	assert_ok(receive_hook(r, w->s, &q, &b, &w->err),
+		&w->err); /* no hook of this forge */
 	assert_int_equal(b.status, 401);
 	assert_string_equal(a.message, b.message);
 	q.forge = "svn";
 	assert_ok(receive_hook(r, w->s, &q, &b, &w->err), &w->err);
 	assert_int_equal(b.status, 404);
-	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM deliveries"),
+	assert_ok(db_value(store_db(w->s), &n, 0, &w->err,
+			  "SELECT count(*) FROM deliveries"),
 		&w->err);
 	assert_int_equal(n, 0);
 }
@@ -173,21 +187,25 @@ static void a_hook_of_one_repository_cannot_name_another(void **state)
 {
 	struct world *w = *state;
 	_cleanup_(receiver_freep) struct receiver *r = receiver_new();
-	const struct repo_new other = { "acme/other", "gitea", "https://x.example/o.git", NULL, NULL };
+	const struct repo_new other = { "acme/other", "gitea", "https://x.example/o.git",
+		NULL, NULL };
 	struct hook_answer a;
 	int64_t id, hook, n;
 
 	assert_ok(repos_add(w->s, &other, &mira, &id, &w->err), &w->err);
-	assert_ok(hooks_add(w->s, id, "gitea", "fedcba98765432100123", &mira, &hook, NULL, &w->err),
+	assert_ok(hooks_add(w->s, id, "gitea", "fedcba98765432100123", &mira, &hook, NULL,
+			  &w->err),
 		&w->err);
 	a = send_as(w, r, "acme/other", 1, "k1", SECRET);
 	assert_int_equal(a.status, 403);
-	assert_has(a.message, "this hook is for 'acme/archive', the body names 'acme/other'");
+	assert_has(a.message,
+		"this hook is for 'acme/archive', the body names 'acme/other'");
 	assert_ok(db_value(store_db(w->s), &n, 0, &w->err,
 			  "SELECT count(*) FROM audit WHERE verb = 'hook.wrong_repo'"),
 		&w->err);
 	assert_int_equal(n, 1);
-	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM events"), &w->err);
+	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM events"),
+		&w->err);
 	assert_int_equal(n, 0);
 	a = send_as(w, r, "acme/other", 1, "k1", "fedcba98765432100123");
 	assert_int_equal(a.status, 202);
@@ -198,13 +216,15 @@ static void repositories_with_the_same_secret_are_told_apart_by_name(void **stat
 {
 	struct world *w = *state;
 	_cleanup_(receiver_freep) struct receiver *r = receiver_new();
-	const struct repo_new other = { "acme/other", "gitea", "https://x.example/o.git", NULL, NULL };
+	const struct repo_new other = { "acme/other", "gitea", "https://x.example/o.git",
+		NULL, NULL };
 	_cleanup_(event_done) struct event e = { 0 };
 	struct hook_answer a;
 	int64_t id, hook;
 
 	assert_ok(repos_add(w->s, &other, &mira, &id, &w->err), &w->err);
-	assert_ok(hooks_add(w->s, id, "gitea", SECRET, &mira, &hook, NULL, &w->err), &w->err);
+	assert_ok(hooks_add(w->s, id, "gitea", SECRET, &mira, &hook, NULL, &w->err),
+		&w->err);
 	a = send_as(w, r, "acme/other", 1, "k1", SECRET);
 	assert_int_equal(a.status, 202);
 	assert_ok(events_get(w->s, a.event, &e, &w->err), &w->err);
@@ -245,8 +265,11 @@ static void a_signed_body_of_the_wrong_shape_is_written_down(void **state)
 	_cleanup_(receiver_freep) struct receiver *r = receiver_new();
 	_cleanup_(json_freep) struct json *headers = json_new_object();
 	char sig[SIGNATURE_MAX];
-	struct hook_request q = { .forge = "gitea", .headers = headers, .peer = "192.0.2.1",
-		.body = "{\"a\":", .len = 5 };
+	struct hook_request q = { .forge = "gitea",
+		.headers = headers,
+		.peer = "192.0.2.1",
+		.body = "{\"a\":",
+		.len = 5 };
 	struct hook_answer a;
 	int64_t n;
 
@@ -274,7 +297,8 @@ static void the_same_delivery_a_hundred_times_is_one_event(void **state)
 		assert_int_equal(send_as(w, r, "acme/archive", 1, "k1", SECRET).status,
 			i ? 200 : 202);
 	assert_ok(store_commit(&tx, &w->err), &w->err);
-	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM events"), &w->err);
+	assert_ok(db_value(store_db(w->s), &n, 0, &w->err, "SELECT count(*) FROM events"),
+		&w->err);
 	assert_int_equal(n, 1);
 	world_check(w);
 }
