@@ -218,11 +218,21 @@ static void on_committed(void *data)
 	checkpoint_due(((struct serve *)data)->ckpt);
 }
 
+static void set_log_level(const struct config *c)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (str_eq(c->log_level, names[i]))
+			log_open("core", (enum log_level)i);
+}
+
 static void fill_options(struct serve *s)
 {
 	const struct config *c = s->config;
 	struct core_options *o = &s->o;
 
+	set_log_level(c);
 	o->data_dir = c->data_dir;
 	o->store = s->db;
 	o->helper = s->helper;

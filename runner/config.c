@@ -65,8 +65,6 @@ static const struct config_key config_keys[] = {
 	{ "profile", CONFIG_ENUM, KEY(profile), "standard", 0, 0,
 		{ "strict", "standard", NULL },
 		"confinement of trusted work; untrusted work is always strict" },
-	{ "degraded", CONFIG_LIST, KEY(degraded), NULL, 0, 0, { NULL },
-		"required facilities to do without, by doctor's names; shown on every run" },
 	{ "limits.memory", CONFIG_SIZE, KEY(job_memory), "4G", 0, LLONG_MAX, { NULL },
 		"memory of one job; 0: no limit" },
 	{ "limits.pids", CONFIG_INT, KEY(job_pids), "4096", 0, 4194304, { NULL },
@@ -77,8 +75,6 @@ static const struct config_key config_keys[] = {
 		"bytes of a job's directory; 0: no limit" },
 	{ "limits.minutes", CONFIG_INT, KEY(job_minutes), "360", 1, 525600, { NULL },
 		"timeout-minutes of a job that names none" },
-	{ "tools", CONFIG_LIST, KEY(tools), NULL, 0, 0, { NULL },
-		"more directories that steps see, read-only, as in /opt/toolchain" },
 	{ "network.default", CONFIG_ENUM, KEY(network_default), "proxy", 0, 0,
 		{ "none", "proxy", NULL }, "network of trusted work" },
 	{ "network.untrusted", CONFIG_ENUM, KEY(network_untrusted), "none", 0, 0,
@@ -91,10 +87,6 @@ static const struct config_key config_keys[] = {
 		"a folder with a git work tree OWNER/REPO for each action" },
 	{ "actions.url", CONFIG_STRING, KEY(actions_url), NULL, 0, 0, { NULL },
 		"where actions are cloned from, as in https://github.com" },
-	{ "gates.expiry", CONFIG_DURATION, KEY(gate_expiry_ms), "24h", 60000, YEAR_MS,
-		{ NULL }, "a gate that nobody decided is expired after this long" },
-	{ "keep.logs", CONFIG_DURATION, KEY(keep_logs_ms), "90d", 0, 100 * YEAR_MS, { NULL },
-		"logs older than this are removed; 0: never" },
 	{ "keep.artifacts", CONFIG_DURATION, KEY(keep_artifacts_ms), "90d", 0, 100 * YEAR_MS,
 		{ NULL }, "artifacts older than this are removed; 0: never" },
 	{ "log_level", CONFIG_ENUM, KEY(log_level), "info", 0, 0,
@@ -532,8 +524,7 @@ int config_load(const char *file, const struct strvec *overrides, FILE *report,
 	_cleanup_free_ struct config_full *f = xcalloc(1, sizeof(*f));
 	struct strvec empty = STRVEC_INIT;
 
-	f->c.trusted_proxies = f->c.labels = f->c.degraded = empty;
-	f->c.tools = f->c.network_allow = empty;
+	f->c.trusted_proxies = f->c.labels = f->c.network_allow = empty;
 	if (!file)
 		file = getenv("SLUICE_CONFIG");
 	if (!file && access("/etc/sluice/sluice.yml", F_OK) == 0)
@@ -563,7 +554,6 @@ void config_free(struct config *c)
 			strvec_done(member(c, k));
 	}
 	free(c->file);
-	free(c->examples_dir);
 	free(c); /* the first member of struct config_full */
 }
 

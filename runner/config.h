@@ -25,7 +25,6 @@ struct config {
 	char *data_dir;	    /* absolute */
 	char *key_file;	    /* the master key; default DATA.key */
 	char *user;	    /* as root: what core and the executors drop to */
-	char *examples_dir; /* NULL, or where `repo add` finds workflow templates */
 	/* HTTP */
 	char *listen;	    /* "127.0.0.1:8480"; port 0 picks a free one */
 	char *external_url; /* NULL: http://LISTEN */
@@ -36,12 +35,10 @@ struct config {
 	struct strvec labels;		/* labels offered; "*" offers every one */
 	int64_t label_wait_ms;		/* a label nobody offers ends the job after this */
 	char *profile;			/* for trusted work: strict or standard */
-	struct strvec degraded;		/* required facilities switched off (SECURITY 3.11) */
 	int64_t job_memory, job_pids;	/* limits of one job; 0: none */
 	int64_t job_cpu_percent;	/* of one processor; 0: none */
 	int64_t job_disk;		/* bytes of a job's directory; 0: none */
 	int64_t job_minutes;		/* default of timeout-minutes */
-	struct strvec tools;		/* more directories a step sees, read-only */
 	/* network of jobs */
 	char *network_default;		/* for trusted work: none, proxy */
 	char *network_untrusted;	/* default none */
@@ -50,9 +47,8 @@ struct config {
 	/* actions and git */
 	char *actions_dir;  /* a folder OWNER/REPO of git work trees, or NULL */
 	char *actions_url;  /* where OWNER/REPO is cloned from, or NULL */
-	/* gates and keeping */
-	int64_t gate_expiry_ms;
-	int64_t keep_logs_ms, keep_artifacts_ms;
+	/* keeping */
+	int64_t keep_artifacts_ms;
 	/* log */
 	char *log_level;
 };

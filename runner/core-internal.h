@@ -137,6 +137,8 @@ void ingest_pass(struct core *c);
 void ingest_done(struct core *c);
 /* gates.c: timers of gates, wait for labels, sweeps. */
 void gates_pass(struct core *c);
+/* keep.c: artifacts past their time, blobs nobody names; joins the transaction. */
+int keep_sweep(struct core *c, struct err *err);
 /* recovery.c */
 int recovery_run(struct core *c, struct err *err);
 /* hooks.c */

@@ -32,8 +32,9 @@ static void on_sweep(struct loop *l, void *data)
 
 	(void)l;
 	c->sweep_timer = NULL;
-	if (core_begin(c, &err) < 0 || sessions_sweep(c->store, &err) < 0)
-		core_trouble(c, "cannot sweep sessions", &err);
+	if (core_begin(c, &err) < 0 || sessions_sweep(c->store, &err) < 0 ||
+		keep_sweep(c, &err) < 0)
+		core_trouble(c, "cannot sweep", &err);
 	core_wake(c);
 }
 
