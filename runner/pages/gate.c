@@ -321,7 +321,6 @@ void page_approve(struct visit *v, const char *token)
 	struct principal who;
 	struct err err = ERR_INIT;
 	struct strbuf out = STRBUF_INIT;
-	_cleanup_(json_freep) struct json *gate = NULL;
 	int64_t id;
 
 	memset(&who, 0, sizeof(who));

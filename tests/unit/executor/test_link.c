@@ -67,8 +67,7 @@ static void a_lock_file_of_nonsense_names_nobody(void **state)
 {
 	static const char *const texts[] = { "", "{}", "[]",
 		"{\"boot_id\":\"\",\"pid\":1}", "{\"boot_id\":\"a\",\"pid\":0}",
-		"{\"boot_id\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
-		"\"pid\":5}" };
+		"{\"pid\":5,\"boot_id\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		struct link_holder h;
