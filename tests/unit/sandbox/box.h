@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/path.h"
 #include "sandbox/sandbox.h"
 
 #define BOX_TIMEOUT_MS 30000
@@ -65,8 +66,34 @@ static inline void box_init(struct box *b)
 	b->opts.limits.pids = 200;
 }
 
+/* The files of a job are its id's: only the agent may be able to remove them. */
+static inline int box_clean(void *data)
+{
+	static const char *const names[] = { "work", "rw", "ro" };
+	const struct box *b = data;
+	struct err err = ERR_INIT;
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		rc |= path_remove_tree(b->dir->fd, names[i], &err);
+	return rc < 0;
+}
+
 static inline void box_done(struct box *b)
 {
+	if (b->sb && b->dir) {
+		struct sandbox_agent a = {
+			.fn = box_clean, .data = b, .rw = &b->dir->fd, .rw_len = 1
+		};
+		int pidfd;
+		pid_t pid;
+
+		(void)sandbox_kill(b->sb, 10000, NULL);
+		if (sandbox_agent(b->sb, &a, &pid, &pidfd, NULL) == 0) {
+			(void)waitpid(pid, NULL, 0);
+			(void)close(pidfd);
+		}
+	}
 	sandbox_free(b->sb);
 	sandbox_cgroup_tree_free(b->tree);
 	sandbox_host_free(b->host);
