@@ -251,19 +251,24 @@ static void on_term(struct loop *l, const struct signalfd_siginfo *si, void *dat
 
 static int confine(struct web *w, struct err *err)
 {
-	_cleanup_close_ int db = -1, jobs = -1, kept = -1;
-	int ro[2];
+	_cleanup_close_ int db = -1, shm = -1, jobs = -1, kept = -1;
+	int ro[3];
 	struct sandbox_host *host = NULL;
-	struct sandbox_worker c = { .flags = SANDBOX_WORKER_ACCEPT, .rw = &db, .rw_len = 1, .ro = ro, .ro_len = 2 };
+	struct sandbox_worker c = { .flags = SANDBOX_WORKER_ACCEPT, .rw = &shm, .rw_len = 1, .ro = ro, .ro_len = 3 };
 
-	/* The database folder is writable for its -shm alone; the files are opened read-only. */
+	/*
+	 * Readers of a WAL put their marks into the -shm: the one file that may be written. It
+	 * is there as long as core, which has the database open, and web never outlives core.
+	 */
 	db = openat(w->data_dir, "db", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	shm = openat(w->data_dir, "db/sluice.db-shm", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	jobs = openat(w->data_dir, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	kept = openat(w->data_dir, "store", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (db < 0 || jobs < 0 || kept < 0)
+	if (db < 0 || shm < 0 || jobs < 0 || kept < 0)
 		return err_sys(err, "cannot open the data directory");
 	ro[0] = jobs;
 	ro[1] = kept;
+	ro[2] = db;
 	if (sandbox_host_open(&host, err) < 0)
 		return -1;
 	/* GnuTLS reads entropy and its configuration on first use: before the door shuts. */
