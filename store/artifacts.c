@@ -31,7 +31,8 @@ static int check_new(const struct artifact_new *a, struct err *err)
 	/* The characters the stock action refuses, since names become file names. */
 	if (len == 0 || len > 255 || strpbrk(a->name, "\":<>|*?\r\n\\/"))
 		return err_set(err, ERR_INPUT,
-			"'%.64s' is no name of an artifact: no \" : < > | * ? \\ / or line ends",
+			"'%.64s' is no name of an artifact: no \" : < > | * ? \\ / or"
+			" line ends",
 			a->name);
 	if (a->size < 0 || a->size > LIMIT_ARTIFACT_SIZE)
 		return err_set(err, ERR_LIMIT, "artifact '%.64s' is too large", a->name);
@@ -76,7 +77,8 @@ int artifacts_publish(
 		return -1;
 	if (a->overwrites &&
 		db_run(s->db, err,
-			"DELETE FROM artifacts WHERE run_id = ? AND attempt = ? AND name = ?"
+			"DELETE FROM artifacts WHERE run_id = ? AND attempt = ? AND"
+			" name = ?"
 			" AND job_id = ?",
 			I(o.run), I(o.attempt), S(a->name), I(a->job)))
 		return -1;
@@ -85,14 +87,16 @@ int artifacts_publish(
 		return -1;
 	FP("artifact.blob");
 	if (db_run(s->db, &why,
-		    "INSERT INTO artifacts (run_id, attempt, job_id, name, digest, media_type,"
+		    "INSERT INTO artifacts (run_id, attempt, job_id, name, digest,"
+		    " media_type,"
 		    " size, files, created_at, expires_at) VALUES (?,?,?,?,?,?,?,?,?,?)",
 		    I(o.run), I(o.attempt), I(a->job), S(a->name), S(a->digest),
 		    S(a->media_type ? a->media_type : "application/octet-stream"),
 		    I(a->size), I(a->files), I(now), I(a->expires_at)))
 		return why.code == ERR_CONFLICT
 			       ? err_set(err, ERR_CONFLICT,
-					 "an artifact named '%.64s' exists in this attempt: artifacts "
+					 "an artifact named '%.64s' exists in this"
+					 " attempt: artifacts "
 					 "are not changed",
 					 a->name)
 			       : err_set(err, why.code, "%s", why.msg);
@@ -205,7 +209,8 @@ int blobs_collect(struct store *s, int64_t grace_ms, char (*digests)[SHA256_HEX_
 	if (store_begin(&tx, s, err) ||
 		db_query(s->db, &r, err,
 			"SELECT digest FROM blobs b WHERE created_at <= ? AND NOT EXISTS"
-			" (SELECT 1 FROM artifacts a WHERE a.digest = b.digest) AND NOT EXISTS"
+			" (SELECT 1 FROM artifacts a WHERE a.digest = b.digest) AND NOT"
+			" EXISTS"
 			" (SELECT 1 FROM summaries u WHERE u.digest = b.digest) LIMIT ?",
 			I(clock_wall_ms() - grace_ms), I(max)))
 		return -1;

@@ -93,10 +93,13 @@ int jobs_claimable(struct store *s, size_t max, struct job_ready **ret, size_t *
 
 	if (!store_is_paused(s)) {
 		if (db_query(s->db, &r, err,
-			    "SELECT j.id, j.run_id, j.repo_id, j.queued_at, (SELECT count(*) FROM"
+			    "SELECT j.id, j.run_id, j.repo_id, j.queued_at, (SELECT"
+			    " count(*) FROM"
 			    " jobs b WHERE b.repo_id = j.repo_id AND b.state IN " ACTIVE
-			    ") AS busy, p.priority, r.trust = 'trusted', j.labels FROM jobs j"
-			    " JOIN repos p ON p.id = j.repo_id JOIN runs r ON r.id = j.run_id"
+			    ") AS busy, p.priority, r.trust = 'trusted', j.labels FROM"
+			    " jobs j"
+			    " JOIN repos p ON p.id = j.repo_id JOIN runs r ON r.id ="
+			    " j.run_id"
 			    " WHERE j.state = 'queued' AND " WITHIN_PARALLEL
 			    " ORDER BY p.priority DESC, busy, j.queued_at, j.id LIMIT ?",
 			    I(max)))
@@ -200,7 +203,8 @@ static int requeue(struct store *s, int64_t id, const struct held *h, const char
 		.reason = reason,
 		/* The epoch grows here too: the old executor is a stranger from now on. */
 		.set = "epoch = epoch + 1, reason = ?1, queued_at = ?2, claimed_at = 0,"
-		       " released_at = 0, started_at = 0, frames = 0, log_size = 0, outputs = '{}',"
+		       " released_at = 0, started_at = 0, frames = 0, log_size = 0,"
+		       " outputs = '{}',"
 		       " outcome = '', exit_reason = '', placement = '', url = ''",
 		.args = args,
 		.args_len = ARRAY_SIZE(args),
@@ -254,7 +258,8 @@ static int check_trust(
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int64_t gate;
 	int got = db_first(s->db, &r, err,
-		"SELECT r.trust, r.needs_maintainer, coalesce(g.id, 0), r.attempt FROM runs r"
+		"SELECT r.trust, r.needs_maintainer, coalesce(g.id, 0), r.attempt FROM"
+		" runs r"
 		" LEFT JOIN gates g ON g.run_id = r.id AND g.attempt = r.attempt"
 		" AND g.environment = '' WHERE r.id = ?",
 		I(h->run));
@@ -377,10 +382,13 @@ static int fail_fast(struct store *s, int64_t id, struct err *err)
 
 	for (;;) {
 		if (db_value(s->db, &other, 0, err,
-			    "SELECT min(o.id) FROM jobs o JOIN jobs j ON o.run_id = j.run_id"
-			    " AND o.attempt = j.attempt AND o.node = j.node WHERE j.id = ?"
+			    "SELECT min(o.id) FROM jobs o JOIN jobs j ON o.run_id ="
+			    " j.run_id"
+			    " AND o.attempt = j.attempt AND o.node = j.node WHERE j.id"
+			    " = ?"
 			    " AND j.fail_fast = 1 AND j.continues_on_error = 0"
-			    " AND o.state NOT IN ('completed', 'lost', 'finalising', 'cancelling')"
+			    " AND o.state NOT IN ('completed', 'lost', 'finalising',"
+			    " 'cancelling')"
 			    " AND o.id > ?",
 			    I(id), I(other)))
 			return -1;

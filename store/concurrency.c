@@ -48,7 +48,8 @@ static int drop_waiting(struct store *s, int64_t repo, const char *group, int64_
 		int64_t seq;
 		int got = read_owner(s,
 			"SELECT kind, owner_id, seq FROM concurrency WHERE repo_id = ?"
-			" AND grp = ? AND is_running = 0 AND seq < ? ORDER BY seq LIMIT 1",
+			" AND grp = ? AND is_running = 0 AND seq < ? ORDER BY seq LIMIT"
+			" 1",
 			repo, group, own_seq, &o, &seq, err);
 
 		if (got <= 0)
@@ -67,7 +68,8 @@ static int cancel_running(struct store *s, int64_t repo, const char *group,
 	struct owner o;
 	int64_t seq;
 	int got = read_owner(s,
-		"SELECT kind, owner_id, seq FROM concurrency WHERE repo_id = ? AND grp = ?"
+		"SELECT kind, owner_id, seq FROM concurrency WHERE repo_id = ? AND grp"
+		" = ?"
 		" AND is_running = 1 AND seq <> ?",
 		repo, group, own_seq, &o, &seq, err);
 
@@ -94,7 +96,8 @@ static int insert(struct store *s, int64_t repo, const char *group, enum owner_k
 		return err_set(err, ERR_LIMIT,
 			"%d wait in concurrency group '%.80s' already", QUEUE_MAX, group);
 	if (db_run(s->db, err,
-		    "INSERT INTO concurrency (repo_id, grp, kind, owner_id, run_id, is_running)"
+		    "INSERT INTO concurrency (repo_id, grp, kind, owner_id, run_id,"
+		    " is_running)"
 		    " VALUES (?,?,?,?,?,?)",
 		    I(repo), S(group), S(kinds[kind]), I(owner), I(run), I(others == 0)))
 		return -1;
@@ -152,7 +155,8 @@ int concurrency_leave(
 	int64_t repo, seq;
 	bool was_running;
 	int got = db_first(s->db, &r, err,
-		"SELECT repo_id, grp, is_running FROM concurrency WHERE kind = ? AND owner_id = ?",
+		"SELECT repo_id, grp, is_running FROM concurrency WHERE kind = ? AND"
+		" owner_id = ?",
 		S(kinds[kind]), I(owner));
 
 	if (got <= 0)
@@ -167,7 +171,8 @@ int concurrency_leave(
 	if (!was_running)
 		return 0;
 	got = read_owner(s,
-		"SELECT kind, owner_id, seq FROM concurrency WHERE repo_id = ? AND grp = ?"
+		"SELECT kind, owner_id, seq FROM concurrency WHERE repo_id = ? AND grp"
+		" = ?"
 		" AND is_running = 0 AND seq > ? ORDER BY seq LIMIT 1",
 		repo, group, 0, &next, &seq, err);
 	if (got <= 0)

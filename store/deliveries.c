@@ -30,7 +30,8 @@ static int insert_delivery(struct store *s, const struct delivery_new *d,
 	};
 
 	if (db_run(s->db, err,
-		    "INSERT INTO deliveries (hook_id, repo_id, forge, key, event, body_sha256,"
+		    "INSERT INTO deliveries (hook_id, repo_id, forge, key, event,"
+		    " body_sha256,"
 		    " body_len, peer, request, state, reason, received_at)"
 		    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
 		    I(d->hook), I(d->repo), S(d->forge), S(d->key ? d->key : ""),
@@ -63,8 +64,10 @@ static int insert_event(struct store *s, int64_t delivery, int64_t repo,
 	};
 
 	if (db_run(s->db, err,
-		    "INSERT INTO events (delivery_id, repo_id, state, kind, name, action, ref,"
-		    " head_sha, base_sha, merge_sha, title, actor, actor_id, trust, reason,"
+		    "INSERT INTO events (delivery_id, repo_id, state, kind, name,"
+		    " action, ref,"
+		    " head_sha, base_sha, merge_sha, title, actor, actor_id, trust,"
+		    " reason,"
 		    " created_at, changed_at, document)"
 		    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 		    I(delivery), I(repo), S(state_name(MACHINE_EVENT, state)), S(e->kind),
@@ -211,7 +214,8 @@ int events_get(struct store *s, int64_t id, struct event *ret, struct err *err)
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	struct json *document = NULL;
 	int got = db_first(s->db, &r, err,
-		"SELECT id, repo_id, delivery_id, state, trust, kind, name, action, ref, head_sha,"
+		"SELECT id, repo_id, delivery_id, state, trust, kind, name, action,"
+		" ref, head_sha,"
 		" base_sha, merge_sha, title, actor, actor_id, reason, created_at, tries,"
 		" document FROM events WHERE id = ?",
 		I(id));
@@ -304,7 +308,8 @@ int events_note_try(struct store *s, int64_t id, struct err *err)
 	int64_t tries;
 
 	if (db_value(s->db, &tries, 0, err,
-		    "UPDATE events SET tries = tries + 1 WHERE id = ? AND state = 'pending'"
+		    "UPDATE events SET tries = tries + 1 WHERE id = ? AND state ="
+		    " 'pending'"
 		    " RETURNING tries",
 		    I(id)))
 		return -1;

@@ -190,7 +190,8 @@ int environments_set(struct store *s, int64_t repo, const char *name,
 	json_set(detail, "rules", json_clone(rules));
 	if (store_begin(&tx, s, err) ||
 		db_value(s->db, &id, 0, err,
-			"INSERT INTO environments (repo_id, name, rules, updated_at, updated_by)"
+			"INSERT INTO environments (repo_id, name, rules, updated_at,"
+			" updated_by)"
 			" VALUES (?,?,?,?,?) ON CONFLICT (repo_id, name) DO UPDATE SET"
 			" rules = excluded.rules, updated_at = excluded.updated_at,"
 			" updated_by = excluded.updated_by RETURNING id",
@@ -294,7 +295,8 @@ int deployments_begin(struct store *s, int64_t job, struct err *err)
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int64_t number;
 	int got = db_first(s->db, &r, err,
-		"SELECT j.repo_id, j.environment, j.run_id, j.attempt, j.gate_id, r.sha, r.ref"
+		"SELECT j.repo_id, j.environment, j.run_id, j.attempt, j.gate_id,"
+		" r.sha, r.ref"
 		" FROM jobs j JOIN runs r ON r.id = j.run_id"
 		" WHERE j.id = ? AND j.environment <> '' AND j.is_deployment = 1",
 		I(job));
@@ -307,8 +309,10 @@ int deployments_begin(struct store *s, int64_t job, struct err *err)
 		    I(db_int(&r, 0))))
 		return -1;
 	return db_run(s->db, err,
-		"INSERT INTO deployments (repo_id, number, environment, run_id, attempt, job_id,"
-		" gate_id, sha, ref, state, created_at) VALUES (?,?,?,?,?,?,?,?,?,'in_progress',?)",
+		"INSERT INTO deployments (repo_id, number, environment, run_id,"
+		" attempt, job_id,"
+		" gate_id, sha, ref, state, created_at) VALUES"
+		" (?,?,?,?,?,?,?,?,?,'in_progress',?)",
 		I(db_int(&r, 0)), I(number), S(db_str(&r, 1)), I(db_int(&r, 2)),
 		I(db_int(&r, 3)), I(job), I(db_int(&r, 4)), S(db_str(&r, 5)),
 		S(db_str(&r, 6)), I(clock_wall_ms()));

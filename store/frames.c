@@ -98,7 +98,8 @@ static int fill_step(struct store *s, const struct target *t, const struct job_s
 		"UPDATE steps SET name = CASE ?1 WHEN '' THEN name ELSE ?1 END,"
 		" outcome = ?2, conclusion = ?3, reason = ?4, exit_code = ?5,"
 		" started_at = CASE ?6 WHEN 0 THEN started_at ELSE ?6 END,"
-		" completed_at = ?7, log_start = CASE ?8 WHEN 0 THEN log_start ELSE ?8 END,"
+		" completed_at = ?7, log_start = CASE ?8 WHEN 0 THEN log_start ELSE ?8"
+		" END,"
 		" log_end = ?9 WHERE job_id = ?10 AND number = ?11",
 		S(name), S(conclusion_name(step->outcome)),
 		S(conclusion_name(step->conclusion)), S(reason), I(step->exit_code),
@@ -168,13 +169,15 @@ static int apply_annotation(
 
 	/* The executor counts as well; this is for one that does not. */
 	if (db_value(s->db, &have, 0, err,
-		    "SELECT count(*) FROM annotations WHERE job_id = ? AND step = ? AND level = ?",
+		    "SELECT count(*) FROM annotations WHERE job_id = ? AND step = ? AND"
+		    " level = ?",
 		    I(t->id), I(a->step), S(a->level)))
 		return -1;
 	if (have >= LIMIT_ANNOTATIONS_STEP)
 		return 0;
 	return db_run(s->db, err,
-		"INSERT INTO annotations (job_id, run_id, attempt, step, level, title, message,"
+		"INSERT INTO annotations (job_id, run_id, attempt, step, level, title,"
+		" message,"
 		" file, line, end_line, col, end_col, log_line)"
 		" VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
 		I(t->id), I(t->run), I(t->attempt), I(a->step),
@@ -223,7 +226,8 @@ static int apply_net(
 		return 0;
 	return db_run(s->db, err,
 		"INSERT INTO job_net VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET"
-		" count = count + excluded.count, bytes_in = bytes_in + excluded.bytes_in,"
+		" count = count + excluded.count, bytes_in = bytes_in +"
+		" excluded.bytes_in,"
 		" bytes_out = bytes_out + excluded.bytes_out",
 		I(t->id), S(host), I(n->port), S(n->verdict ? n->verdict : ""),
 		S(n->rule ? n->rule : ""), I(n->step), I(n->count), I(n->bytes_in),
@@ -254,7 +258,8 @@ static int close_steps(struct store *s, const struct target *t, struct err *err)
 			.machine = MACHINE_STEP, .to = STEP_COMPLETED, .who = ACTOR_CORE
 		};
 		int got = db_first(s->db, &r, err,
-			"SELECT id, state FROM steps WHERE job_id = ? AND state <> 'completed'"
+			"SELECT id, state FROM steps WHERE job_id = ? AND state <>"
+			" 'completed'"
 			" LIMIT 1",
 			I(t->id));
 
@@ -359,7 +364,8 @@ int jobs_apply(struct store *s, const struct job_frames *f, struct err *err)
 		if (appliers[f->updates[i].kind](s, &t, &f->updates[i], err))
 			return err_wrap(err, "job %lld", (long long)t.id);
 	if (db_run(s->db, err,
-		    "UPDATE jobs SET frames = ?, log_size = max(log_size, ?) WHERE id = ?",
+		    "UPDATE jobs SET frames = ?, log_size = max(log_size, ?) WHERE id ="
+		    " ?",
 		    I(f->last), I(f->log_size), I(f->job)))
 		return -1;
 	FP("job.frames.after");

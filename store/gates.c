@@ -24,9 +24,12 @@ int gates_get(struct store *s, int64_t id, struct gate *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
-		"SELECT id, run_id, repo_id, attempt, wave, state, environment, sha, digest,"
-		" reviewers, required, (SELECT count(*) FROM votes v WHERE v.gate_id = gates.id"
-		" AND v.decision = 'approve'), opens_at, expires_at, created_at, decided_at,"
+		"SELECT id, run_id, repo_id, attempt, wave, state, environment, sha,"
+		" digest,"
+		" reviewers, required, (SELECT count(*) FROM votes v WHERE v.gate_id ="
+		" gates.id"
+		" AND v.decision = 'approve'), opens_at, expires_at, created_at,"
+		" decided_at,"
 		" decided_by, reason FROM gates WHERE id = ?",
 		I(id));
 
@@ -66,7 +69,8 @@ int gates_find(struct store *s, int64_t run, const char *environment, int64_t *r
 
 	if (db_query(s->db, &r, err,
 		    "SELECT g.id FROM gates g JOIN runs r ON r.id = g.run_id"
-		    " AND r.attempt = g.attempt WHERE g.run_id = ?1 AND g.state = 'pending'"
+		    " AND r.attempt = g.attempt WHERE g.run_id = ?1 AND g.state ="
+		    " 'pending'"
 		    " AND (?2 IS NULL OR g.environment = ?2) ORDER BY g.id DESC LIMIT 2",
 		    I(run), S(environment)))
 		return -1;
@@ -235,7 +239,8 @@ static int count_votes(struct store *s, const struct gate *g,
 	int got;
 
 	if (db_query(s->db, &r, err,
-		    "SELECT principal, has_scope, EXISTS (SELECT 1 FROM run_identities i WHERE"
+		    "SELECT principal, has_scope, EXISTS (SELECT 1 FROM run_identities"
+		    " i WHERE"
 		    " i.run_id = ?1 AND i.principal = votes.principal) FROM votes"
 		    " WHERE gate_id = ?2 AND decision = 'approve'",
 		    I(g->run), I(g->id)))
@@ -329,7 +334,8 @@ static int insert_gate(struct store *s, const struct gate_wish *w, int64_t wave,
 		json_push_str(reviewers, *name);
 	text = json_text(reviewers);
 	if (db_run(s->db, err,
-		    "INSERT INTO gates (run_id, repo_id, attempt, environment, wave, state, sha,"
+		    "INSERT INTO gates (run_id, repo_id, attempt, environment, wave,"
+		    " state, sha,"
 		    " digest, reviewers, required, self_approval, opens_at, expires_at,"
 		    " created_at, decided_at, decided_by, changed_at)"
 		    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
@@ -356,9 +362,11 @@ static int supersede(struct store *s, const struct gate_wish *w, struct err *err
 
 		if (db_value(s->db, &old, 0, err,
 			    "SELECT g.id FROM gates g JOIN runs o ON o.id = g.run_id,"
-			    " runs n WHERE n.id = ?1 AND g.state = 'pending' AND g.repo_id = ?2"
+			    " runs n WHERE n.id = ?1 AND g.state = 'pending' AND"
+			    " g.repo_id = ?2"
 			    " AND g.environment = ?3 AND o.id < n.id AND o.sha <> n.sha"
-			    " AND o.workflow_path = n.workflow_path AND o.ref = n.ref LIMIT 1",
+			    " AND o.workflow_path = n.workflow_path AND o.ref = n.ref"
+			    " LIMIT 1",
 			    I(w->run), I(w->repo), S(w->environment)))
 			return -1;
 		if (!old)
@@ -394,7 +402,8 @@ int gates_open(struct store *s, int64_t job, int64_t *ret_gate,
 		.reviewers = STRVEC_INIT, .branches = STRVEC_INIT, .tags = STRVEC_INIT
 	};
 	int got = db_first(s->db, &r, err,
-		"SELECT j.run_id, j.repo_id, j.attempt, j.environment, r.sha, r.workflow_digest,"
+		"SELECT j.run_id, j.repo_id, j.attempt, j.environment, r.sha,"
+		" r.workflow_digest,"
 		" r.ref FROM jobs j JOIN runs r ON r.id = j.run_id WHERE j.id = ?",
 		I(job));
 
@@ -426,7 +435,8 @@ int gates_maintainer(
 		.expires_ms = 30LL * 24 * 3600 * 1000 };
 	int64_t gate;
 	int got = db_first(s->db, &r, err,
-		"SELECT r.repo_id, r.attempt, r.sha, r.workflow_digest, g.state FROM runs r"
+		"SELECT r.repo_id, r.attempt, r.sha, r.workflow_digest, g.state FROM"
+		" runs r"
 		" LEFT JOIN gates g ON g.run_id = r.id AND g.attempt = r.attempt"
 		" AND g.environment = '' WHERE r.id = ?",
 		I(run));
@@ -453,7 +463,8 @@ int gates_close_run(struct store *s, int64_t run, enum gate_state to, const char
 		int64_t id;
 
 		if (db_value(s->db, &id, 0, err,
-			    "SELECT id FROM gates WHERE run_id = ? AND state = 'pending' LIMIT 1",
+			    "SELECT id FROM gates WHERE run_id = ? AND state ="
+			    " 'pending' LIMIT 1",
 			    I(run)))
 			return -1;
 		if (!id)
@@ -517,7 +528,8 @@ static int check_voter(
 
 	if (rules_now(s, g, &rules, err) ||
 		db_value(s->db, &is_own, 0, err,
-			"SELECT count(*) FROM run_identities WHERE run_id = ? AND principal = ?",
+			"SELECT count(*) FROM run_identities WHERE run_id = ? AND"
+			" principal = ?",
 			I(g->run), S(v->who.name)))
 		return -1;
 	if (!is_reviewer(&rules, v->who.name, v->has_scope))
@@ -536,7 +548,8 @@ static int insert_vote(struct store *s, const struct gate_vote *v, struct err *e
 	struct err why = ERR_INIT;
 
 	if (db_run(s->db, &why,
-		    "INSERT INTO votes (gate_id, principal, has_scope, decision, comment, at)"
+		    "INSERT INTO votes (gate_id, principal, has_scope, decision,"
+		    " comment, at)"
 		    " VALUES (?,?,?,?,?,?)",
 		    I(v->gate), S(v->who.name), I(v->has_scope),
 		    S(v->approves ? "approve" : "reject"),
@@ -651,7 +664,8 @@ static int expire(struct store *s, int64_t now, struct err *err)
 		int64_t id;
 
 		if (db_value(s->db, &id, 0, err,
-			    "SELECT id FROM gates WHERE state = 'pending' AND expires_at <> 0"
+			    "SELECT id FROM gates WHERE state = 'pending' AND"
+			    " expires_at <> 0"
 			    " AND expires_at <= ? LIMIT 1",
 			    I(now)))
 			return -1;
@@ -674,7 +688,8 @@ static int open_timers(struct store *s, int64_t now, struct err *err)
 		bool enough;
 
 		if (db_value(s->db, &id, 0, err,
-			    "SELECT min(id) FROM gates WHERE state = 'pending' AND opens_at <> 0"
+			    "SELECT min(id) FROM gates WHERE state = 'pending' AND"
+			    " opens_at <> 0"
 			    " AND opens_at <= ? AND id > ?",
 			    I(now), I(id)))
 			return -1;
@@ -704,7 +719,8 @@ int gates_tick(struct store *s, int64_t *ret_next, struct err *err)
 		return -1;
 	if (db_value(s->db, &next, 0, err,
 		    "SELECT min(at) FROM (SELECT expires_at AS at FROM gates WHERE"
-		    " state = 'pending' AND expires_at > ?1 UNION ALL SELECT opens_at FROM gates"
+		    " state = 'pending' AND expires_at > ?1 UNION ALL SELECT opens_at"
+		    " FROM gates"
 		    " WHERE state = 'pending' AND opens_at > ?1)",
 		    I(now)))
 		return -1;

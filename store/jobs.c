@@ -34,10 +34,14 @@ int jobs_get(struct store *s, int64_t id, struct job *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
-		"SELECT id, run_id, repo_id, attempt, row, epoch, tries, state, conclusion,"
-		" is_call, is_expanded, is_once, continues_on_error, gate_id, carried_from, node,"
-		" name, environment, labels, reason, placement, outputs, frames, log_size,"
-		" created_at, queued_at, claimed_at, released_at, started_at, completed_at"
+		"SELECT id, run_id, repo_id, attempt, row, epoch, tries, state,"
+		" conclusion,"
+		" is_call, is_expanded, is_once, continues_on_error, gate_id,"
+		" carried_from, node,"
+		" name, environment, labels, reason, placement, outputs, frames,"
+		" log_size,"
+		" created_at, queued_at, claimed_at, released_at, started_at,"
+		" completed_at"
 		" FROM jobs WHERE id = ?",
 		I(id));
 
@@ -100,7 +104,8 @@ static int find_row(struct store *s, int64_t run, const char *node, const char *
 	int got, rows = 0;
 
 	if (db_query(s->db, &r, err,
-		    "SELECT j.id, j.name, j.row FROM jobs j JOIN runs r ON r.id = j.run_id AND"
+		    "SELECT j.id, j.name, j.row FROM jobs j JOIN runs r ON r.id ="
+		    " j.run_id AND"
 		    " r.attempt = j.attempt WHERE r.id = ? AND j.node = ? COLLATE NOCASE"
 		    " ORDER BY j.row",
 		    I(run), S(node)))
@@ -247,8 +252,10 @@ static int read_direct(struct store *s, int64_t run, int64_t attempt, const char
 	int got;
 
 	if (db_query(s->db, &r, err,
-		    "SELECT n.need, j.outputs FROM needs n JOIN jobs j ON j.run_id = n.run_id"
-		    " AND j.node = n.need AND j.attempt = ? WHERE n.run_id = ? AND n.node = ?"
+		    "SELECT n.need, j.outputs FROM needs n JOIN jobs j ON j.run_id ="
+		    " n.run_id"
+		    " AND j.node = n.need AND j.attempt = ? WHERE n.run_id = ? AND"
+		    " n.node = ?"
 		    " ORDER BY j.ord, j.completed_at, j.id",
 		    I(attempt), I(run), S(node)))
 		return -1;
@@ -274,8 +281,10 @@ static int read_ancestors(struct store *s, int64_t run, const char *node,
 	int got;
 
 	if (db_query(s->db, &r, err,
-		    "WITH RECURSIVE up(node) AS (SELECT need FROM needs WHERE run_id = ?1 AND"
-		    " node = ?2 UNION SELECT n.need FROM needs n JOIN up ON n.node = up.node"
+		    "WITH RECURSIVE up(node) AS (SELECT need FROM needs WHERE run_id ="
+		    " ?1 AND"
+		    " node = ?2 UNION SELECT n.need FROM needs n JOIN up ON n.node ="
+		    " up.node"
 		    " WHERE n.run_id = ?1) SELECT node FROM up ORDER BY node",
 		    I(run), S(node)))
 		return -1;
@@ -355,7 +364,8 @@ static int put_texts(struct store *s, int64_t job, const struct json *spec,
 	_cleanup_free_ char *trace_text = trace ? json_text(trace) : NULL;
 
 	return db_run(s->db, err,
-		"INSERT INTO job_texts (job_id, trace, spec) VALUES (?,?,?) ON CONFLICT (job_id)"
+		"INSERT INTO job_texts (job_id, trace, spec) VALUES (?,?,?) ON CONFLICT"
+		" (job_id)"
 		" DO UPDATE SET trace = excluded.trace, spec = excluded.spec",
 		I(job), S(trace_text), S(spec_text));
 }
@@ -370,8 +380,10 @@ static int fill_row(struct store *s, int64_t id, const struct job_expansion *x, 
 	const struct concurrency *c = &row->concurrency;
 
 	if (db_run(s->db, err,
-		    "UPDATE jobs SET name = ?, labels = ?, environment = ?, is_deployment = ?,"
-		    " is_once = ?, continues_on_error = ?, fail_fast = ?, max_parallel = ?,"
+		    "UPDATE jobs SET name = ?, labels = ?, environment = ?,"
+		    " is_deployment = ?,"
+		    " is_once = ?, continues_on_error = ?, fail_fast = ?, max_parallel"
+		    " = ?,"
 		    " conc_group = ?, conc_cancels = ?, conc_keeps = ?, is_expanded = 1"
 		    " WHERE id = ?",
 		    S(row->name), S(labels), S(environment), I(row->is_deployment),
@@ -394,8 +406,10 @@ static int insert_sibling(struct store *s, int64_t first, int64_t run, size_t n,
 	};
 
 	if (db_run(s->db, err,
-		    "INSERT INTO jobs (run_id, repo_id, attempt, ord, node, row, name, state,"
-		    " created_at, changed_at) SELECT run_id, repo_id, attempt, ord, node, ?,"
+		    "INSERT INTO jobs (run_id, repo_id, attempt, ord, node, row, name,"
+		    " state,"
+		    " created_at, changed_at) SELECT run_id, repo_id, attempt, ord,"
+		    " node, ?,"
 		    " node, 'waiting', ?, ? FROM jobs WHERE id = ?",
 		    I(n), I(now), I(now), I(first)))
 		return -1;
@@ -494,7 +508,8 @@ static int read_waiting(
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
-		"SELECT j.run_id, j.repo_id, j.epoch, j.conc_cancels, j.conc_keeps, j.conc_group,"
+		"SELECT j.run_id, j.repo_id, j.epoch, j.conc_cancels, j.conc_keeps,"
+		" j.conc_group,"
 		" j.environment FROM jobs j JOIN runs r ON r.id = j.run_id"
 		" AND r.attempt = j.attempt WHERE j.id = ? AND j.state = 'waiting'"
 		" AND j.is_expanded = 1 AND r.state IN ('queued', 'running')",

@@ -28,10 +28,12 @@ int outbox_add(struct store *s, int64_t repo, const char *topic, const char *con
 
 	if (store_begin(&tx, s, err) ||
 		db_run(s->db, err,
-			"DELETE FROM outbox WHERE context = ? AND sent_at = 0 AND failed_at = 0",
+			"DELETE FROM outbox WHERE context = ? AND sent_at = 0 AND"
+			" failed_at = 0",
 			S(context)) ||
 		db_run(s->db, err,
-			"INSERT INTO outbox (repo_id, topic, context, payload, created_at, due_at)"
+			"INSERT INTO outbox (repo_id, topic, context, payload,"
+			" created_at, due_at)"
 			" VALUES (?,?,?,?,?,?)",
 			I(repo), S(topic), S(context), S(text), I(now), I(now)))
 		return -1;
@@ -86,6 +88,7 @@ int outbox_failed(struct store *s, int64_t id, const char *why, struct err *err)
 	return db_run(s->db, err,
 		"UPDATE outbox SET tries = tries + 1, error = ?1,"
 		" due_at = ?2 + min(?3, ?4 << min(tries, 20)),"
-		" failed_at = CASE WHEN created_at < ?2 - ?5 THEN ?2 ELSE 0 END WHERE id = ?6",
+		" failed_at = CASE WHEN created_at < ?2 - ?5 THEN ?2 ELSE 0 END WHERE"
+		" id = ?6",
 		S(why), I(now), I(PAUSE_MAX_MS), I(PAUSE_MS), I(GIVE_UP_MS), I(id));
 }

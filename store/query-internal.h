@@ -48,6 +48,7 @@ void query_view_done(struct query_view *v);
 	"r.id, r.number, p.name AS repo, r.workflow_name AS workflow, r.workflow_path," \
 	" r.title, r.event_name AS event, r.phase AS state, r.conclusion, r.attempt,"   \
 	" r.attempt AS attempts, r.trust, r.ref, r.branch, r.sha, r.actor, r.reason,"   \
-	" r.version, r.is_cancelled, r.created_at, r.attempt_at, r.started_at, r.completed_at"
+	" r.version, r.is_cancelled, r.created_at, r.attempt_at, r.started_at,"         \
+	" r.completed_at"
 
 #endif

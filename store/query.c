@@ -145,8 +145,9 @@ void query_public(struct json *j)
 	"v.principal) FROM votes v WHERE v.gate_id = d.gate_id AND v.decision = 'approve')"  \
 	" AS approved_by_json, coalesce((SELECT group_concat(v.principal, ' ') FROM votes v" \
 	" WHERE v.gate_id = d.gate_id AND v.decision = 'approve'), '') AS approvers"
-#define DEPLOYMENT_FROM \
-	" FROM deployments d JOIN repos p ON p.id = d.repo_id JOIN runs r ON r.id = d.run_id"
+#define DEPLOYMENT_FROM                                                              \
+	" FROM deployments d JOIN repos p ON p.id = d.repo_id JOIN runs r ON r.id =" \
+	" d.run_id"
 
 /* Every environment anybody set up or deployed to. */
 #define ENVIRONMENTS                                                                             \
@@ -263,15 +264,19 @@ int query_environment(struct store *s, const char *repo, const char *name,
 			" AND environment = ? ORDER BY name",
 			I(id), S(name)) ||
 		query_put(s, env, "gates", err,
-			"SELECT g.id, g.run_id, r.number, r.sha, r.branch, r.title, r.actor,"
-			" g.required, (SELECT count(*) FROM votes v WHERE v.gate_id = g.id AND"
+			"SELECT g.id, g.run_id, r.number, r.sha, r.branch, r.title,"
+			" r.actor,"
+			" g.required, (SELECT count(*) FROM votes v WHERE v.gate_id ="
+			" g.id AND"
 			" v.decision = 'approve') AS approvals, g.opens_at, g.expires_at,"
 			" g.created_at FROM gates g JOIN runs r ON r.id = g.run_id WHERE"
-			" g.state = 'pending' AND g.repo_id = ? AND g.environment = ? ORDER BY g.id",
+			" g.state = 'pending' AND g.repo_id = ? AND g.environment = ?"
+			" ORDER BY g.id",
 			I(id), S(name)) ||
 		query_put(s, env, "deployments", err,
 			"SELECT " DEPLOYMENT_COLUMNS DEPLOYMENT_FROM
-			" WHERE d.repo_id = ? AND d.environment = ? ORDER BY d.id DESC LIMIT ?",
+			" WHERE d.repo_id = ? AND d.environment = ? ORDER BY d.id DESC"
+			" LIMIT ?",
 			I(id), S(name), I(QUERY_PAGE)))
 		return -1;
 	*ret = json_share(env);
@@ -284,7 +289,8 @@ int query_deployments(struct store *s, const char *repo, const char *environment
 	int n = query_limit(limit);
 	struct json *items = query_rows(s, err,
 		"SELECT " DEPLOYMENT_COLUMNS DEPLOYMENT_FROM
-		" WHERE (?1 IS NULL OR p.name = ?1) AND (?2 IS NULL OR d.environment = ?2)"
+		" WHERE (?1 IS NULL OR p.name = ?1) AND (?2 IS NULL OR d.environment ="
+		" ?2)"
 		" AND d.id < ?3 ORDER BY d.id DESC LIMIT ?4",
 		S(repo), S(environment), I(before ? before : INT64_MAX), I(n + 1));
 
@@ -338,7 +344,8 @@ int query_repos(struct store *s, struct json **ret, struct err *err)
 int query_secrets(struct store *s, int64_t repo, struct json **ret, struct err *err)
 {
 	struct json *items = query_rows(s, err,
-		"SELECT id, name, environment, version, size, created_at, updated_at, updated_by"
+		"SELECT id, name, environment, version, size, created_at, updated_at,"
+		" updated_by"
 		" FROM secrets WHERE repo_id = ? ORDER BY environment, name",
 		I(repo));
 
@@ -384,8 +391,10 @@ int query_repo(struct store *s, const char *full_name, struct json **ret, struct
 			" ORDER BY kind",
 			I(id)) ||
 		query_put(s, repo, "workflows", err,
-			"SELECT workflow_path AS path, workflow_name AS name, max(id) AS last_run_id,"
-			" count(*) AS runs FROM runs WHERE repo_id = ? GROUP BY workflow_path"
+			"SELECT workflow_path AS path, workflow_name AS name, max(id)"
+			" AS last_run_id,"
+			" count(*) AS runs FROM runs WHERE repo_id = ? GROUP BY"
+			" workflow_path"
 			" ORDER BY workflow_path",
 			I(id)) ||
 		query_secrets(s, id, &list, err))
@@ -422,7 +431,8 @@ int query_deliveries(struct store *s, const char *repo, int64_t before, int limi
 		repo ? query_rows(s, err,
 			       "SELECT " DELIVERY_COLUMNS
 			       " WHERE d.repo_id = (SELECT id FROM repos"
-			       " WHERE name = ? AND removed_at = 0) AND d.id < ? ORDER BY d.id DESC LIMIT ?",
+			       " WHERE name = ? AND removed_at = 0) AND d.id < ? ORDER"
+			       " BY d.id DESC LIMIT ?",
 			       S(repo), I(from), I(n + 1))
 		     : query_rows(s, err,
 			       "SELECT " DELIVERY_COLUMNS
@@ -449,7 +459,8 @@ int query_delivery(struct store *s, int64_t id, struct json **ret, struct err *e
 	if (!delivery)
 		return -1;
 	event = query_one(s, "event", &why,
-		"SELECT id, state, kind, name, action, ref, head_sha, base_sha, merge_sha, title,"
+		"SELECT id, state, kind, name, action, ref, head_sha, base_sha,"
+		" merge_sha, title,"
 		" actor, trust, reason, detail AS detail_json, tries, created_at,"
 		" json_remove(document, '$.github.event') AS document_json FROM events"
 		" WHERE delivery_id = ?",
@@ -460,7 +471,8 @@ int query_delivery(struct store *s, int64_t id, struct json **ret, struct err *e
 	if (query_put(s, delivery, "runs", err,
 		    "SELECT " QUERY_RUN_COLUMNS
 		    " FROM runs r JOIN repos p ON p.id = r.repo_id"
-		    " JOIN events e ON e.id = r.event_id WHERE e.delivery_id = ? ORDER BY r.id",
+		    " JOIN events e ON e.id = r.event_id WHERE e.delivery_id = ? ORDER"
+		    " BY r.id",
 		    I(id)))
 		return -1;
 	*ret = take_ptr(delivery);
@@ -485,7 +497,8 @@ static int put_scopes(struct json *items)
 int query_tokens(struct store *s, struct json **ret, struct err *err)
 {
 	struct json *items = query_rows(s, err,
-		"SELECT id, name, user, scopes, created_at, created_by, expires_at, revoked_at,"
+		"SELECT id, name, user, scopes, created_at, created_by, expires_at,"
+		" revoked_at,"
 		" used_at FROM tokens ORDER BY revoked_at <> 0, name");
 
 	if (!items || put_scopes(items))
@@ -497,7 +510,8 @@ int query_tokens(struct store *s, struct json **ret, struct err *err)
 int query_keys(struct store *s, struct json **ret, struct err *err)
 {
 	struct json *items = query_rows(s, err,
-		"SELECT id, name, 'key:' || name AS principal, created_at, created_by, revoked_at"
+		"SELECT id, name, 'key:' || name AS principal, created_at, created_by,"
+		" revoked_at"
 		" FROM keys ORDER BY revoked_at <> 0, name");
 
 	if (!items)
@@ -506,9 +520,9 @@ int query_keys(struct store *s, struct json **ret, struct err *err)
 	return 0;
 }
 
-#define AUDIT_COLUMNS                                                                               \
-	"SELECT id, at AS created_at, actor_kind, actor, request, verb, object, object_id, run_id," \
-	" from_state, to_state, detail, hash FROM audit"
+#define AUDIT_COLUMNS                                                            \
+	"SELECT id, at AS created_at, actor_kind, actor, request, verb, object," \
+	" object_id, run_id, from_state, to_state, detail, hash FROM audit"
 
 int query_audit(struct store *s, int64_t run, const char *verb, int64_t before, int limit,
 	struct json **ret, struct err *err)
@@ -518,13 +532,16 @@ int query_audit(struct store *s, int64_t run, const char *verb, int64_t before, 
 	struct json *items =
 		run ? query_rows(s, err,
 			      AUDIT_COLUMNS
-			      " WHERE run_id = ?1 AND run_id <> 0 AND id < ?2 AND (?3 IS NULL OR"
-			      " substr(verb, 1, length(?3)) = ?3) ORDER BY id DESC LIMIT ?4",
+			      " WHERE run_id = ?1 AND run_id <> 0 AND id < ?2 AND (?3"
+			      " IS NULL OR"
+			      " substr(verb, 1, length(?3)) = ?3) ORDER BY id DESC"
+			      " LIMIT ?4",
 			      I(run), I(from), S(verb), I(n + 1))
 		    : query_rows(s, err,
 			      AUDIT_COLUMNS
 			      " WHERE id < ?1 AND (?2 IS NULL OR"
-			      " substr(verb, 1, length(?2)) = ?2) ORDER BY id DESC LIMIT ?3",
+			      " substr(verb, 1, length(?2)) = ?2) ORDER BY id DESC"
+			      " LIMIT ?3",
 			      I(from), S(verb), I(n + 1));
 
 	if (!items)
@@ -582,7 +599,8 @@ int query_status(struct store *s, struct json **ret, struct err *err)
 		db_value(s->db, &queued, 0, err,
 			"SELECT min(queued_at) FROM jobs WHERE state = 'queued'") ||
 		db_value(s->db, &unsent, 0, err,
-			"SELECT count(*) FROM outbox WHERE sent_at = 0 AND failed_at = 0"))
+			"SELECT count(*) FROM outbox WHERE sent_at = 0 AND failed_at ="
+			" 0"))
 		return -1;
 	json_set_int(j, "oldest_queued_at", queued);
 	json_set_int(j, "outbox", unsent);

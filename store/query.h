@@ -48,22 +48,23 @@ int query_run_counts(
 	struct store *s, const char *repo, struct json **ret, struct err *err);
 
 /*
- * One run (ATTEMPT 0: the latest): the members above, but "attempts" is a list and
- * "last_attempt" the number; and plan_digest workflow_digest event_id delivery_id base_sha
- * merge_sha action forge repo_url is_maintainer_needed, jobs (whole, see query_job, without steps' logs),
- * each with node row needs steps carried_from gate_id; gates (all, with votes),
- * annotations (first 50), artifacts, deployments, edges [[from, to]], attempts
- * [{attempt conclusion created_at completed_at by}]. ERR_NOT_FOUND.
+ * One run (ATTEMPT 0: the latest): the members above, but "attempts" is a list
+ * [{attempt conclusion by what created_at started_at completed_at}] and "last_attempt" the
+ * number; and plan_digest workflow_digest event_id delivery_id base_sha merge_sha action
+ * forge repo_url is_maintainer_needed, jobs (whole, see query_job), each with node row
+ * needs steps carried_from gate_id log_job; gates (all, with votes), annotations (first
+ * 50), artifacts, deployments, edges [[from, to]]. ERR_NOT_FOUND.
  */
 int query_run(struct store *s, int64_t run, int64_t attempt, struct json **ret,
 	struct err *err);
 /*
- * One job: id run number repo attempt node row name state conclusion reason environment
- * labels placement epoch tries log_size log_lines log_sha256 log_job log_tries log_state
- * url notes outputs gate_id carried_from created_at queued_at claimed_at released_at started_at completed_at, steps
- * [{number id name state outcome conclusion exit_code reason started_at completed_at
- * log_start log_end}], annotations, net [{host port verdict rule count}], summaries
- * [{step digest size}], artifacts. The log of a carried row is that of "log_job".
+ * One job: id run_id number repo workflow attempt attempts node row name state conclusion
+ * reason environment labels placement epoch tries trust run_state log_size log_lines
+ * log_sha256 log_job log_tries log_state url notes outputs gate_id carried_from created_at
+ * queued_at claimed_at released_at started_at completed_at, steps [{number id name state
+ * outcome conclusion exit_code reason started_at completed_at log_start log_end}],
+ * annotations, net [{host port verdict rule step count bytes_in bytes_out}], summaries
+ * [{step digest size}], artifacts. A carried row shows the steps and the log of "log_job".
  */
 int query_job(struct store *s, int64_t job, struct json **ret, struct err *err);
 /*

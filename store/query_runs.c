@@ -62,7 +62,8 @@ static int filter_repo(
 	if (!repo || !*repo)
 		return 0;
 	if (db_value(s->db, &id, -1, err,
-		    "SELECT id FROM repos WHERE name = ? ORDER BY removed_at = 0 DESC LIMIT 1",
+		    "SELECT id FROM repos WHERE name = ? ORDER BY removed_at = 0 DESC"
+		    " LIMIT 1",
 		    S(repo)))
 		return -1;
 	f->args[f->len++] = I(id);
@@ -84,13 +85,15 @@ static int build_filter(
 	filter_str(f, "r.event_name = ?%zu", q->event);
 	filter_str(f, "r.actor = ?%zu", q->actor);
 	filter_str(f,
-		"EXISTS (SELECT 1 FROM jobs j WHERE j.run_id = r.id AND j.attempt = r.attempt"
+		"EXISTS (SELECT 1 FROM jobs j WHERE j.run_id = r.id AND j.attempt ="
+		" r.attempt"
 		" AND j.environment = ?%zu)",
 		q->environment);
 	if (q->workflow && *q->workflow) {
 		f->args[f->len++] = S(q->workflow);
 		strbuf_addf(&f->where,
-			" AND (r.workflow_path = ?%zu OR r.workflow_path = '.github/workflows/' || ?%zu)",
+			" AND (r.workflow_path = ?%zu OR r.workflow_path ="
+			" '.github/workflows/' || ?%zu)",
 			f->len, f->len);
 	}
 	return 0;
@@ -129,9 +132,12 @@ static int add_strips(struct store *s, struct json *items, struct err *err)
 		return -1;
 	query_distribute(items, "jobs", jobs, "run_id");
 	gates = query_rows(s, err,
-		"SELECT g.run_id, g.id, g.environment, g.required, (SELECT count(*) FROM votes v"
-		" WHERE v.gate_id = g.id AND v.decision = 'approve') AS approvals, g.opens_at,"
-		" g.expires_at, g.created_at FROM json_each(?) x JOIN gates g ON g.run_id = x.value"
+		"SELECT g.run_id, g.id, g.environment, g.required, (SELECT count(*)"
+		" FROM votes v"
+		" WHERE v.gate_id = g.id AND v.decision = 'approve') AS approvals,"
+		" g.opens_at,"
+		" g.expires_at, g.created_at FROM json_each(?) x JOIN gates g ON"
+		" g.run_id = x.value"
 		" AND g.state = 'pending' ORDER BY g.id",
 		S(ids));
 	if (!gates)
@@ -168,7 +174,8 @@ int query_run_counts(
 	int got;
 
 	if (repo ? db_query(s->db, &r, err,
-			   "SELECT phase, count(*) FROM runs WHERE repo_id = (SELECT id FROM repos"
+			   "SELECT phase, count(*) FROM runs WHERE repo_id = (SELECT id"
+			   " FROM repos"
 			   " WHERE name = ? AND removed_at = 0) GROUP BY phase",
 			   S(repo))
 		 : db_query(s->db, &r, err,
@@ -291,25 +298,36 @@ static int add_lists(
 	return query_put(s, run, "annotations", err,
 		       "SELECT " ANNOTATION_COLUMNS
 		       ", j.name AS job FROM jobs j JOIN annotations a"
-		       " ON a.job_id = CASE j.carried_from WHEN 0 THEN j.id ELSE j.carried_from END"
-		       " WHERE j.run_id = ? AND j.attempt = ? ORDER BY a.level = 'error' DESC, a.id"
+		       " ON a.job_id = CASE j.carried_from WHEN 0 THEN j.id ELSE"
+		       " j.carried_from END"
+		       " WHERE j.run_id = ? AND j.attempt = ? ORDER BY a.level ="
+		       " 'error' DESC, a.id"
 		       " LIMIT 50",
 		       I(id), I(attempt)) ||
 			       query_put(s, run, "artifacts", err,
-				       "SELECT a.id, a.job_id, a.attempt, a.name, a.digest,"
-				       " a.media_type, a.size, a.files, a.created_at, a.expires_at"
-				       " FROM artifacts a WHERE a.run_id = ?1 AND a.attempt = (SELECT"
-				       " max(b.attempt) FROM artifacts b WHERE b.run_id = ?1 AND"
-				       " b.name = a.name AND b.attempt <= ?2) ORDER BY a.name",
+				       "SELECT a.id, a.job_id, a.attempt, a.name,"
+				       " a.digest,"
+				       " a.media_type, a.size, a.files, a.created_at,"
+				       " a.expires_at"
+				       " FROM artifacts a WHERE a.run_id = ?1 AND"
+				       " a.attempt = (SELECT"
+				       " max(b.attempt) FROM artifacts b WHERE b.run_id"
+				       " = ?1 AND"
+				       " b.name = a.name AND b.attempt <= ?2) ORDER BY"
+				       " a.name",
 				       I(id), I(attempt)) ||
 			       query_put(s, run, "deployments", err,
-				       "SELECT id, number, environment, state, url, job_id, attempt,"
-				       " created_at, completed_at FROM deployments WHERE run_id = ?"
+				       "SELECT id, number, environment, state, url,"
+				       " job_id, attempt,"
+				       " created_at, completed_at FROM deployments"
+				       " WHERE run_id = ?"
 				       " ORDER BY id",
 				       I(id)) ||
 			       query_put(s, run, "attempts", err,
-				       "SELECT attempt, conclusion, by, what, created_at, started_at,"
-				       " completed_at FROM attempts WHERE run_id = ? ORDER BY attempt",
+				       "SELECT attempt, conclusion, by, what,"
+				       " created_at, started_at,"
+				       " completed_at FROM attempts WHERE run_id = ?"
+				       " ORDER BY attempt",
 				       I(id))
 		       ? -1
 		       : 0;
@@ -382,7 +400,8 @@ int query_run_live(struct store *s, int64_t run, struct json **ret, struct err *
 	if (query_view_open(&view, s, err))
 		return -1;
 	j = query_one(s, "run", err,
-		"SELECT id, version, phase AS state, attempt, started_at, completed_at FROM runs"
+		"SELECT id, version, phase AS state, attempt, started_at, completed_at"
+		" FROM runs"
 		" WHERE id = ?",
 		I(run));
 	if (!j ||
@@ -412,17 +431,21 @@ static int add_job_lists(
 				       " a.job_id = ? ORDER BY a.id",
 				       I(log_job)) ||
 			       query_put(s, j, "net", err,
-				       "SELECT host, port, verdict, rule, step, count, bytes_in,"
+				       "SELECT host, port, verdict, rule, step, count,"
+				       " bytes_in,"
 				       " bytes_out FROM job_net WHERE job_id = ? ORDER BY"
 				       " verdict DESC, count DESC, host",
 				       I(log_job)) ||
 			       query_put(s, j, "summaries", err,
-				       "SELECT step, digest, size FROM summaries WHERE job_id = ?"
+				       "SELECT step, digest, size FROM summaries WHERE"
+				       " job_id = ?"
 				       " ORDER BY step",
 				       I(log_job)) ||
 			       query_put(s, j, "artifacts", err,
-				       "SELECT id, name, digest, media_type, size, files, created_at,"
-				       " expires_at FROM artifacts WHERE job_id = ? ORDER BY name",
+				       "SELECT id, name, digest, media_type, size,"
+				       " files, created_at,"
+				       " expires_at FROM artifacts WHERE job_id = ?"
+				       " ORDER BY name",
 				       I(log_job))
 		       ? -1
 		       : 0;
@@ -455,10 +478,14 @@ int query_job(struct store *s, int64_t job, struct json **ret, struct err *err)
 	j = query_one(s, "job", err,
 		"SELECT " JOB_COLUMNS
 		", r.number, p.name AS repo, r.workflow_name AS workflow,"
-		" r.workflow_path, r.title, r.branch, r.sha, r.attempt AS attempts, r.trust,"
-		" r.phase AS run_state, r.version, o.tries AS log_tries, o.state AS log_state"
-		" FROM jobs j JOIN runs r ON r.id = j.run_id JOIN repos p ON p.id = j.repo_id"
-		" JOIN jobs o ON o.id = CASE j.carried_from WHEN 0 THEN j.id ELSE j.carried_from END"
+		" r.workflow_path, r.title, r.branch, r.sha, r.attempt AS attempts,"
+		" r.trust,"
+		" r.phase AS run_state, r.version, o.tries AS log_tries, o.state AS"
+		" log_state"
+		" FROM jobs j JOIN runs r ON r.id = j.run_id JOIN repos p ON p.id ="
+		" j.repo_id"
+		" JOIN jobs o ON o.id = CASE j.carried_from WHEN 0 THEN j.id ELSE"
+		" j.carried_from END"
 		" WHERE j.id = ?",
 		I(job));
 	if (!j)
@@ -473,8 +500,10 @@ int query_job(struct store *s, int64_t job, struct json **ret, struct err *err)
 int query_trace(struct store *s, int64_t job, struct json **ret, struct err *err)
 {
 	_cleanup_(json_freep) struct json *j = query_one(s, "job", err,
-		"SELECT t.trace AS trace_json FROM jobs j JOIN jobs f ON f.run_id = j.run_id AND"
-		" f.attempt = j.attempt AND f.node = j.node AND f.row = 0 LEFT JOIN job_texts t"
+		"SELECT t.trace AS trace_json FROM jobs j JOIN jobs f ON f.run_id ="
+		" j.run_id AND"
+		" f.attempt = j.attempt AND f.node = j.node AND f.row = 0 LEFT JOIN"
+		" job_texts t"
 		" ON t.job_id = f.id WHERE j.id = ?",
 		I(job));
 
@@ -494,22 +523,27 @@ static int add_gate_lists(
 	const char *env = json_get_str(g, "environment", "");
 
 	return query_put(s, g, "votes", err,
-		       "SELECT principal, decision, comment, at FROM votes WHERE gate_id = ?"
+		       "SELECT principal, decision, comment, at FROM votes WHERE"
+		       " gate_id = ?"
 		       " ORDER BY id",
 		       I(id)) ||
 			       query_put(s, g, "jobs", err,
 				       "SELECT j.id, j.node, j.name, " QUERY_JOB_STATE
 				       " AS state"
-				       " FROM jobs j WHERE j.gate_id = ? AND j.gate_id <> 0"
+				       " FROM jobs j WHERE j.gate_id = ? AND j.gate_id"
+				       " <> 0"
 				       " ORDER BY j.ord, j.row",
 				       I(id)) ||
 			       query_put(s, g, "identities", err,
-				       "SELECT principal AS name FROM run_identities WHERE run_id = ?"
+				       "SELECT principal AS name FROM run_identities"
+				       " WHERE run_id = ?"
 				       " ORDER BY principal",
 				       I(run)) ||
 			       query_put(s, g, "secrets", err,
-				       "SELECT DISTINCT c.name FROM secrets c JOIN runs r ON r.id = ?"
-				       " WHERE r.trust = 'trusted' AND c.repo_id IN (0, r.repo_id) AND"
+				       "SELECT DISTINCT c.name FROM secrets c JOIN runs"
+				       " r ON r.id = ?"
+				       " WHERE r.trust = 'trusted' AND c.repo_id IN (0,"
+				       " r.repo_id) AND"
 				       " c.environment IN ('', ?) ORDER BY c.name",
 				       I(run), S(env))
 		       ? -1
@@ -539,9 +573,12 @@ int query_gate(struct store *s, int64_t gate, struct json **ret, struct err *err
 	if (query_put_rows(g, "run", run) || add_gate_lists(s, g, gate, id, err))
 		return -1;
 	before = query_one(s, "deployment", &why,
-		"SELECT d.id, d.number, d.sha, d.ref, d.run_id, d.created_at, d.completed_at,"
-		" o.workflow_digest, o.branch FROM gates g JOIN deployments d ON d.repo_id = g.repo_id"
-		" AND d.environment = g.environment AND d.state = 'success' JOIN runs o ON"
+		"SELECT d.id, d.number, d.sha, d.ref, d.run_id, d.created_at,"
+		" d.completed_at,"
+		" o.workflow_digest, o.branch FROM gates g JOIN deployments d ON"
+		" d.repo_id = g.repo_id"
+		" AND d.environment = g.environment AND d.state = 'success' JOIN runs o"
+		" ON"
 		" o.id = d.run_id WHERE g.id = ? ORDER BY d.id DESC LIMIT 1",
 		I(gate));
 	if (!before && why.code != ERR_NOT_FOUND)
@@ -558,7 +595,8 @@ int query_gates_pending(struct store *s, struct json **ret, struct err *err)
 	struct json *items = query_rows(s, err,
 		"SELECT " GATE_COLUMNS
 		", p.name AS repo, r.number, r.title, r.branch, r.actor"
-		" FROM gates g JOIN runs r ON r.id = g.run_id JOIN repos p ON p.id = g.repo_id"
+		" FROM gates g JOIN runs r ON r.id = g.run_id JOIN repos p ON p.id ="
+		" g.repo_id"
 		" WHERE g.state = 'pending' ORDER BY g.id LIMIT ?",
 		I(QUERY_PAGE_MAX));
 

@@ -38,7 +38,8 @@ static int check_name(const char *name, struct err *err)
 			strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				  "0123456789._-") != strlen(p))
 			return err_set(err, ERR_INPUT,
-				"'%.80s' is no OWNER/NAME: letters, digits, '.', '_', '-'",
+				"'%.80s' is no OWNER/NAME: letters, digits, '.', '_',"
+				" '-'",
 				name);
 	}
 	return 0;
@@ -75,7 +76,8 @@ int repos_add(struct store *s, const struct repo_new *in, const struct actor *wh
 		return err_set(err, ERR_CONFLICT, "repository '%s' is there already",
 			in->full_name);
 	if (db_run(s->db, err,
-		    "INSERT INTO repos (name, forge, url, default_branch, settings, created_at)"
+		    "INSERT INTO repos (name, forge, url, default_branch, settings,"
+		    " created_at)"
 		    " VALUES (?,?,?,?,?,?)",
 		    S(in->full_name), S(in->forge), S(in->url),
 		    S(in->default_branch ? in->default_branch : "main"), S(settings),
@@ -143,11 +145,12 @@ int repos_find(struct store *s, const char *full_name, struct repo *ret, struct 
 
 static int bump_hooks(struct store *s, struct err *err)
 {
-	_cleanup_free_ char *text = xasprintf("%lld", (long long)(s->hooks_version + 1));
+	int64_t next = s->hooks_version + 1;
+	_cleanup_free_ char *text = xasprintf("%lld", (long long)next);
 
 	if (store_set_meta(s, "hooks_version", text, err))
 		return -1;
-	s->hooks_version++; /* also right after a rollback: it only has to grow */
+	s->hooks_version = next; /* also right after a rollback: it only has to grow */
 	return 0;
 }
 
@@ -236,7 +239,8 @@ int repos_bind_forge_id(
 	struct store *s, int64_t id, const char *forge_id, struct err *err)
 {
 	if (db_run(s->db, err,
-		    "UPDATE repos SET forge_id = ?1 WHERE id = ?2 AND forge_id IN ('', ?1)",
+		    "UPDATE repos SET forge_id = ?1 WHERE id = ?2 AND forge_id IN ('',"
+		    " ?1)",
 		    S(forge_id), I(id)))
 		return -1;
 	if (db_changes(s->db) == 0)
@@ -288,7 +292,8 @@ int repos_credential(struct store *s, int64_t id, const char *kind, struct strbu
 	const void *box;
 	size_t len;
 	int got = db_first(s->db, &r, err,
-		"SELECT version, box FROM repo_credentials WHERE repo_id = ? AND kind = ?",
+		"SELECT version, box FROM repo_credentials WHERE repo_id = ? AND kind ="
+		" ?",
 		I(id), S(kind));
 
 	if (got < 0)
@@ -374,7 +379,8 @@ int hooks_rotate(struct store *s, int64_t hook, int64_t old_valid_ms,
 	db_rows_done(&r);
 	if (seal_hook(s, repo, hook, version, text, &box, err) ||
 		db_run(s->db, err,
-			"UPDATE hooks SET old_box = box, old_version = version, old_until = ?,"
+			"UPDATE hooks SET old_box = box, old_version = version,"
+			" old_until = ?,"
 			" box = ?, version = ?, rotated_at = ? WHERE id = ?",
 			I(now + old_valid_ms), B(box.buf, box.len), I(version), I(now),
 			I(hook)) ||
@@ -438,9 +444,11 @@ int hooks_secrets(struct store *s, const char *forge, struct hook_secret **ret,
 	int got;
 
 	if (db_query(s->db, &r, err,
-		    "SELECT h.id, h.repo_id, p.name, p.forge_id, h.version, h.box FROM hooks h"
+		    "SELECT h.id, h.repo_id, p.name, p.forge_id, h.version, h.box FROM"
+		    " hooks h"
 		    " JOIN repos p ON p.id = h.repo_id WHERE h.forge = ?1"
-		    " UNION ALL SELECT h.id, h.repo_id, p.name, p.forge_id, h.old_version,"
+		    " UNION ALL SELECT h.id, h.repo_id, p.name, p.forge_id,"
+		    " h.old_version,"
 		    " h.old_box FROM hooks h JOIN repos p ON p.id = h.repo_id"
 		    " WHERE h.forge = ?1 AND h.old_box IS NOT NULL AND h.old_until > ?2",
 		    S(forge), I(clock_wall_ms())))
@@ -497,7 +505,8 @@ int vars_delete(struct store *s, int64_t repo, const char *environment, const ch
 	json_set_str(detail, "environment", environment);
 	if (store_begin(&tx, s, err) ||
 		db_run(s->db, err,
-			"DELETE FROM vars WHERE repo_id = ? AND environment = ? AND name = ?",
+			"DELETE FROM vars WHERE repo_id = ? AND environment = ? AND"
+			" name = ?",
 			I(repo), S(environment), S(name)))
 		return -1;
 	if (db_changes(s->db) == 0)
@@ -516,7 +525,8 @@ int vars_context(struct store *s, int64_t repo, const char *environment,
 	int got;
 
 	if (db_query(s->db, &r, err,
-		    "SELECT name, value FROM vars WHERE (repo_id = 0 AND environment = '')"
+		    "SELECT name, value FROM vars WHERE (repo_id = 0 AND environment ="
+		    " '')"
 		    " OR (repo_id = ?1 AND environment IN ('', ?2))"
 		    " ORDER BY repo_id <> 0, environment <> '', name",
 		    I(repo), S(environment)))

@@ -24,8 +24,10 @@ static int begin_fates(struct store *s, int64_t run, int64_t attempt,
 	int got;
 
 	if (db_query(s->db, &r, err,
-		    "SELECT node, max(conclusion IN ('failure', 'cancelled')), min(is_expanded)"
-		    " FROM jobs WHERE run_id = ? AND attempt = ? GROUP BY node ORDER BY min(ord)",
+		    "SELECT node, max(conclusion IN ('failure', 'cancelled')),"
+		    " min(is_expanded)"
+		    " FROM jobs WHERE run_id = ? AND attempt = ? GROUP BY node ORDER BY"
+		    " min(ord)",
 		    I(run), I(attempt)))
 		return -1;
 	while ((got = db_step(&r, err)) > 0) {
@@ -94,7 +96,8 @@ static int birth(struct store *s, int64_t run, int64_t job, enum job_state state
 static int copy_texts(struct store *s, int64_t from, int64_t to, struct err *err)
 {
 	return db_run(s->db, err,
-		"INSERT INTO job_texts (job_id, trace, spec) SELECT ?, trace, spec FROM job_texts"
+		"INSERT INTO job_texts (job_id, trace, spec) SELECT ?, trace, spec FROM"
+		" job_texts"
 		" WHERE job_id = ?",
 		I(to), I(from));
 }
@@ -106,16 +109,25 @@ static int carry_row(struct store *s, int64_t run, int64_t attempt, int64_t job,
 
 	/* carried_from names the row that ran, however often it was carried since. */
 	if (db_run(s->db, err,
-		    "INSERT INTO jobs (run_id, repo_id, attempt, ord, node, row, name, state,"
-		    " conclusion, reason, is_call, is_expanded, is_once, continues_on_error,"
-		    " fail_fast, max_parallel, environment, gate_id, labels, url, outputs, outcome,"
-		    " log_size, log_lines, log_sha256, carried_from, created_at, queued_at,"
+		    "INSERT INTO jobs (run_id, repo_id, attempt, ord, node, row, name,"
+		    " state,"
+		    " conclusion, reason, is_call, is_expanded, is_once,"
+		    " continues_on_error,"
+		    " fail_fast, max_parallel, environment, gate_id, labels, url,"
+		    " outputs, outcome,"
+		    " log_size, log_lines, log_sha256, carried_from, created_at,"
+		    " queued_at,"
 		    " started_at, completed_at, changed_at)"
-		    " SELECT run_id, repo_id, ?, ord, node, row, name, 'completed', conclusion,"
-		    " reason, is_call, is_expanded, is_once, continues_on_error, fail_fast,"
-		    " max_parallel, environment, gate_id, labels, url, outputs, outcome, log_size,"
-		    " log_lines, log_sha256, CASE carried_from WHEN 0 THEN id ELSE carried_from"
-		    " END, ?, queued_at, started_at, completed_at, ? FROM jobs WHERE id = ?",
+		    " SELECT run_id, repo_id, ?, ord, node, row, name, 'completed',"
+		    " conclusion,"
+		    " reason, is_call, is_expanded, is_once, continues_on_error,"
+		    " fail_fast,"
+		    " max_parallel, environment, gate_id, labels, url, outputs,"
+		    " outcome, log_size,"
+		    " log_lines, log_sha256, CASE carried_from WHEN 0 THEN id ELSE"
+		    " carried_from"
+		    " END, ?, queued_at, started_at, completed_at, ? FROM jobs WHERE id"
+		    " = ?",
 		    I(attempt), I(now), I(now), I(job)))
 		return -1;
 	id = db_last_id(s->db);
@@ -130,13 +142,18 @@ static int again_row(struct store *s, int64_t run, int64_t attempt, int64_t job,
 	int64_t now = clock_wall_ms(), id;
 
 	if (db_run(s->db, err,
-		    "INSERT INTO jobs (run_id, repo_id, attempt, ord, node, row, name, state,"
-		    " is_call, is_expanded, is_once, is_deployment, continues_on_error, fail_fast,"
-		    " max_parallel, environment, labels, conc_group, conc_cancels, conc_keeps,"
+		    "INSERT INTO jobs (run_id, repo_id, attempt, ord, node, row, name,"
+		    " state,"
+		    " is_call, is_expanded, is_once, is_deployment, continues_on_error,"
+		    " fail_fast,"
+		    " max_parallel, environment, labels, conc_group, conc_cancels,"
+		    " conc_keeps,"
 		    " created_at, changed_at)"
-		    " SELECT run_id, repo_id, ?, ord, node, row, name, 'waiting', is_call,"
+		    " SELECT run_id, repo_id, ?, ord, node, row, name, 'waiting',"
+		    " is_call,"
 		    " is_expanded, is_once, is_deployment, continues_on_error, fail_fast,"
-		    " max_parallel, environment, labels, conc_group, conc_cancels, conc_keeps, ?, ?"
+		    " max_parallel, environment, labels, conc_group, conc_cancels,"
+		    " conc_keeps, ?, ?"
 		    " FROM jobs WHERE id = ?",
 		    I(attempt), I(now), I(now), I(job)))
 		return -1;
@@ -152,7 +169,8 @@ static int fresh_row(struct store *s, int64_t run, int64_t attempt, int64_t job,
 	int64_t now = clock_wall_ms();
 
 	if (db_run(s->db, err,
-		    "INSERT INTO jobs (run_id, repo_id, attempt, ord, node, name, state, is_call,"
+		    "INSERT INTO jobs (run_id, repo_id, attempt, ord, node, name,"
+		    " state, is_call,"
 		    " created_at, changed_at) SELECT run_id, repo_id, ?, ord, node, node,"
 		    " 'waiting', is_call, ?, ? FROM jobs WHERE id = ?",
 		    I(attempt), I(now), I(now), I(job)))
@@ -168,7 +186,8 @@ static int make_rows(struct store *s, int64_t run, int64_t attempt,
 
 	/* Reading attempt N while inserting rows of N + 1 does not disturb the cursor. */
 	if (db_query(s->db, &r, err,
-		    "SELECT id, node, row, conclusion FROM jobs WHERE run_id = ? AND attempt = ?"
+		    "SELECT id, node, row, conclusion FROM jobs WHERE run_id = ? AND"
+		    " attempt = ?"
 		    " ORDER BY ord, row",
 		    I(run), I(attempt)))
 		return -1;
@@ -207,7 +226,8 @@ static int begin_attempt(struct store *s, int64_t run, int64_t attempt,
 		.who = *who,
 		.reason = what_names[what],
 		.run = run,
-		.set = "attempt = ?1, attempt_at = ?2, conclusion = '', phase = 'pending',"
+		.set = "attempt = ?1, attempt_at = ?2, conclusion = '', phase ="
+		       " 'pending',"
 		       " is_cancelled = 0, reason = '', started_at = 0, completed_at = 0",
 		.args = args,
 		.args_len = ARRAY_SIZE(args),
@@ -216,7 +236,8 @@ static int begin_attempt(struct store *s, int64_t run, int64_t attempt,
 	if (state_move(s, &m, err))
 		return -1;
 	return db_run(s->db, err,
-		"INSERT INTO attempts (run_id, attempt, by, what, created_at) VALUES (?,?,?,?,?)",
+		"INSERT INTO attempts (run_id, attempt, by, what, created_at) VALUES"
+		" (?,?,?,?,?)",
 		I(run), I(attempt + 1), S(who->name), S(what_names[what]), I(now));
 }
 

@@ -24,11 +24,16 @@ static int void_gates(struct store *s, const struct actor *who, int *ret, struct
 			.set = "reason = 'restored'" };
 		/* Approved ones too, unless what they let through has ended. */
 		int got = db_first(s->db, &r, err,
-			"SELECT id, state, run_id FROM gates WHERE state = 'pending' UNION ALL"
-			" SELECT g.id, g.state, g.run_id FROM gates g JOIN jobs j ON j.gate_id = g.id"
-			" WHERE g.state = 'approved' AND j.state NOT IN ('completed', 'lost')"
-			" UNION ALL SELECT g.id, g.state, g.run_id FROM gates g JOIN runs r ON"
-			" r.id = g.run_id AND r.attempt = g.attempt WHERE g.state = 'approved' AND"
+			"SELECT id, state, run_id FROM gates WHERE state = 'pending'"
+			" UNION ALL"
+			" SELECT g.id, g.state, g.run_id FROM gates g JOIN jobs j ON"
+			" j.gate_id = g.id"
+			" WHERE g.state = 'approved' AND j.state NOT IN ('completed',"
+			" 'lost')"
+			" UNION ALL SELECT g.id, g.state, g.run_id FROM gates g JOIN"
+			" runs r ON"
+			" r.id = g.run_id AND r.attempt = g.attempt WHERE g.state ="
+			" 'approved' AND"
 			" g.environment = '' AND r.state <> 'completed' LIMIT 1");
 
 		if (got <= 0)
@@ -115,7 +120,8 @@ static int settle_jobs(
 		bool once;
 		int64_t id;
 		int got = db_first(s->db, &r, err,
-			"SELECT id, state, is_once FROM jobs WHERE state NOT IN ('completed', 'lost')"
+			"SELECT id, state, is_once FROM jobs WHERE state NOT IN"
+			" ('completed', 'lost')"
 			" ORDER BY id LIMIT 1");
 
 		if (got <= 0)

@@ -28,7 +28,8 @@ int runs_plan(struct store *s, int64_t run, struct json **ret, struct err *err)
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	char digest[SHA256_HEX_MAX];
 	int got = db_first(s->db, &r, err,
-		"SELECT p.digest, p.body FROM runs r JOIN plans p ON p.digest = r.plan_digest"
+		"SELECT p.digest, p.body FROM runs r JOIN plans p ON p.digest ="
+		" r.plan_digest"
 		" WHERE r.id = ?",
 		I(run));
 
@@ -87,13 +88,17 @@ static int insert_row(struct store *s, const struct origin *o, const struct run_
 	json_write(in->plan, JSON_WRITE_SORTED, &plan);
 	if (plans_put(s, plan.buf, plan.len, digest, err) ||
 		db_value(s->db, &number, 0, err,
-			"UPDATE repos SET last_run = last_run + 1 WHERE id = ? RETURNING last_run",
+			"UPDATE repos SET last_run = last_run + 1 WHERE id = ?"
+			" RETURNING last_run",
 			I(o->repo)))
 		return -1;
 	if (db_run(s->db, err,
-		    "INSERT INTO runs (repo_id, number, event_id, workflow_path, workflow_name,"
-		    " workflow_digest, plan_digest, event_name, title, sha, ref, branch, actor,"
-		    " trust, needs_maintainer, state, phase, conc_group, conc_cancels, conc_keeps,"
+		    "INSERT INTO runs (repo_id, number, event_id, workflow_path,"
+		    " workflow_name,"
+		    " workflow_digest, plan_digest, event_name, title, sha, ref,"
+		    " branch, actor,"
+		    " trust, needs_maintainer, state, phase, conc_group, conc_cancels,"
+		    " conc_keeps,"
 		    " created_at, attempt_at, changed_at) VALUES"
 		    " (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'pending','pending',?,?,?,?,?,?)",
 		    I(o->repo), I(number), I(o->event), S(in->workflow_path),
@@ -121,7 +126,8 @@ static int insert_node(struct store *s, const struct origin *o, int64_t run, int
 	int64_t now = clock_wall_ms();
 
 	if (db_run(s->db, err,
-		    "INSERT INTO jobs (run_id, repo_id, attempt, ord, node, name, state, is_call,"
+		    "INSERT INTO jobs (run_id, repo_id, attempt, ord, node, name,"
+		    " state, is_call,"
 		    " created_at, changed_at) VALUES (?,?,1,?,?,?,'waiting',?,?,?)",
 		    I(run), I(o->repo), I(ord), S(n->key), S(n->name ? n->name : n->key),
 		    I(n->is_call), I(now), I(now)))
@@ -142,7 +148,8 @@ static int check_needs(struct store *s, int64_t run, struct err *err)
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
 		"SELECT n.node, n.need FROM needs n WHERE n.run_id = ?1 AND NOT EXISTS"
-		" (SELECT 1 FROM jobs j WHERE j.run_id = ?1 AND j.attempt = 1 AND j.node = n.need)"
+		" (SELECT 1 FROM jobs j WHERE j.run_id = ?1 AND j.attempt = 1 AND"
+		" j.node = n.need)"
 		" LIMIT 1",
 		I(run));
 
@@ -234,10 +241,12 @@ int runs_get(struct store *s, int64_t id, struct run *ret, struct err *err)
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
-		"SELECT r.id, r.number, r.repo_id, r.event_id, r.attempt, r.version, r.state,"
+		"SELECT r.id, r.number, r.repo_id, r.event_id, r.attempt, r.version,"
+		" r.state,"
 		" r.conclusion, r.trust, r.is_cancelled, r.needs_maintainer, p.name,"
 		" r.workflow_path, r.workflow_name, r.workflow_digest, r.plan_digest,"
-		" r.event_name, r.title, r.sha, r.ref, r.branch, r.actor, r.reason, r.phase,"
+		" r.event_name, r.title, r.sha, r.ref, r.branch, r.actor, r.reason,"
+		" r.phase,"
 		" r.created_at, r.started_at, r.completed_at, r.attempt_at"
 		" FROM runs r JOIN repos p ON p.id = r.repo_id WHERE r.id = ?",
 		I(id));
@@ -292,7 +301,8 @@ int runs_resolve(struct store *s, const char *text, int64_t *ret_id, struct err 
 			"'%.80s' is no run: give its number, or OWNER/NAME#N", text);
 	if (repo ? db_value(s->db, &id, 0, err,
 			   "SELECT r.id FROM runs r JOIN repos p ON p.id = r.repo_id"
-			   " WHERE p.name = ? AND r.number = ? ORDER BY r.id DESC LIMIT 1",
+			   " WHERE p.name = ? AND r.number = ? ORDER BY r.id DESC LIMIT"
+			   " 1",
 			   S(repo), I(n))
 		 : db_value(s->db, &id, 0, err, "SELECT id FROM runs WHERE id = ?", I(n)))
 		return -1;
@@ -339,7 +349,8 @@ static int read_pending(
 {
 	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
 	int got = db_first(s->db, &r, err,
-		"SELECT repo_id, attempt, needs_maintainer, conc_cancels, conc_keeps, conc_group"
+		"SELECT repo_id, attempt, needs_maintainer, conc_cancels, conc_keeps,"
+		" conc_group"
 		" FROM runs WHERE id = ? AND state = 'pending'",
 		I(run));
 
@@ -396,7 +407,8 @@ static int admit_rows(struct store *s, int64_t run, struct err *err)
 
 		if (db_value(s->db, &id, 0, err,
 			    "SELECT min(j.id) FROM jobs j JOIN runs r ON r.id = j.run_id"
-			    " AND r.attempt = j.attempt WHERE r.id = ? AND j.state = 'waiting'"
+			    " AND r.attempt = j.attempt WHERE r.id = ? AND j.state ="
+			    " 'waiting'"
 			    " AND j.is_expanded = 1 AND j.id > ?",
 			    I(run), I(after)))
 			return -1;
@@ -469,14 +481,16 @@ static int count_jobs(
 
 	if (db_first(s->db, &r, err,
 		    "SELECT count(*), sum(state = 'completed'),"
-		    " sum(state IN ('claimed', 'released', 'running', 'finalising', 'cancelling')),"
+		    " sum(state IN ('claimed', 'released', 'running', 'finalising',"
+		    " 'cancelling')),"
 		    " sum(state = 'awaiting_approval'), sum(state = 'lost'),"
 		    " sum(releases > 0 AND carried_from = 0),"
 		    " sum(conclusion = 'failure' AND continues_on_error = 0),"
 		    " sum(conclusion = 'cancelled'),"
 		    " sum(conclusion = 'success' OR (conclusion = 'failure' AND"
 		    " continues_on_error = 1)),"
-		    " min(CASE WHEN carried_from = 0 AND released_at > 0 THEN released_at END)"
+		    " min(CASE WHEN carried_from = 0 AND released_at > 0 THEN"
+		    " released_at END)"
 		    " FROM jobs WHERE run_id = ? AND attempt = ?",
 		    I(run), I(attempt)) < 0)
 		return -1;
@@ -532,7 +546,8 @@ static int complete(struct store *s, int64_t run, int64_t attempt, enum run_stat
 
 	if (state_move(s, &m, err) ||
 		db_run(s->db, err,
-			"UPDATE attempts SET conclusion = ?, completed_at = ?, started_at ="
+			"UPDATE attempts SET conclusion = ?, completed_at = ?,"
+			" started_at ="
 			" (SELECT started_at FROM runs WHERE id = attempts.run_id)"
 			" WHERE run_id = ? AND attempt = ? AND conclusion = ''",
 			S(word), I(now), I(run), I(attempt)))

@@ -8,7 +8,8 @@
 
 /* clang-format off: a program in another language */
 static const char step_1[] =
-	"CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT"
+	" ROWID;"
 
 	/* Who speaks for what. */
 	"CREATE TABLE repos ("
@@ -90,7 +91,8 @@ static const char step_1[] =
 	" tries INTEGER NOT NULL DEFAULT 0,"
 	" created_at INTEGER NOT NULL,"
 	" changed_at INTEGER NOT NULL,"
-	" document TEXT NOT NULL) STRICT;" /* last: its overflow pages are rarely wanted */
+	" document TEXT NOT NULL)"
+	" STRICT;" /* last: its overflow pages are rarely wanted */
 	"CREATE INDEX events_state ON events(state, id);"
 
 	/* Runs. */
@@ -165,7 +167,8 @@ static const char step_1[] =
 	" owner_id INTEGER NOT NULL,"
 	" run_id INTEGER NOT NULL REFERENCES runs(id),"
 	" is_running INTEGER NOT NULL) STRICT;"
-	"CREATE UNIQUE INDEX concurrency_running ON concurrency(repo_id, grp) WHERE is_running = 1;"
+	"CREATE UNIQUE INDEX concurrency_running ON concurrency(repo_id, grp) WHERE"
+	" is_running = 1;"
 	"CREATE UNIQUE INDEX concurrency_owner ON concurrency(kind, owner_id);"
 	"CREATE INDEX concurrency_group ON concurrency(repo_id, grp, seq);"
 
@@ -297,7 +300,8 @@ static const char step_1[] =
 	" run_id INTEGER NOT NULL REFERENCES runs(id),"
 	" repo_id INTEGER NOT NULL REFERENCES repos(id),"
 	" attempt INTEGER NOT NULL,"
-	" environment TEXT NOT NULL COLLATE NOCASE," /* '' the maintainer's gate of a run */
+	" environment TEXT NOT NULL COLLATE"
+	" NOCASE," /* '' the maintainer's gate of a run */
 	" wave INTEGER NOT NULL,"
 	" state TEXT NOT NULL,"
 	" sha TEXT NOT NULL,"
@@ -443,7 +447,8 @@ static const char step_1[] =
 	" sent_at INTEGER NOT NULL DEFAULT 0,"
 	" failed_at INTEGER NOT NULL DEFAULT 0,"
 	" error TEXT NOT NULL DEFAULT '') STRICT;"
-	"CREATE INDEX outbox_due ON outbox(due_at, id) WHERE sent_at = 0 AND failed_at = 0;"
+	"CREATE INDEX outbox_due ON outbox(due_at, id) WHERE sent_at = 0 AND failed_at"
+	" = 0;"
 	"CREATE INDEX outbox_context ON outbox(context, id);"
 
 	/* Append-only: whoever goes around this code meets the triggers, then the chain. */

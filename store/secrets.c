@@ -95,7 +95,8 @@ static int canonical_name(const char *name, char **ret, struct err *err)
 
 		if (!(is_letter || *c == '_' || (is_digit && c != up)))
 			return err_set(err, ERR_INPUT,
-				"'%.64s' is no name: letters, digits and '_', no digit first",
+				"'%.64s' is no name: letters, digits and '_', no digit"
+				" first",
 				name);
 		*c = (char)toupper((unsigned char)*c);
 	}
@@ -195,7 +196,8 @@ int secrets_delete(struct store *s, int64_t repo, const char *environment,
 	if (canonical_name(name, &up, err) || store_begin(&tx, s, err))
 		return -1;
 	if (db_run(s->db, err,
-		    "DELETE FROM secrets WHERE repo_id = ? AND environment = ? AND name = ?",
+		    "DELETE FROM secrets WHERE repo_id = ? AND environment = ? AND name"
+		    " = ?",
 		    I(repo), S(env), S(up)))
 		return -1;
 	if (db_changes(s->db) == 0)
@@ -221,7 +223,8 @@ static int open_one(struct store *s, int64_t repo, const char *environment,
 	int got = db_first(s->db, &r, err,
 		"SELECT repo_id, environment, version, box FROM secrets"
 		" WHERE name = ?1 AND ((repo_id = ?2 AND environment = ?3)"
-		" OR (repo_id = ?2 AND environment = '') OR (repo_id = 0 AND environment = ''))"
+		" OR (repo_id = ?2 AND environment = '') OR (repo_id = 0 AND"
+		" environment = ''))"
 		" ORDER BY repo_id = 0, environment = '' LIMIT 1",
 		S(name), I(repo), S(environment));
 
@@ -266,7 +269,8 @@ static const struct {
 } boxes[] = {
 	{ "SELECT id, repo_id, 'secret/' || environment, name, version, box FROM secrets",
 		"UPDATE secrets SET box = ? WHERE id = ?" },
-	{ "SELECT repo_id, repo_id, 'credential', kind, version, box FROM repo_credentials",
+	{ "SELECT repo_id, repo_id, 'credential', kind, version, box FROM"
+	  " repo_credentials",
 		"UPDATE repo_credentials SET box = ?1 WHERE repo_id = ?2 AND kind = ?3" },
 	{ "SELECT id, repo_id, 'hook', CAST(id AS TEXT), version, box FROM hooks",
 		"UPDATE hooks SET box = ? WHERE id = ?" },

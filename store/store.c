@@ -89,7 +89,8 @@ static int migrate(struct db *db, int64_t from, struct err *err)
 static int load_meta(struct store *s, struct err *err)
 {
 	return db_value(s->db, &s->instance_epoch, 0, err,
-		       "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'instance_epoch'") ||
+		       "SELECT CAST(value AS INTEGER) FROM meta WHERE key ="
+		       " 'instance_epoch'") ||
 			       db_value(s->db, &s->hooks_version, 1, err,
 				       "SELECT CAST(value AS INTEGER) FROM meta"
 				       " WHERE key = 'hooks_version'")
@@ -162,6 +163,7 @@ int store_set_key(struct store *s, const uint8_t key[CRYPTO_MASTER_LEN], struct 
 	uint8_t *page = s->key;
 
 	if (!page) {
+		/* cppcheck-suppress invalidFunctionArg ; no file: -1 is what mmap wants */
 		page = mmap(NULL, key_page(), PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (page == MAP_FAILED)

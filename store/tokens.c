@@ -131,7 +131,8 @@ int tokens_create(struct store *s, const char *name, const char *user, enum scop
 	if (store_begin(&tx, s, err))
 		return -1;
 	if (db_run(s->db, &why,
-		    "INSERT INTO tokens (name, user, scopes, hash, created_at, created_by,"
+		    "INSERT INTO tokens (name, user, scopes, hash, created_at,"
+		    " created_by,"
 		    " expires_at) VALUES (?,?,?,?,?,?,?)",
 		    S(name), S(user), I(have), B(hash, sizeof(hash)), I(clock_wall_ms()),
 		    S(who->name), I(expires_at)))
@@ -159,7 +160,8 @@ int tokens_revoke(
 
 	if (store_begin(&tx, s, err) ||
 		db_value(s->db, &id, 0, err,
-			"UPDATE tokens SET revoked_at = ? WHERE name = ? AND revoked_at = 0"
+			"UPDATE tokens SET revoked_at = ? WHERE name = ? AND revoked_at"
+			" = 0"
 			" RETURNING id",
 			I(clock_wall_ms()), S(name)))
 		return -1;
@@ -168,7 +170,8 @@ int tokens_revoke(
 	json_set_str(detail, "name", name);
 	/* Sessions opened with it go as well: they belong to its user. */
 	if (db_run(s->db, err,
-		    "DELETE FROM sessions WHERE user = (SELECT user FROM tokens WHERE id = ?)",
+		    "DELETE FROM sessions WHERE user = (SELECT user FROM tokens WHERE"
+		    " id = ?)",
 		    I(id)) ||
 		audit_add(s, who, "token.revoke", "token", id, 0, detail, err))
 		return -1;
@@ -213,7 +216,8 @@ int links_create(struct store *s, const char *user, enum scope have, int64_t gat
 	json_set_int(detail, "gate", gate);
 	if (store_begin(&tx, s, err) ||
 		db_run(s->db, err,
-			"INSERT INTO links (hash, user, scopes, gate_id, created_at, expires_at)"
+			"INSERT INTO links (hash, user, scopes, gate_id, created_at,"
+			" expires_at)"
 			" VALUES (?,?,?,?,?,?)",
 			B(hash, sizeof(hash)), S(user), I(have), I(gate), I(now),
 			I(now + valid_ms)) ||
@@ -248,7 +252,8 @@ static int insert_session(struct store *s, const char *user, enum scope have,
 
 	token = new_token("sls_", hash);
 	if (db_run(s->db, err,
-		    "INSERT INTO sessions (hash, user, scopes, gate_id, created_at, expires_at)"
+		    "INSERT INTO sessions (hash, user, scopes, gate_id, created_at,"
+		    " expires_at)"
 		    " VALUES (?,?,?,?,?,?)",
 		    B(hash, sizeof(hash)), S(user), I(have), I(gate), I(now),
 		    I(now + valid_ms)))
@@ -313,7 +318,8 @@ int sessions_check(
 	if (hash_of(session, "sls_", hash, err))
 		return -1;
 	return read_principal(s,
-		"SELECT id, user, scopes, gate_id, expires_at FROM sessions WHERE hash = ?"
+		"SELECT id, user, scopes, gate_id, expires_at FROM sessions WHERE hash"
+		" = ?"
 		" AND expires_at > ?",
 		"user", hash, ret, err);
 }
@@ -387,7 +393,8 @@ int keys_revoke(
 	json_set_str(detail, "name", name);
 	if (store_begin(&tx, s, err) ||
 		db_run(s->db, err,
-			"UPDATE keys SET revoked_at = ? WHERE name = ? AND revoked_at = 0",
+			"UPDATE keys SET revoked_at = ? WHERE name = ? AND revoked_at ="
+			" 0",
 			I(clock_wall_ms()), S(name)))
 		return -1;
 	if (db_changes(s->db) == 0)
