@@ -163,8 +163,8 @@ int store_set_key(struct store *s, const uint8_t key[CRYPTO_MASTER_LEN], struct 
 	uint8_t *page = s->key;
 
 	if (!page) {
-		/* cppcheck-suppress invalidFunctionArg ; no file: -1 is what mmap wants */
 		page = mmap(NULL, key_page(), PROT_READ | PROT_WRITE,
+			/* cppcheck-suppress invalidFunctionArg ; no file is -1 */
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (page == MAP_FAILED)
 			return err_sys(err, "cannot make room for the master key");
