@@ -81,6 +81,7 @@ static struct live *live_new(struct core *c, int64_t job, int64_t epoch, int64_t
 
 	*v = (struct live){ .core = c, .job = job, .epoch = epoch, .try = try, .dir = -1,
 		.journal = -1, .fd = -1 };
+	v->spawner = c->spawner_losses;
 	frames_init(&v->frames);
 	v->next = c->lives;
 	c->lives = v;
@@ -272,7 +273,10 @@ static int store_end_of(struct live *v, struct err *err)
 	switch (j.state) {
 	case JOB_CLAIMED:
 		rc = apply_end(v, false, err);
-		if (rc == 0)
+		/* Set up while the spawner died: not the job's fault, and nothing of it ran. */
+		if (rc == 0 && v->spawner != c->spawner_losses)
+			rc = jobs_unclaim(c->store, v->job, v->epoch, f->reason, err);
+		else if (rc == 0)
 			rc = jobs_fail(c->store, v->job,
 				*f->reason ? f->reason : "failed while it was set up", err);
 		break;
@@ -851,6 +855,7 @@ int attend_adopt(struct core *c, const struct job *j, struct err *err)
 	v->attempt = j->attempt;
 	v->frames.skip = (uint64_t)j->frames;
 	v->log_told = j->log_size;
+	v->spawner = c->spawner_losses - 1; /* of an earlier core: its spawner may be gone */
 	(void)snprintf(path, sizeof(path), "jobs/%" PRId64 "/%" PRId64, j->id, j->tries);
 	v->dir = openat(c->data, path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (v->dir < 0 && errno != ENOENT) {

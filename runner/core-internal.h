@@ -79,6 +79,7 @@ struct live {
 	struct frames frames;
 	int64_t began_ms;  /* of the present state, boot clock */
 	int64_t log_told;  /* log size watchers know */
+	unsigned spawner; /* core's spawner_losses when it was asked for */
 	unsigned troubles; /* storing its end failed so often */
 	bool is_cancelled, is_killed; /* cancel / cancel with force was sent */
 	bool is_burying;
@@ -181,6 +182,7 @@ struct core {
 	struct worker_pool *planner, *git;
 	struct spawn_options spawn_options;
 	struct spawn *spawn;
+	unsigned spawner_losses; /* how often its link broke */
 
 	struct live *lives;
 	size_t lives_len;

@@ -230,8 +230,12 @@ static void on_gone(int64_t job, int64_t try, int status, int sig, void *data)
 
 static void on_link(bool is_up, void *data)
 {
+	struct core *c = data;
+
 	if (is_up)
-		core_wake(data);
+		core_wake(c);
+	else
+		c->spawner_losses++;
 }
 
 static int start_spawn(struct core *c, struct err *err)

@@ -315,8 +315,11 @@ static int fork_child(struct spawner *s, struct child *c, struct err *err)
 	pid = fork();
 	if (pid < 0)
 		return err_sys(err, "cannot fork an executor");
-	if (pid == 0)
+	if (pid == 0) {
+		/* Or it would hold our end itself, and never see that we are gone. */
+		(void)close(take_fd(&near));
 		child_main(s, c, listener, far);
+	}
 	c->pid = pid;
 	c->pidfd = fd_pidfd_open(pid);
 	if (c->pidfd < 0) {
