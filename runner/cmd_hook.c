@@ -154,12 +154,14 @@ static int ask_server(struct install *x)
 	repo = find_repo(x, json_get(list, "items"));
 	if (!repo)
 		return cli_error(x->args, CLI_NO,
-			"no repository of the server lies at '%s'; first: sluice repo add "
+			"no repository of the server lies at '%s'; first: sluice repo"
+			" add "
 			"OWNER/NAME --url %s",
 			x->path, x->path);
 	if (!str_eq(json_get_str(repo, "forge", ""), "generic"))
 		return cli_error(x->args, CLI_NO,
-			"'%s' is on %s: its webhook is made there, see: sluice repo rotate %s",
+			"'%s' is on %s: its webhook is made there, see: sluice repo"
+			" rotate %s",
 			json_get_str(repo, "name", ""), json_get_str(repo, "forge", ""),
 			json_get_str(repo, "name", ""));
 	if (!x->repo)
@@ -260,7 +262,8 @@ static int install(const struct cli_args *a)
 		return cli_fail(a, &err);
 	if (foreign) {
 		(void)fputs(
-			"hook: hooks/post-receive exists and is not ours: left alone; call ours "
+			"hook: hooks/post-receive exists and is not ours: left alone;"
+			" call ours "
 			"from it: hooks/post-receive.sluice\n",
 			stderr);
 		return CLI_NO;
