@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/clock.h"
 #include "runner/html-internal.h"
 
 size_t html_utf8(const char *text, size_t len, unsigned *ret)
@@ -118,36 +117,44 @@ void html_put(struct strbuf *out, const char *fmt, ...)
 
 /* ---- states ---- */
 
+/* WORD is what the store says; SHOWN what people read; nine words have a glyph of their own. */
 static const struct {
-	const char *word, *glyph, *class;
+	const char *word, *shown, *glyph, *class;
 } states[] = {
-	{ "queued", "queued", "idle" },
-	{ "pending", "queued", "idle" },
-	{ "blocked", "queued", "idle" },
-	{ "held", "queued", "idle" },
-	{ "waiting", "waiting", "wait" },
-	{ "awaiting_approval", "waiting", "wait" },
-	{ "claimed", "running", "run" },
-	{ "released", "running", "run" },
-	{ "running", "running", "run" },
-	{ "finalising", "running", "run" },
-	{ "cancelling", "running", "run" },
-	{ "in_progress", "running", "run" },
-	{ "success", "success", "ok" },
-	{ "approved", "success", "ok" },
-	{ "planned", "success", "ok" },
-	{ "accepted", "success", "ok" },
-	{ "failure", "failure", "fail" },
-	{ "failed", "failure", "fail" },
-	{ "rejected", "failure", "fail" },
-	{ "expired", "failure", "fail" },
-	{ "cancelled", "cancelled", "cancel" },
-	{ "superseded", "cancelled", "cancel" },
-	{ "void", "cancelled", "cancel" },
-	{ "skipped", "skipped", "skip" },
-	{ "ignored", "skipped", "skip" },
-	{ "duplicate", "skipped", "skip" },
-	{ "lost", "lost", "lost" },
+	{ "queued", "queued", "queued", "idle" },
+	{ "pending", "queued", "queued", "idle" },
+	{ "blocked", "blocked", "queued", "idle" },
+	{ "held", "held", "queued", "idle" },
+	{ "waiting", "waiting", "waiting", "wait" },
+	{ "awaiting_approval", "waiting", "waiting", "wait" },
+	{ "claimed", "starting", "running", "run" },
+	{ "released", "running", "running", "run" },
+	{ "running", "running", "running", "run" },
+	{ "finalising", "running", "running", "run" },
+	{ "cancelling", "cancelling", "running", "run" },
+	{ "in_progress", "deploying", "running", "run" },
+	{ "listening", "listening", "running", "run" },
+	{ "success", "success", "success", "ok" },
+	{ "approved", "approved", "success", "ok" },
+	{ "planned", "planned", "success", "ok" },
+	{ "accepted", "accepted", "success", "ok" },
+	{ "done", "done", "success", "ok" },
+	{ "failure", "failure", "failure", "fail" },
+	{ "failed", "event failed", "failure", "fail" },
+	{ "rejected", "rejected", "failure", "fail" },
+	{ "expired", "expired", "failure", "fail" },
+	{ "refused", "refused", "failure", "fail" },
+	{ "cancelled", "cancelled", "cancelled", "cancel" },
+	{ "superseded", "superseded", "cancelled", "cancel" },
+	{ "void", "void", "cancelled", "cancel" },
+	{ "skipped", "skipped", "skipped", "skip" },
+	{ "ignored", "ignored", "skipped", "skip" },
+	{ "duplicate", "duplicate", "skipped", "skip" },
+	{ "carried", "carried", "skipped", "skip" },
+	{ "lost", "lost", "lost", "lost" },
+	{ "error", "error", "failure", "fail" },
+	{ "warning", "warning", "warning", "wait" },
+	{ "notice", "notice", "notice", "note" },
 };
 
 static size_t state_index(const char *word)
@@ -163,25 +170,39 @@ const char *html_state_class(const char *word)
 	return states[state_index(word)].class;
 }
 
+const char *html_state_word(const char *word)
+{
+	return states[state_index(word)].shown;
+}
+
 void html_glyph(struct strbuf *out, const char *word)
 {
 	size_t i = state_index(word);
 
-	strbuf_addf(out,
-		"<svg class=\"g %s\" aria-hidden=\"true\" viewBox=\"0 0 16 16\">"
-		"<use href=\"#g-%s\"/></svg>",
+	strbuf_addf(out, "<svg class=\"g %s\" aria-hidden=\"true\"><use href=\"#g-%s\"/></svg>",
 		states[i].class, states[i].glyph);
+}
+
+void html_glyph_at(struct strbuf *out, const char *word, int x, int y, int size)
+{
+	size_t i = state_index(word);
+
+	strbuf_addf(out,
+		"<svg class=\"g %s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\">"
+		"<use href=\"#g-%s\"/></svg>",
+		states[i].class, x, y, size, size, states[i].glyph);
+}
+
+void html_state_as(struct strbuf *out, const char *word, const char *shown)
+{
+	html_put(out, "<span class=\"st @\">", html_state_class(word));
+	html_glyph(out, word);
+	html_put(out, "<span class=\"w\">$</span></span>", shown);
 }
 
 void html_state(struct strbuf *out, const char *word)
 {
-	html_put(out, "<span class=\"st @\">", html_state_class(word));
-	html_glyph(out, word);
-	html_put(out, "<span class=\"w\">$</span></span>",
-		str_eq(word, "awaiting_approval") ? "waiting" :
-		str_eq(word, "claimed") || str_eq(word, "released") || str_eq(word, "finalising") ?
-						    "running" :
-						    word);
+	html_state_as(out, word, html_state_word(word));
 }
 
 /* ---- times and numbers ---- */
@@ -194,45 +215,102 @@ static void utc(int64_t wall_ms, struct tm *tm)
 	(void)gmtime_r(&t, tm); /* years of our clock always fit */
 }
 
+static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
+	"Sep", "Oct", "Nov", "Dec" };
+
+/* The script knows by the length of the text what to write in the reader's own zone. */
+static void open_time(struct strbuf *out, int64_t wall_ms, struct tm *tm)
+{
+	utc(wall_ms, tm);
+	strbuf_addf(out, "<time datetime=\"%04d-%02d-%02dT%02d:%02d:%02dZ\">",
+		tm->tm_year + 1900, tm->tm_mon + 1, tm->tm_mday, tm->tm_hour, tm->tm_min,
+		tm->tm_sec);
+}
+
 void html_time(struct strbuf *out, int64_t wall_ms)
 {
-	char iso[CLOCK_TEXT_MAX];
 	struct tm tm;
 
 	if (wall_ms <= 0)
 		return;
-	utc(wall_ms, &tm);
-	strbuf_addf(out, "<time datetime=\"%s\" title=\"%s\">%02d:%02d:%02d</time>",
-		clock_format(wall_ms, iso), iso, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	open_time(out, wall_ms, &tm);
+	strbuf_addf(out, "%02d:%02d:%02d</time>", tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+void html_clock(struct strbuf *out, int64_t wall_ms)
+{
+	struct tm tm;
+
+	if (wall_ms <= 0)
+		return;
+	open_time(out, wall_ms, &tm);
+	strbuf_addf(out, "%02d:%02d</time>", tm.tm_hour, tm.tm_min);
 }
 
 void html_day(struct strbuf *out, int64_t wall_ms)
 {
-	char iso[CLOCK_TEXT_MAX];
 	struct tm tm;
 
 	if (wall_ms <= 0)
 		return;
-	utc(wall_ms, &tm);
-	strbuf_addf(out, "<time datetime=\"%s\" title=\"%s\">%04d-%02d-%02d %02d:%02d</time>",
-		clock_format(wall_ms, iso), iso, tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-		tm.tm_hour, tm.tm_min);
+	open_time(out, wall_ms, &tm);
+	strbuf_addf(out, "%d %s %d %02d:%02d</time>", tm.tm_mday, months[tm.tm_mon],
+		tm.tm_year + 1900, tm.tm_hour, tm.tm_min);
+}
+
+/* "0.4s" "14s" "3m 12s" "2h 05m" "6 days"; the script has the same. */
+void html_span(struct strbuf *out, int64_t ms)
+{
+	long long s = ms > 0 ? ms / 1000 : 0;
+
+	if (ms < 0)
+		ms = 0;
+	if (ms < 9950)
+		strbuf_addf(out, "%lld.%llds", (long long)(ms + 50) / 1000,
+			(long long)(ms + 50) / 100 % 10);
+	else if (s < 60)
+		strbuf_addf(out, "%llds", s);
+	else if (s < 3600)
+		strbuf_addf(out, "%lldm %02llds", s / 60, s % 60);
+	else if (s < 2 * 86400)
+		strbuf_addf(out, "%lldh %02lldm", s / 3600, s % 3600 / 60);
+	else
+		strbuf_addf(out, "%lld days", s / 86400);
 }
 
 void html_duration(struct strbuf *out, int64_t start, int64_t end, int64_t now)
 {
-	char text[CLOCK_TEXT_MAX];
-
 	if (start <= 0) {
 		strbuf_adds(out, "—");
 		return;
 	}
-	clock_duration((end > 0 ? end : now) - start, text);
-	if (end > 0)
-		strbuf_adds(out, text);
-	else
-		strbuf_addf(out, "<span class=\"tick\" data-since=\"%lld\">%s</span>",
-			(long long)start, text);
+	if (end > 0) {
+		html_span(out, end - start);
+		return;
+	}
+	strbuf_addf(out, "<span class=\"tick\" data-since=\"%lld\">", (long long)start);
+	html_span(out, now - start);
+	strbuf_adds(out, "</span>");
+}
+
+void html_sha(struct strbuf *out, const char *sha)
+{
+	size_t len = sha ? strlen(sha) : 0;
+
+	html_put(out, "<code title=\"$\">", sha);
+	html_textn(out, sha ? sha : "", len < 7 ? len : 7);
+	strbuf_adds(out, "</code>");
+}
+
+void html_url(struct strbuf *out, const char *s)
+{
+	for (; s && *s; s++) {
+		if (strchr("-._~/", *s) || (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') ||
+			(*s >= 'A' && *s <= 'Z'))
+			strbuf_addc(out, *s);
+		else
+			strbuf_addf(out, "%%%02X", (unsigned char)*s);
+	}
 }
 
 void html_count(struct strbuf *out, long long n)

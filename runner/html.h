@@ -48,16 +48,27 @@ void html_markdown(struct strbuf *out, const char *text, size_t len);
 
 /* "<svg ...>" with the state's shape from the sprite; the word follows by the caller. */
 void html_glyph(struct strbuf *out, const char *word);
+void html_glyph_at(struct strbuf *out, const char *word, int x, int y, int size); /* in SVG */
 /* Glyph and word together, the word in the state's class. */
 void html_state(struct strbuf *out, const char *word);
+void html_state_as(struct strbuf *out, const char *word, const char *shown);
+/* The word people read for a state of the store: "starting" for claimed. */
+const char *html_state_word(const char *word);
 /* The class of a state word: "ok", "fail", "wait", "run", "idle", "lost", "skip", "cancel". */
 const char *html_state_class(const char *word);
 
-/* <time datetime=... title=UTC>12:02:03</time>; nothing for 0. */
+/* <time datetime=...>12:02:03</time>, 12:02, 21 Nov 2026 12:02; nothing for 0. All UTC. */
 void html_time(struct strbuf *out, int64_t wall_ms);
+void html_clock(struct strbuf *out, int64_t wall_ms);
 void html_day(struct strbuf *out, int64_t wall_ms);
+/* "3m 12s" */
+void html_span(struct strbuf *out, int64_t ms);
 /* A duration that ticks while END is 0 (class tick, data-since). */
 void html_duration(struct strbuf *out, int64_t start, int64_t end, int64_t now);
+/* <code> with the first seven digits, all of them in its title. */
+void html_sha(struct strbuf *out, const char *sha);
+/* Percent-encoded for a path or a query; '/' stays. */
+void html_url(struct strbuf *out, const char *s);
 /* "5 187" with thin spaces. */
 void html_count(struct strbuf *out, long long n);
 /* "812 kB" */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Lines of a log by number and offset, from its sparse index. */
 #include "runner/logfile.h"
 
 #include <errno.h>
@@ -247,69 +248,34 @@ int logfile_each(struct logfile *f, uint64_t number, uint64_t max, bool whole,
 	return 0;
 }
 
-static bool has_capital(const char *s)
+int logfile_find_prefix(struct logfile *f, uint64_t offset, const char *prefix, uint64_t max,
+	uint64_t *ret_line, struct err *err)
 {
-	for (; *s; s++)
-		if (*s >= 'A' && *s <= 'Z')
-			return true;
-	return false;
-}
+	size_t n = strlen(prefix), keep = 0;
+	_cleanup_free_ char *buf = xmalloc(BLOCK + n + 1);
+	uint64_t from = offset, at = offset;
 
-static void lower(char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (s[i] >= 'A' && s[i] <= 'Z')
-			s[i] = (char)(s[i] | 0x20);
-}
-
-int logfile_search(struct logfile *f, const char *text, uint64_t *numbers, size_t max,
-	uint64_t *ret_count, struct err *err)
-{
-	bool exact = has_capital(text);
-	size_t n = strlen(text), keep = 0;
-	_cleanup_free_ char *buf = xmalloc(BLOCK + LINE_MAX_SHOWN + 1);
-	uint64_t offset = 0, line = 1, count = 0;
-
-	if (n == 0 || n > 1024)
-		return err_set(err, ERR_INPUT, "search for 1 to 1024 bytes");
-	for (;;) {
-		ssize_t got = read_at(f, buf + keep, BLOCK, offset);
-		char *end, *p = buf, *stop;
+	*ret_line = 0;
+	while (at - from < max) {
+		ssize_t got = read_at(f, buf + keep, BLOCK, at);
+		char *end, *p = buf;
 
 		if (got < 0)
 			return err_sys(err, "cannot read a log");
-		if (!exact)
-			lower(buf + keep, (size_t)got);
-		end = buf + keep + got;
-		offset += (uint64_t)got;
-		/* Whole lines only, unless this is the end or one line fills the buffer. */
-		stop = got > 0 ? memrchr(buf, '\n', (size_t)(end - buf)) : NULL;
-		stop = stop ? stop + 1 : (got > 0 && end - buf < LINE_MAX_SHOWN ? buf : end);
-		while (p < stop) {
-			char *hit = memmem(p, (size_t)(stop - p), text, n);
-			char *upto = hit ? hit : stop;
-			char *nl;
-
-			while ((nl = memchr(p, '\n', (size_t)(upto - p))) != NULL) {
-				line++;
-				p = nl + 1;
-			}
-			if (!hit)
-				break;
-			if (count < max)
-				numbers[count] = line;
-			count++;
-			nl = memchr(hit, '\n', (size_t)(stop - hit));
-			if (!nl)
-				break;
-			line++;
-			p = nl + 1;
-		}
-		keep = (size_t)(end - stop);
-		memmove(buf, stop, keep);
 		if (got == 0)
-			break;
+			return 0;
+		end = buf + keep + got;
+		while ((p = memmem(p, (size_t)(end - p), prefix, n)) != NULL) {
+			uint64_t hit = at - keep + (uint64_t)(p - buf);
+
+			if (hit == 0 || (p > buf && p[-1] == '\n'))
+				return logfile_line_at(f, hit, ret_line, err);
+			p++;
+		}
+		at += (uint64_t)got;
+		/* One byte more than the prefix may need: the newline before it. */
+		keep = (size_t)(end - buf) < n ? (size_t)(end - buf) : n;
+		memmove(buf, end - keep, keep);
 	}
-	*ret_count = count;
 	return 0;
 }

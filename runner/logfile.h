@@ -46,11 +46,47 @@ typedef int logfile_line_fn(uint64_t number, uint64_t offset, const char *line, 
 int logfile_each(struct logfile *f, uint64_t number, uint64_t max, bool whole,
 	logfile_line_fn *fn, void *data, struct err *err);
 
+/* The first line after OFFSET that begins with PREFIX, within MAX bytes; 0: none. */
+int logfile_find_prefix(struct logfile *f, uint64_t offset, const char *prefix, uint64_t max,
+	uint64_t *ret_line, struct err *err);
+
 /*
- * Literal search over all lines, without case unless TEXT has a capital. *RET_COUNT is the
- * number of lines that hold it (the true one), NUMBERS the first MAX of them.
+ * Goes over all lines there are now, in slices, so that nobody has to wait for it: the true
+ * number of lines that hold FIND (literal, without case unless it has a capital), or, with
+ * FIND NULL, the groups and errors that stand in the log.
  */
-int logfile_search(struct logfile *f, const char *text, uint64_t *numbers, size_t max,
-	uint64_t *ret_count, struct err *err);
+#define LOGSCAN_MAX 2000 /* of hits, errors and groups each; counts go on */
+struct log_group {
+	uint64_t from, to; /* its head and its last line; 0: still open */
+	uint32_t errors;
+	char *name; /* cut, hostile */
+};
+struct logscan_result {
+	uint64_t lines; /* complete ones */
+	uint64_t hits_count, errors_count;
+	uint64_t *hits, *errors; /* line numbers */
+	size_t hits_len, errors_len;
+	struct log_group *groups;
+	size_t groups_len;
+};
+struct logscan;
+/* F is taken. ERR_INPUT: FIND is empty or over 1024 bytes. */
+int logscan_new(struct logfile *f, const char *find, struct logscan **ret, struct err *err);
+void logscan_free(struct logscan *s);
+DEFINE_CLEANUP(struct logscan, logscan_free);
+/* About BYTES more: 1 there is more, 0 all done, -1 an error. */
+int logscan_step(struct logscan *s, size_t bytes, struct err *err);
+const struct logscan_result *logscan_result(const struct logscan *s); /* lent */
+
+/*
+ * When a byte of the log was written, from the job's journal; wall clock. Ask for rising
+ * offsets: a look back costs a search.
+ */
+struct logtimes;
+/* NULL when there is no journal. */
+struct logtimes *logtimes_open(int data_dir, int64_t job, int64_t try);
+void logtimes_free(struct logtimes *t);
+DEFINE_CLEANUP(struct logtimes, logtimes_free);
+int64_t logtimes_at(struct logtimes *t, uint64_t offset); /* 0: not known */
 
 #endif

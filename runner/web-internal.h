@@ -16,6 +16,7 @@
 #include "store/tokens.h"
 
 struct live;
+struct log_view;
 
 struct web {
 	const struct web_options *o;
@@ -23,9 +24,11 @@ struct web {
 	struct http *http;
 	struct store *store; /* read-only; NULL until core has made it */
 	int core;
+	struct loop_source *core_source;
+	int64_t stop_at; /* boot clock; 0: we serve */
 	int data_dir;
 	char *db_path;
-	bool is_https;
+	bool is_https, core_is_gone;
 	struct live *live;
 	struct json *status; /* of query_status, at most a second old */
 	int64_t status_at;
@@ -33,7 +36,7 @@ struct web {
 	int64_t next_seq;
 	/* metrics */
 	uint64_t requests[6]; /* by status class, [0] all */
-	uint64_t latency_buckets[8], latency_sum_us;
+	uint64_t latency_buckets[8], latency_sum_us; /* to the answer; streams not counted */
 	int64_t started_at;
 };
 
@@ -43,6 +46,9 @@ struct visit {
 	struct http_request *r;
 	struct principal who; /* kind NULL: nobody */
 	char *session;	      /* of the cookie */
+	char *bearer;	      /* API token */
+	const char *live;     /* what the page's stream is about, NULL: none; and its id */
+	int64_t live_id;
 	const char *route[4]; /* captured parts of the path, lent by ROUTE_TEXT */
 	char *route_text;
 };
@@ -70,6 +76,8 @@ const struct json *web_status(struct web *w);
 
 /* ---- web_auth.c ---- */
 void web_identify(struct visit *v);
+/* Whether who asked may still do so: tokens and sessions are revoked while streams run. */
+bool web_still_known(const struct visit *v);
 /* Sets the session cookie (NULL: removes it). */
 void web_set_session(struct visit *v, const char *session);
 /* A POST of a page: same origin, or it is refused and answered. */
@@ -77,6 +85,10 @@ bool web_same_origin(struct visit *v);
 void web_login_page(struct visit *v);
 void web_login(struct visit *v);
 void web_logout(struct visit *v);
+/* A click from another site, without the cookie: sent on from here; true when answered. */
+bool web_bounce(struct visit *v);
+void web_go(struct visit *v);
+bool web_origin_is_ours(const struct visit *v);
 /* Form token bound to the session, for the hidden field of each form. */
 void web_csrf_field(struct visit *v, struct strbuf *out);
 
@@ -85,18 +97,35 @@ void api_error(struct visit *v, const struct err *err, const char *hint);
 void api_error_json(struct visit *v, const struct json *error);
 void api_json(struct visit *v, int status, struct json *j); /* taken */
 int http_status_of(enum err_code code);
+int http_status_of_name(const char *code); /* of err_code_name */
 bool api_route(struct visit *v, const char *path);
 
 /* ---- web_hooks.c: forges, approvals, health, metrics ---- */
 bool hooks_route(struct visit *v, const char *path);
 size_t hooks_body_limit(const char *path);
 
+/* Lines FROM.. of a job's log as rows; the number rendered goes to *RET_RENDERED. */
+struct log_view {
+	int64_t id;	  /* the job the reader sees */
+	int64_t job, try; /* where its log lies */
+	uint64_t from, count;
+	uint64_t marked_from, marked_to; /* linked lines */
+	const char *mark;
+	int64_t started_at;
+	bool is_whole;	 /* it will not grow */
+	bool has_groups; /* groups become <details>: the page, not what the script asks for */
+};
+
 /* ---- web_live.c ---- */
 struct live *live_new(struct web *w);
 void live_free(struct live *l);
 /* Core said that a run (job, gate) changed, or that a log grew. */
 void live_changed(struct live *l, int64_t run, int64_t job, int64_t gate, int64_t version);
+/* Where the stream of changes is now, for a page to go on from; lent until the next call. */
+const char *live_position(struct live *l);
 void live_log(struct live *l, int64_t job, int64_t size);
+/* Where the log of job ID lies and whether it grows: id, job, try, started_at, is_whole. */
+int web_log_view(struct web *w, int64_t id, struct log_view *lv, struct err *err);
 /* Streams. */
 void live_run_events(struct visit *v, int64_t run);   /* API: JSON events of one run */
 void live_page(struct visit *v);		      /* pages: parts of HTML */
@@ -114,24 +143,49 @@ void page_error(struct visit *v, int status, const char *title, const char *text
 	const char *what_next);
 void page_err(struct visit *v, const struct err *err);
 void page_not_found(struct visit *v);
+/* Core refused what a form asked (ANSWER with "error"), or is gone (NULL). */
+void page_refused(struct visit *v, const struct json *answer);
 /* Redirects to the login page, or says which right is missing. */
 void page_denied(struct visit *v, enum scope scope);
 /* Crumbs: pairs of text and href (NULL: no link), NULL ends. */
 void page_crumbs(struct strbuf *out, ...);
+/* A panel with a table, up to its first row. HEADS ends with NULL; '>' before one: right. */
+void page_table(struct strbuf *out, const char *title, const char *aside,
+	const char *const *heads);
+void page_table_end(struct strbuf *out);
+struct page_tab {
+	const char *path, *name; /* path is put after the base; NULL ends */
+	const char *count;	 /* text behind the name, or NULL */
+};
+void page_tabs(struct strbuf *out, const char *label, const char *base, const char *current,
+	const struct page_tab *tabs);
+/* The word for a job's row: "blocked" (needs) or "held" (a rule) instead of "waiting". */
+const char *page_job_state(const struct json *job);
+/*
+ * PATH against PATTERN, where '*' is one part and "**" all that is left; the parts go to
+ * v->route, which lives as long as V.
+ */
+bool web_match(struct visit *v, const char *pattern, const char *path);
 
 void page_runs(struct visit *v);
 void page_run(struct visit *v, int64_t id);
+void page_rerun(struct visit *v, int64_t id);
+void page_resolve(struct visit *v, int64_t id);
 void page_explain(struct visit *v, int64_t run, const char *job_key);
-void page_job(struct visit *v, int64_t id);
+/* TAB: NULL the log, "summary", "network", "artifacts", "spec". */
+void page_job(struct visit *v, int64_t id, const char *tab);
 void page_job_lines(struct visit *v, int64_t id);
 void page_job_search(struct visit *v, int64_t id);
+void page_job_marks(struct visit *v, int64_t id);
 void page_gate(struct visit *v, int64_t id);
 void page_approve(struct visit *v, const char *token);
 void page_queue(struct visit *v);
 void page_environments(struct visit *v);
 void page_environment(struct visit *v, const char *repo, const char *name);
+void page_where(struct visit *v);
 void page_repos(struct visit *v);
-void page_repo(struct visit *v, const char *full_name);
+/* TAB: NULL, "workflows", "environments", "hook", "secrets", "rules". */
+void page_repo(struct visit *v, const char *full_name, const char *tab);
 void page_delivery(struct visit *v, int64_t id);
 void page_audit(struct visit *v);
 void page_me(struct visit *v);
@@ -144,17 +198,12 @@ void part_run_graph(struct strbuf *out, const struct json *run);
 void part_run_jobs(struct strbuf *out, const struct json *run, int64_t now);
 void part_job_head(struct strbuf *out, const struct json *job, int64_t now);
 void part_job_steps(struct strbuf *out, const struct json *job, int64_t now);
+void part_artifacts(struct strbuf *out, const struct json *list);
 void part_top_status(struct strbuf *out, const struct json *status);
-/* Lines FROM.. of a job's log as rows; returns the number rendered. */
-struct log_view {
-	int64_t job, try;
-	uint64_t from, count;
-	uint64_t marked_from, marked_to; /* linked lines */
-	const char *mark;
-	bool is_whole;
-	const struct json *job_json; /* for times by step, or NULL */
-};
-int part_log_lines(struct visit *v, const struct log_view *lv, struct strbuf *out,
+void part_gate_state(struct strbuf *out, const struct json *gate, int64_t now);
+void part_queue(struct strbuf *out, struct web *w, const struct json *queue, int64_t now);
+/* Lines FROM.. of LV; the number rendered goes to *RET_RENDERED. */
+int part_log_lines(struct web *w, const struct log_view *lv, struct strbuf *out,
 	uint64_t *ret_rendered, struct err *err);
 
 /* ---- assets.c ---- */

@@ -20,10 +20,14 @@
 #include "runner/web-internal.h"
 #include "sandbox/sandbox.h"
 
+#define CALL_MS 120000	 /* a fetch behind a dispatch may take its time */
+#define STOP_MS 5000	/* SIGTERM to the end, for answers on their way */
+#define FAREWELL_MS 300 /* after core has gone: what is being asked gets its 503 */
+
 /* A question to core that is not answered yet. */
 struct web_call {
 	struct web_call *next;
-	int64_t seq;
+	int64_t seq, deadline;
 	struct visit *visit;
 	web_answer_fn *done;
 	void *data;
@@ -35,6 +39,7 @@ static void visit_free(void *p)
 
 	principal_done(&v->who);
 	free(v->session);
+	free(v->bearer);
 	free(v->route_text);
 	free(v);
 }
@@ -56,6 +61,12 @@ void web_call_core(struct visit *v, const char *op, struct json *fields, const v
 	json_set_str(head, "op", op);
 	json_set_int(head, "seq", c->seq);
 	json_set_str(head, "request", http_id(v->r));
+	c->deadline = clock_boot_ms() + CALL_MS;
+	if (w->core_is_gone) {
+		free(c);
+		done(v, NULL, data);
+		return;
+	}
 	if (chan_send(w->core, head, body, len, NULL, 0, &err) < 0) {
 		log_warnx("cannot ask core: %s request=%s", err.msg, http_id(v->r));
 		free(c);
@@ -105,6 +116,46 @@ static void on_answer(struct web *w, const struct json *head)
 	}
 }
 
+/* Answers whoever asked before TIME as if core were not there. */
+static void give_up(struct web *w, int64_t time)
+{
+	for (struct web_call **at = &w->calls; *at;) {
+		struct web_call *c = *at;
+
+		if (c->deadline > time) {
+			at = &c->next;
+			continue;
+		}
+		*at = c->next;
+		c->done(c->visit, NULL, c->data);
+		free(c);
+		at = &w->calls; /* DONE may have asked anew */
+	}
+}
+
+static void on_overdue(struct loop *l, void *data)
+{
+	struct web *w = data;
+
+	give_up(w, clock_boot_ms());
+	loop_add_timer(l, 1000, on_overdue, w);
+}
+
+static void on_farewell(struct loop *l, void *data)
+{
+	loop_stop(l, 0);
+}
+
+/* Core has ended: so do we, it starts another. Nobody is left without an answer. */
+static void core_gone(struct web *w)
+{
+	loop_remove(w->core_source);
+	w->core_source = NULL;
+	w->core_is_gone = true;
+	give_up(w, INT64_MAX);
+	loop_add_timer(w->loop, FAREWELL_MS, on_farewell, w);
+}
+
 static void on_core(struct loop *l, int fd, uint32_t events, void *data)
 {
 	struct web *w = data;
@@ -116,8 +167,8 @@ static void on_core(struct loop *l, int fd, uint32_t events, void *data)
 
 		if (r < 0 && err.code == ERR_UNAVAILABLE)
 			return;
-		if (r <= 0) { /* core has ended: so do we, it starts another */
-			loop_stop(l, 0);
+		if (r <= 0) {
+			core_gone(w);
 			return;
 		}
 		if (str_eq(chan_msg_op(&m), "answer"))
@@ -148,6 +199,22 @@ static bool have_store(struct web *w)
 	return w->store != NULL;
 }
 
+/* How many jobs run at a time, and how many do: of core's configuration and the table. */
+static void add_slots(struct web *w, struct json *status)
+{
+	static const char *const holding[] = { "claimed", "released", "running", "finalising",
+		"cancelling" };
+	const struct json *jobs = json_get(status, "jobs");
+	int64_t slots = w->o->config->capacity, used = 0;
+
+	if (slots <= 0)
+		slots = sysconf(_SC_NPROCESSORS_ONLN);
+	for (size_t i = 0; i < ARRAY_SIZE(holding); i++)
+		used += json_get_int(jobs, holding[i], 0);
+	json_set_int(status, "slots", slots);
+	json_set_int(status, "slots_used", used);
+}
+
 const struct json *web_status(struct web *w)
 {
 	struct err err = ERR_INIT;
@@ -159,6 +226,8 @@ const struct json *web_status(struct web *w)
 	w->status = NULL;
 	if (query_status(w->store, &w->status, &err) < 0)
 		log_warnx("cannot read the status: %s", err.msg);
+	else
+		add_slots(w, w->status);
 	w->status_at = now;
 	return w->status;
 }
@@ -177,15 +246,24 @@ static size_t body_limit(const char *method, const char *path, void *data)
 
 static const int64_t latency_bounds_us[] = { 500, 1000, 2500, 5000, 10000, 50000, 250000 };
 
-static void count_request(struct web *w, int64_t us)
+/* Addresses hold secrets (one-time links): only the first part of one is written down. */
+static void on_answered(struct http_request *r, int status, void *data)
 {
-	size_t i = 0;
+	struct web *w = data;
+	int64_t us = http_age_us(r);
+	const char *path = http_path(r);
+	size_t i = 0, part = path ? 1 + strcspn(path + 1, "/") : 0;
 
 	w->requests[0]++;
+	if (status >= 100 && status < 600)
+		w->requests[status / 100]++;
 	w->latency_sum_us += (uint64_t)us;
 	while (i < ARRAY_SIZE(latency_bounds_us) && us > latency_bounds_us[i])
 		i++;
 	w->latency_buckets[i]++;
+	log_debug("answered method=%s path=%.*s status=%d us=%lld peer=%s request=%s",
+		http_method(r), (int)part, path ? path : "", status, (long long)us, http_peer(r),
+		http_id(r));
 }
 
 static void serve_static(struct visit *v, const char *name)
@@ -209,9 +287,10 @@ static void dispatch(struct http_request *r, void *data)
 	v->web = w;
 	v->r = r;
 	http_set_context(r, v, visit_free);
-	count_request(w, http_age_us(r));
 	if (hooks_route(v, path))
 		return;
+	if (w->core_is_gone || w->stop_at)
+		http_add_header(r, "Connection", "close");
 	if (strcmp(method, "GET") != 0 && strcmp(method, "POST") != 0 &&
 		strcmp(method, "HEAD") != 0) {
 		http_add_header(r, "Allow", "GET, HEAD, POST");
@@ -244,9 +323,26 @@ static void dispatch(struct http_request *r, void *data)
 
 /* ---- the process ---- */
 
+static void on_last_look(struct loop *l, void *data)
+{
+	struct web *w = data;
+
+	if (!http_is_busy(w->http) || clock_boot_ms() > w->stop_at)
+		loop_stop(l, 0);
+	else
+		loop_add_timer(l, 20, on_last_look, w);
+}
+
+/* What is being answered is answered; who has not asked yet finds the next web. */
 static void on_term(struct loop *l, const struct signalfd_siginfo *si, void *data)
 {
-	loop_stop(l, 0);
+	struct web *w = data;
+
+	if (w->stop_at)
+		return;
+	w->stop_at = clock_boot_ms() + STOP_MS;
+	http_quiesce(w->http);
+	on_last_look(l, w);
 }
 
 static int confine(struct web *w, struct err *err)
@@ -286,6 +382,7 @@ static int listen_all(struct web *w, struct err *err)
 		.trusted_proxies = (const char *const *)o->config->trusted_proxies.v,
 		.handler = dispatch,
 		.body_limit = body_limit,
+		.answered = on_answered,
 		.data = w,
 	};
 
@@ -306,7 +403,8 @@ static int start(struct web *w, struct err *err)
 		return err_sys(err, "cannot set up the chan to core");
 	if (loop_new(&w->loop, err) < 0)
 		return -1;
-	loop_add_fd(w->loop, w->core, EPOLLIN, on_core, w);
+	w->core_source = loop_add_fd(w->loop, w->core, EPOLLIN, on_core, w);
+	loop_add_timer(w->loop, 1000, on_overdue, w);
 	loop_add_signal(w->loop, SIGTERM, on_term, w);
 	loop_add_signal(w->loop, SIGINT, on_term, w);
 	w->live = live_new(w);

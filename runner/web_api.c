@@ -43,7 +43,7 @@ int http_status_of(enum err_code code)
 	return 500;
 }
 
-static int status_of_name(const char *name)
+int http_status_of_name(const char *name)
 {
 	for (int code = ERR_INPUT; code <= ERR_BUG; code++)
 		if (str_eq(err_code_name((enum err_code)code), name))
@@ -72,7 +72,7 @@ void api_error_json(struct visit *v, const struct json *error)
 	json_set_str(e, "code", code);
 	json_set_str(e, "request", http_id(v->r));
 	json_set(j, "error", e);
-	api_json(v, v->who.kind || strcmp(code, "denied") != 0 ? status_of_name(code) : 401, j);
+	api_json(v, v->who.kind || strcmp(code, "denied") != 0 ? http_status_of_name(code) : 401, j);
 }
 
 void api_error(struct visit *v, const struct err *err, const char *hint)
@@ -390,7 +390,7 @@ static void post_dispatch(struct visit *v)
 
 /* ---- the table: '*' is one part of the path, captured ---- */
 
-static const struct api_route_entry {
+static const struct {
 	const char *method, *pattern;
 	enum scope scope;
 	void (*fn)(struct visit *v);
@@ -422,38 +422,6 @@ static const struct api_route_entry {
 	{ "POST", "/api/v1/verbs/*", 0, post_verb },
 };
 
-/* Parts of PATH that stand for '*' go to v->route; false when the shape differs. */
-static bool match(struct visit *v, const char *pattern, const char *path)
-{
-	_cleanup_free_ char *copy = xstrdup(path);
-	char *at = copy;
-	size_t n = 0;
-
-	while (*pattern) {
-		if (*pattern != '*') {
-			if (*pattern++ != *at++)
-				return false;
-			continue;
-		}
-		size_t len = strcspn(at, "/");
-
-		if (len == 0 || n == ARRAY_SIZE(v->route))
-			return false;
-		v->route[n++] = at;
-		at += len;
-		pattern++;
-		if (*at && *pattern) {
-			*at++ = '\0';
-			if (*pattern++ != '/')
-				return false;
-		}
-	}
-	if (*at)
-		return false;
-	v->route_text = take_ptr(copy);
-	return true;
-}
-
 static void deny(struct visit *v, enum scope scope)
 {
 	struct err err = ERR_INIT;
@@ -479,13 +447,10 @@ bool api_route(struct visit *v, const char *path)
 	if (strcmp(method, "HEAD") == 0)
 		method = "GET";
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-		memset(v->route, 0, sizeof(v->route));
-		if (!match(v, routes[i].pattern, path))
+		if (!web_match(v, routes[i].pattern, path))
 			continue;
 		if (strcmp(method, routes[i].method) != 0) {
 			other_method = true;
-			free(v->route_text);
-			v->route_text = NULL;
 			continue;
 		}
 		if (!v->who.kind || (routes[i].scope && !visit_may(v, routes[i].scope))) {

@@ -39,6 +39,8 @@ void web_identify(struct visit *v)
 	} else if (auth && strncasecmp(auth, "bearer ", 7) == 0) {
 		if (tokens_check(v->web->store, auth + 7, &v->who, &err) < 0)
 			memset(&v->who, 0, sizeof(v->who));
+		else
+			v->bearer = xstrdup(auth + 7);
 	} else if (cookie && cookie[0]) {
 		if (sessions_check(v->web->store, cookie, &v->who, &err) < 0)
 			memset(&v->who, 0, sizeof(v->who));
@@ -47,12 +49,25 @@ void web_identify(struct visit *v)
 	}
 }
 
+bool web_still_known(const struct visit *v)
+{
+	struct principal p;
+	struct err err = ERR_INIT;
+	int r = 0;
+
+	memset(&p, 0, sizeof(p));
+	if (v->bearer)
+		r = tokens_check(v->web->store, v->bearer, &p, &err);
+	else if (v->session)
+		r = sessions_check(v->web->store, v->session, &p, &err);
+	principal_done(&p);
+	return r == 0;
+}
+
 void web_set_session(struct visit *v, const char *session)
 {
-	_cleanup_free_ char *cookie = xasprintf("%s=%s; Path=/; HttpOnly; SameSite=%s%s%s",
-		cookie_name(v->web), session ? session : "",
-		/* A one-time link is opened from a mail or a chat: Strict would drop it. */
-		"Lax", v->web->is_https ? "; Secure" : "",
+	_cleanup_free_ char *cookie = xasprintf("%s=%s; Path=/; HttpOnly; SameSite=Strict%s%s",
+		cookie_name(v->web), session ? session : "", v->web->is_https ? "; Secure" : "",
 		session ? "; Max-Age=2592000" : "; Max-Age=0");
 
 	http_add_header(v->r, "Set-Cookie", cookie);
@@ -76,7 +91,7 @@ void web_csrf_field(struct visit *v, struct strbuf *out)
 	html_put(out, "<input type=\"hidden\" name=\"form\" value=\"$\">", token);
 }
 
-static bool origin_is_ours(const struct visit *v)
+bool web_origin_is_ours(const struct visit *v)
 {
 	const char *origin = http_header(v->r, "origin");
 	const char *site = http_header(v->r, "sec-fetch-site");
@@ -97,7 +112,7 @@ bool web_same_origin(struct visit *v)
 	const char *sent = http_form(v->r, "form");
 
 	csrf_token(v, token);
-	if (v->session && origin_is_ours(v) && sent && strlen(sent) == strlen(token) &&
+	if (v->session && web_origin_is_ours(v) && sent && strlen(sent) == strlen(token) &&
 		crypto_equal(sent, token, strlen(token)))
 		return true;
 	page_error(v, 403, "This form did not come from here",
@@ -108,78 +123,136 @@ bool web_same_origin(struct visit *v)
 
 /* ---- signing in ---- */
 
-static void login_form(struct visit *v, const char *problem)
+/* Only places of ours: no scheme, no host, nothing a browser takes for one. */
+static const char *safe_next(const char *next)
+{
+	bool safe = next && next[0] == '/' && next[1] != '/' && next[1] != '\\' &&
+		!strpbrk(next, "\t\r\n");
+
+	return safe ? next : "/";
+}
+
+static void login_form(struct visit *v, int status, const char *problem)
 {
 	struct strbuf out = STRBUF_INIT;
 	const char *token = http_query(v->r, "token");
 	const char *next = http_query(v->r, "next");
 
+	if (!next)
+		next = http_form(v->r, "next");
 	page_begin(v, &out, "Sign in", NULL);
 	strbuf_adds(&out, "<div class=\"narrow\"><h1>Sign in</h1>");
 	if (problem)
-		html_put(&out, "<p class=\"note fail\">$</p>", problem);
+		html_put(&out, "<p class=\"note fail\" role=\"alert\" id=\"problem\">$</p>", problem);
 	strbuf_adds(&out,
 		"<form method=\"post\" action=\"/login\" class=\"panel pad\">"
-		"<label for=\"token\">One-time link or token</label>");
+		"<p><label for=\"token\">One-time link or token</label>");
 	html_put(&out,
 		"<input id=\"token\" name=\"token\" class=\"field\" autocomplete=\"off\" "
-		"required value=\"$\"><input type=\"hidden\" name=\"next\" value=\"$\">",
-		token ? token : "", next && next[0] == '/' && next[1] != '/' ? next : "/");
+		"spellcheck=\"false\" required value=\"$\"@></p>"
+		"<input type=\"hidden\" name=\"next\" value=\"$\">",
+		token ? token : "", problem ? " aria-describedby=\"problem\"" : "", safe_next(next));
 	strbuf_adds(&out,
 		"<p class=\"buttons\"><button class=\"btn primary\">Sign in</button></p></form>"
 		"<p>On the server, this prints a link that signs you in once:</p>"
 		"<pre class=\"well\">sluice token link</pre></div>");
-	page_answer(v, problem ? 403 : 200, &out);
+	page_answer(v, status, &out);
 }
 
 void web_login_page(struct visit *v)
 {
-	login_form(v, NULL);
+	login_form(v, 200, NULL);
 }
 
 static void on_login(struct visit *v, const struct json *answer, void *data)
 {
 	_cleanup_free_ char *next = data;
-	const struct json *result = json_get(answer, "result");
 	const char *session = json_get_str(answer, "session", NULL);
 
-	if (!session)
-		session = json_get_str(result, "session", NULL);
-	if (!session) {
-		login_form(v, "This link or token is not valid, was used already, or has "
-			      "expired. Nothing was changed.");
-		return;
+	if (!answer) {
+		page_refused(v, NULL);
+	} else if (!session) {
+		login_form(v, 403, "This link or token is not valid, was used already, or has "
+				   "expired. Nothing was changed.");
+	} else {
+		web_set_session(v, session);
+		http_redirect(v->r, 303, next);
 	}
-	web_set_session(v, session);
-	http_redirect(v->r, 303, next);
+}
+
+/* "https://here/login?token=X" pasted whole is understood too. */
+static char *token_of(const char *text)
+{
+	const char *at = text ? strstr(text, "token=") : NULL;
+
+	if (!text)
+		return xstrdup("");
+	at = at ? at + strlen("token=") : text;
+	at += strspn(at, " \t\r\n");
+	return xstrndup(at, strcspn(at, "& \t\r\n"));
 }
 
 void web_login(struct visit *v)
 {
-	const char *token = http_form(v->r, "token"), *next = http_form(v->r, "next");
-	struct json *f = json_new_object();
-	bool safe = next && next[0] == '/' && next[1] != '/' && next[1] != '\\';
+	_cleanup_free_ char *token = token_of(http_form(v->r, "token"));
+	struct json *f;
 
-	json_set_str(f, "token", token ? token : "");
+	if (!web_origin_is_ours(v)) { /* nobody signs another browser in as somebody */
+		page_error(v, 403, "This form did not come from here",
+			"It was sent by another site. Nothing was changed.", NULL);
+		return;
+	}
+	f = json_new_object();
+	json_set_str(f, "token", token);
 	json_set_str(f, "peer", http_peer(v->r));
-	web_call_core(v, "login", f, NULL, 0, on_login, xstrdup(safe ? next : "/"));
+	web_call_core(v, "login", f, NULL, 0, on_login,
+		xstrdup(safe_next(http_form(v->r, "next"))));
 }
 
 static void on_logout(struct visit *v, const struct json *answer, void *data)
 {
+	if (!answer || !json_get_bool(answer, "ok", false)) {
+		page_refused(v, answer);
+		return;
+	}
 	web_set_session(v, NULL);
 	http_redirect(v->r, 303, "/login");
 }
 
 void web_logout(struct visit *v)
 {
-	struct json *f = json_new_object();
+	struct json *f;
 
-	if (!web_same_origin(v)) {
-		json_free(f);
+	if (!web_same_origin(v))
 		return;
-	}
+	f = json_new_object();
 	json_set_str(f, "session", v->session);
 	json_set_bool(f, "out", true);
 	web_call_core(v, "login", f, NULL, 0, on_logout, NULL);
+}
+
+/*
+ * SameSite=Strict keeps the cookie from a click on a link in a mail or a chat. The first
+ * answer to such a click is an empty page of ours that goes on by itself: that step begins
+ * here, and the cookie comes with it.
+ */
+bool web_bounce(struct visit *v)
+{
+	const char *site = http_header(v->r, "sec-fetch-site");
+	const char *mode = http_header(v->r, "sec-fetch-mode");
+	_cleanup_(strbuf_done) struct strbuf to = STRBUF_INIT;
+
+	if (v->who.kind || !str_eq(site, "cross-site") || !str_eq(mode, "navigate") ||
+		strcmp(http_method(v->r), "GET") != 0)
+		return false;
+	strbuf_adds(&to, "0;url=/go?next=");
+	html_url(&to, http_target(v->r));
+	http_add_header(v->r, "Refresh", to.buf);
+	http_answer(v->r, 200, "text/html; charset=utf-8", "<!doctype html><title>sluice</title>", 35);
+	return true;
+}
+
+void web_go(struct visit *v)
+{
+	http_redirect(v->r, 303, safe_next(http_query(v->r, "next")));
 }

@@ -149,18 +149,18 @@ static void latency(struct strbuf *out, const struct web *w)
 		"0.05", "0.25", "+Inf" };
 	uint64_t sum = 0;
 
-	strbuf_adds(out, "# HELP sluice_http_request_receive_seconds From the first byte of a "
-			 "request to the last.\n"
-			 "# TYPE sluice_http_request_receive_seconds histogram\n");
+	strbuf_adds(out, "# HELP sluice_http_request_seconds From the header of a request to its "
+			 "answer; streams count to their begin.\n"
+			 "# TYPE sluice_http_request_seconds histogram\n");
 	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
 		sum += w->latency_buckets[i];
 		strbuf_addf(out,
-			"sluice_http_request_receive_seconds_bucket{le=\"%s\"} %llu\n",
+			"sluice_http_request_seconds_bucket{le=\"%s\"} %llu\n",
 			bounds[i], (unsigned long long)sum);
 	}
 	strbuf_addf(out,
-		"sluice_http_request_receive_seconds_sum %.6f\n"
-		"sluice_http_request_receive_seconds_count %llu\n",
+		"sluice_http_request_seconds_sum %.6f\n"
+		"sluice_http_request_seconds_count %llu\n",
 		(double)w->latency_sum_us / 1e6, (unsigned long long)sum);
 }
 
@@ -177,12 +177,16 @@ static void metrics(struct visit *v)
 		"# HELP sluice_web_start_time_seconds When the web process started.\n"
 		"# TYPE sluice_web_start_time_seconds gauge\n"
 		"sluice_web_start_time_seconds %.3f\n"
-		"# HELP sluice_http_requests_total Requests received.\n"
-		"# TYPE sluice_http_requests_total counter\nsluice_http_requests_total %llu\n"
+		"# HELP sluice_http_requests_total Requests answered.\n"
+		"# TYPE sluice_http_requests_total counter\n",
+		SLUICE_VERSION, (double)w->started_at / 1000);
+	for (size_t i = 1; i < ARRAY_SIZE(w->requests); i++)
+		strbuf_addf(&out, "sluice_http_requests_total{class=\"%zuxx\"} %llu\n", i,
+			(unsigned long long)w->requests[i]);
+	strbuf_addf(&out,
 		"# HELP sluice_http_connections Open connections.\n"
 		"# TYPE sluice_http_connections gauge\nsluice_http_connections %zu\n",
-		SLUICE_VERSION, (double)w->started_at / 1000,
-		(unsigned long long)w->requests[0], http_connections(w->http));
+		http_connections(w->http));
 	latency(&out, w);
 	counts(&out, "sluice_runs", "Runs by state.", "state", json_get(s, "runs"));
 	counts(&out, "sluice_jobs", "Jobs by state.", "state", json_get(s, "jobs"));

@@ -406,7 +406,7 @@ int query_run_live(struct store *s, int64_t run, struct json **ret, struct err *
 		I(run));
 	if (!j ||
 		query_put(s, j, "jobs", err,
-			"SELECT j.id, " QUERY_JOB_STATE
+			"SELECT j.id, j.name, j.is_expanded, " QUERY_JOB_STATE
 			" AS state, j.log_size, j.started_at,"
 			" j.completed_at FROM jobs j WHERE j.run_id = ? AND j.attempt = ?"
 			" ORDER BY j.ord, j.row",

@@ -14,25 +14,28 @@
 
 #define NODES_MAX 60
 #define ROWS_MAX 6
-#define BOX_W 190
-#define ROW_H 26
-#define GAP_X 76
+#define BOX_MIN 120
+#define BOX_MAX 230
+#define CHAR_W 7 /* of the 12 px sans, on average */
+#define ROW_H 28
+#define GAP_X 56
 #define GAP_Y 18
-#define GATE_W 64
+#define GATE_W 96
 
 struct gnode {
 	const char *key;
 	const struct json *rows[ROWS_MAX + 1];
 	size_t rows_len, rows_all;
 	int column, y, h;
-	bool is_done, is_dry, has_gate;
+	size_t ok; /* rows that succeeded */
+	bool is_done, is_dry, all_skipped;
 	const struct json *gate;
 };
 
 struct graph {
 	struct gnode nodes[NODES_MAX];
 	size_t len;
-	int column_x[NODES_MAX + 1], columns, height;
+	int column_x[NODES_MAX + 1], column_w[NODES_MAX], columns, height;
 };
 
 static struct gnode *find(struct graph *g, const char *key)
@@ -77,6 +80,9 @@ static bool collect(struct graph *g, const struct json *run)
 		n->is_dry = n->is_dry && (str_eq(state, "queued") || str_eq(state, "waiting") ||
 						 str_eq(state, "awaiting_approval") ||
 						 str_eq(state, "skipped"));
+		n->all_skipped = n->rows_all == 1 ? str_eq(state, "skipped") :
+						    n->all_skipped && str_eq(state, "skipped");
+		n->ok += str_eq(state, "success");
 		for (size_t k = 0; gate && k < json_count(gates); k++)
 			if (json_get_int(json_at(gates, k), "id", 0) == gate &&
 				json_get_int(json_at(gates, k), "required", 0) > 0)
@@ -105,6 +111,44 @@ static void columns(struct graph *g, const struct json *edges)
 	}
 }
 
+static size_t text_width(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n * CHAR_W;
+}
+
+/* "build (api)" inside the box "build": api */
+static const char *row_name(const struct gnode *n, const char *name)
+{
+	size_t len = strcspn(json_get_str(n->rows[0], "name", ""), "(");
+
+	return strlen(name) > len && name[len] == '(' ? name + len : name;
+}
+
+static int box_width(const struct gnode *n)
+{
+	int w = BOX_MIN;
+
+	for (size_t i = 0; i < n->rows_len; i++) {
+		const char *name = json_get_str(n->rows[i], "name", "");
+		int need = (int)text_width(n->rows_all > 1 ? row_name(n, name) : name) + 34 + 62;
+
+		if (need > w)
+			w = need;
+	}
+	if (n->rows_all > 1) {
+		const char *name = json_get_str(n->rows[0], "name", "");
+		int need = (int)strcspn(name, "(") * CHAR_W + 90;
+
+		if (need > w)
+			w = need;
+	}
+	return w > BOX_MAX ? BOX_MAX : w;
+}
+
 static void place(struct graph *g)
 {
 	int fill[NODES_MAX] = { 0 }, x = 8;
@@ -119,6 +163,8 @@ static void place(struct graph *g)
 		fill[n->column] += n->h + GAP_Y;
 		if (n->gate)
 			gates[n->column] = true;
+		if (box_width(n) > g->column_w[n->column])
+			g->column_w[n->column] = box_width(n);
 		if (n->column + 1 > g->columns)
 			g->columns = n->column + 1;
 	}
@@ -129,7 +175,7 @@ static void place(struct graph *g)
 		if (gates[c])
 			x += GATE_W;
 		g->column_x[c] = x;
-		x += BOX_W + GAP_X;
+		x += g->column_w[c] + GAP_X;
 	}
 	g->column_x[g->columns] = x - GAP_X + 8;
 	for (size_t i = 0; i < g->len; i++) {
@@ -138,43 +184,6 @@ static void place(struct graph *g)
 		g->nodes[i].y += (g->height - fill[c]) / 2 + 12;
 	}
 	g->height += 24;
-}
-
-static void channel(struct strbuf *out, const struct graph *g, const struct gnode *a,
-	const struct gnode *b)
-{
-	int x1 = g->column_x[a->column] + BOX_W, y1 = a->y + (a->rows_all > 1 ? a->h / 2 : 17);
-	int x2 = g->column_x[b->column], y2 = b->y + (b->rows_all > 1 ? b->h / 2 : 17);
-	int mid = x2 - (b->gate ? GATE_W + 30 : 30);
-
-	strbuf_addf(out, "<path class=\"ch%s\" d=\"M%d %dH%dV%dH%d\"/>",
-		a->is_done && !b->gate ? " wet" :
-		a->is_done && b->gate && str_eq(json_get_str(b->gate, "state", ""), "approved") ?
-					 " wet" :
-					 "",
-		x1, y1, mid, y2, x2);
-	if (a->is_done && b->gate)
-		strbuf_addf(out, "<path class=\"ch wet\" d=\"M%d %dH%dV%dH%d\"/>", x1, y1, mid, y2,
-			x2 - GATE_W / 2 - 10);
-}
-
-static void gate(struct strbuf *out, const struct graph *g, const struct gnode *n)
-{
-	int x = g->column_x[n->column] - GATE_W / 2, y = n->y + (n->rows_all > 1 ? n->h / 2 : 17);
-	const char *state = json_get_str(n->gate, "state", "pending");
-	const char *class = str_eq(state, "pending") ? "wait" : html_state_class(state);
-
-	strbuf_addf(out,
-		"<svg class=\"g %s\" x=\"%d\" y=\"%d\" width=\"28\" height=\"28\" viewBox=\"0 0 16 "
-		"16\"><use href=\"#g-waiting\"/></svg>",
-		class, x - 14, y - 14);
-	html_put(out, "<text class=\"tw\" x=\"#\" y=\"#\" text-anchor=\"middle\">$</text>",
-		(long long)x, (long long)y - 22, json_get_str(n->gate, "environment", ""));
-	html_put(out,
-		"<text class=\"t2\" x=\"#\" y=\"#\" text-anchor=\"middle\"># of #</text>",
-		(long long)x, (long long)y + 30,
-		(long long)json_get_int(n->gate, "approvals", 0),
-		(long long)json_get_int(n->gate, "required", 1));
 }
 
 static void clipped(struct strbuf *out, const char *text, size_t max)
@@ -192,65 +201,120 @@ static void clipped(struct strbuf *out, const char *text, size_t max)
 		strbuf_adds(out, "…");
 }
 
-static void line(struct strbuf *out, const struct json *job, const char *text, int x, int y)
+static int middle(const struct gnode *n)
 {
-	const char *state = json_get_str(job, "state", "");
-	int64_t a = json_get_int(job, "started_at", 0), b = json_get_int(job, "completed_at", 0);
+	return n->y + (n->rows_all > 1 ? n->h / 2 : 17);
+}
 
-	html_put(out, "<a href=\"/jobs/#\"><svg x=\"#\" y=\"#\" width=\"14\" height=\"14\" ",
-		(long long)json_get_int(job, "id", 0), (long long)x + 10, (long long)y - 11);
-	html_put(out, "class=\"g @\" viewBox=\"0 0 16 16\"><use href=\"##g-@\"/></svg>",
-		html_state_class(state),
-		str_eq(state, "awaiting_approval") ? "waiting" :
-		str_eq(html_state_class(state), "run") ? "running" :
-		str_eq(html_state_class(state), "idle") ? "queued" : state);
-	html_put(out, "<title>$: $</title><text x=\"#\" y=\"#\">", text, state,
-		(long long)x + 32, (long long)y);
-	clipped(out, text, 18);
+/* A right-angled channel with rounded corners, from X1 to X2. */
+static void channel_path(struct strbuf *out, bool wet, int x1, int y1, int mid, int y2, int x2)
+{
+	int r = y1 == y2 ? 0 : 6, s = y2 > y1 ? 1 : -1;
+
+	strbuf_addf(out, "<path class=\"ch%s\" d=\"M%d %d", wet ? " wet" : "", x1, y1);
+	if (r)
+		strbuf_addf(out, "H%dq%d 0 %d %dV%dq0 %d %d %d", mid - r, r, r, s * r, y2 - s * r,
+			s * r, r, s * r);
+	strbuf_addf(out, "H%d\"/>", x2);
+}
+
+/* Water stands up to where the run has come: at a closed gate, or at the next box. */
+static void channel(struct strbuf *out, const struct graph *g, const struct gnode *a,
+	const struct gnode *b)
+{
+	int x1 = g->column_x[a->column] + g->column_w[a->column], x2 = g->column_x[b->column];
+	int y1 = middle(a), y2 = middle(b), mid = x2 - (b->gate ? GATE_W + 24 : 24);
+	bool is_open = !b->gate || str_eq(json_get_str(b->gate, "state", ""), "approved");
+	bool wet = a->is_done && !a->all_skipped && is_open && !b->all_skipped;
+
+	channel_path(out, wet, x1, y1, mid, y2, x2);
+	if (a->is_done && !is_open)
+		channel_path(out, true, x1, y1, mid, y2, x2 - GATE_W / 2 - 14);
+}
+
+static void gate(struct strbuf *out, const struct graph *g, const struct gnode *n)
+{
+	int x = g->column_x[n->column] - GATE_W / 2, y = middle(n);
+	const char *state = json_get_str(n->gate, "state", "pending");
+	bool pending = str_eq(state, "pending");
+	const char *environment = json_get_str(n->gate, "environment", "");
+
+	html_put(out, "<rect class=\"well\" x=\"#\" y=\"#\" width=\"32\" height=\"30\"/>",
+		(long long)x - 16, (long long)y - 15);
+	if (pending)
+		html_glyph_at(out, "waiting", x - 14, y - 14, 28);
+	else
+		html_put(out,
+			"<svg class=\"g @\" x=\"#\" y=\"#\" width=\"28\" height=\"28\">"
+			"<use href=\"##g-waiting\"/></svg>",
+			html_state_class(state), (long long)x - 14, (long long)y - 14);
+	html_put(out, "<text class=\"@\" x=\"#\" y=\"#\" text-anchor=\"middle\">gate",
+		pending ? "tw" : "t2", (long long)x, (long long)y - 26);
+	if (environment[0]) {
+		strbuf_adds(out, ": ");
+		clipped(out, environment, 12);
+	}
+	html_put(out, "</text><text class=\"t2\" x=\"#\" y=\"#\" text-anchor=\"middle\">", (long long)x,
+		(long long)y + 34);
+	if (pending)
+		html_put(out, "# of # approved</text>",
+			(long long)json_get_int(n->gate, "approvals", 0),
+			(long long)json_get_int(n->gate, "required", 1));
+	else
+		html_put(out, "$</text>", state);
+}
+
+/* One job in a box that is W wide: glyph, name, how long. */
+static void line(struct strbuf *out, const struct json *job, const char *text, int x, int y, int w)
+{
+	const char *state = page_job_state(job);
+	int64_t a = json_get_int(job, "started_at", 0), b = json_get_int(job, "completed_at", 0);
+	bool timed = a > 0 && b > 0;
+
+	html_put(out, "<a href=\"/jobs/#\"><title>$: $</title>", (long long)json_get_int(job, "id", 0),
+		text, html_state_word(state));
+	html_glyph_at(out, state, x + 10, y - 11, 14);
+	html_put(out, "<text x=\"#\" y=\"#\">", (long long)x + 32, (long long)y);
+	clipped(out, text, (size_t)((w - 40 - (timed ? 56 : 0)) / CHAR_W));
 	strbuf_adds(out, "</text>");
-	if (a > 0 && b > 0) {
+	if (timed) {
 		html_put(out, "<text class=\"t2\" x=\"#\" y=\"#\" text-anchor=\"end\">",
-			(long long)x + BOX_W - 10, (long long)y);
-		html_duration(out, a, b, b);
+			(long long)x + w - 10, (long long)y);
+		html_span(out, b - a);
 		strbuf_adds(out, "</text>");
 	}
 	strbuf_adds(out, "</a>");
 }
 
-/* "build (api)" inside the box "build": api */
-static const char *row_name(const struct gnode *n, const char *name)
-{
-	size_t len = strcspn(json_get_str(n->rows[0], "name", ""), "(");
-
-	return strlen(name) > len && name[len] == '(' ? name + len : name;
-}
-
 static void box(struct strbuf *out, const struct graph *g, const struct gnode *n)
 {
-	int x = g->column_x[n->column], y = n->y;
+	int x = g->column_x[n->column], y = n->y, w = g->column_w[n->column];
 
 	strbuf_addf(out,
 		"<rect class=\"box%s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"3\"/>",
-		n->is_dry ? " dry" : "", x, y, BOX_W, n->h);
+		n->is_dry ? " dry" : "", x, y, w, n->h);
 	if (n->rows_all == 1) {
-		line(out, n->rows[0], json_get_str(n->rows[0], "name", ""), x, y + 21);
+		line(out, n->rows[0], json_get_str(n->rows[0], "name", ""), x, y + 21, w);
 		return;
 	}
 	const char *title = json_get_str(n->rows[0], "name", "");
 	size_t len = strcspn(title, "(");
-	_cleanup_free_ char *base = xstrndup(title, len);
+	_cleanup_free_ char *base = xstrndup(title, len > 1 && title[len - 1] == ' ' ? len - 1 : len);
 
-	html_put(out, "<text class=\"t2\" x=\"#\" y=\"#\">", (long long)x + 10,
-		(long long)y + 17);
-	clipped(out, base, 18);
-	html_put(out, " · #</text>", (long long)n->rows_all);
-	for (size_t i = 0; i < n->rows_len; i++)
-		line(out, n->rows[i],
-			row_name(n, json_get_str(n->rows[i], "name", "")), x,
-			y + ROW_H * (int)(i + 1) + 17);
+	html_put(out, "<text class=\"t2\" x=\"#\" y=\"#\">", (long long)x + 10, (long long)y + 19);
+	clipped(out, base, (size_t)(w - 80) / CHAR_W);
+	html_put(out, " · # of #</text>", (long long)n->ok, (long long)n->rows_all);
+	for (size_t i = 0; i < n->rows_len; i++) {
+		int top = y + ROW_H * (int)(i + 1);
+
+		html_put(out, "<path class=\"rule\" d=\"M# #h#\"/>", (long long)x, (long long)top,
+			(long long)w);
+		line(out, n->rows[i], row_name(n, json_get_str(n->rows[i], "name", "")), x,
+			top + 19, w);
+	}
 	if (n->rows_all > n->rows_len)
 		html_put(out, "<text class=\"t2\" x=\"#\" y=\"#\">and # more</text>",
-			(long long)x + 32, (long long)(y + ROW_H * (int)(n->rows_len + 1) + 17),
+			(long long)x + 32, (long long)(y + ROW_H * (int)(n->rows_len + 1) + 19),
 			(long long)(n->rows_all - n->rows_len));
 }
 

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `/jobs/{id}`: the log. One address and one code path whether the job is absent, running
- * or over; a line has one number for ever. Without script it is 500 lines around ?line=.
+ * `/jobs/{id}`: the log, and what else there is of one job. One address and one code path
+ * whether the job is absent, running or over; a line has one number for ever. Without
+ * script it is 500 lines around ?line=, else the first error, else the tail.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "runner/html.h"
 #include "runner/logfile.h"
@@ -15,8 +20,7 @@
 #include "store/jobs.h"
 
 #define WINDOW 500
-#define LINE_BYTES 4096
-#define HITS_MAX 2000
+#define LOOK_MAX (64 << 20) /* of a log, for its first error */
 
 static bool job_is_over(const struct json *job)
 {
@@ -24,145 +28,117 @@ static bool job_is_over(const struct json *job)
 }
 
 /* Where its log lies: a carried row shows that of the row it came from. */
-static void log_place(const struct json *job, int64_t *id, int64_t *try)
+static void view_of_json(const struct json *job, struct log_view *lv)
 {
-	*id = json_get_int(job, "log_job", json_get_int(job, "id", 0));
-	*try = json_get_int(job, "log_tries", json_get_int(job, "tries", 0));
-}
-
-/* ---- lines ---- */
-
-struct rendering {
-	const struct log_view *lv;
-	struct strbuf *out;
-	uint64_t count;
-};
-
-static const struct {
-	const char *class, *word;
-} kind_words[] = {
-	[LOG_LINE_PLAIN] = { "", NULL },
-	[LOG_LINE_GROUP] = { " group", "▾" },
-	[LOG_LINE_ENDGROUP] = { " endgroup", NULL },
-	[LOG_LINE_ERROR] = { " error", "error" },
-	[LOG_LINE_WARNING] = { " warning", "warning" },
-	[LOG_LINE_NOTICE] = { " notice", "notice" },
-	[LOG_LINE_DEBUG] = { " debug", "debug" },
-	[LOG_LINE_COMMAND] = { " command", NULL },
-	[LOG_LINE_SLUICE] = { " sluice", "sluice" },
-};
-
-static int render_line(uint64_t number, uint64_t offset, const char *line, size_t len,
-	void *data)
-{
-	struct rendering *r = data;
-	const struct log_view *lv = r->lv;
-	size_t skip = 0;
-	enum log_line_kind kind = log_line_kind(line, len, &skip);
-	bool here = number >= lv->marked_from && number <= lv->marked_to;
-	unsigned long long n = number;
-
-	strbuf_addf(r->out,
-		"<div class=\"ln%s%s\" id=\"L%llu\" data-n=\"%llu\">"
-		"<a class=\"n\" href=\"?line=%llu#L%llu\">%llu</a><span class=\"x\">",
-		kind_words[kind].class, here ? " here" : "", n, n, n, n, n);
-	if (kind_words[kind].word)
-		strbuf_addf(r->out, "<span class=\"k\">%s</span>", kind_words[kind].word);
-	if (kind != LOG_LINE_ENDGROUP)
-		html_log(r->out, line + skip, len - skip, lv->mark, LINE_BYTES);
-	strbuf_adds(r->out, "</span></div>\n");
-	r->count++;
-	return 0;
-}
-
-int part_log_lines(struct visit *v, const struct log_view *lv, struct strbuf *out,
-	uint64_t *ret_rendered, struct err *err)
-{
-	_cleanup_(logfile_freep) struct logfile *f = NULL;
-	struct rendering r = { .lv = lv, .out = out };
-
-	*ret_rendered = 0;
-	if (lv->try <= 0)
-		return 0;
-	if (logfile_open(v->web->data_dir, lv->job, lv->try, &f, err) < 0)
-		return err && err->code == ERR_NOT_FOUND ? 0 : -1;
-	if (logfile_each(f, lv->from, lv->count, lv->is_whole, render_line, &r, err) < 0)
-		return -1;
-	*ret_rendered = r.count;
-	return 0;
+	lv->id = json_get_int(job, "id", 0);
+	lv->job = json_get_int(job, "log_job", lv->id);
+	lv->try = json_get_int(job, "log_tries", json_get_int(job, "tries", 0));
+	lv->is_whole = job_is_over(job);
+	lv->started_at = json_get_int(json_at(json_get(job, "steps"), 0), "started_at",
+		json_get_int(job, "started_at", 0));
 }
 
 /* ---- head and steps ---- */
 
 void part_job_head(struct strbuf *out, const struct json *job, int64_t now)
 {
-	const char *why = json_get_str(job, "reason", "");
-	const struct json *labels = json_get(job, "labels");
-	const struct json *notes = json_get(job, "notes");
+	const char *state = page_job_state(job), *why = json_get_str(job, "reason", "");
+	const struct json *labels = json_get(job, "labels"), *notes = json_get(job, "notes");
+	const char *environment = json_get_str(job, "environment", "");
 
 	strbuf_adds(out, "<div id=\"job-head\"><div class=\"facts\">");
-	html_state(out, json_get_str(job, "state", "queued"));
+	html_state(out, state);
 	strbuf_adds(out, "<span>");
 	html_duration(out, json_get_int(job, "started_at", 0),
 		json_get_int(job, "completed_at", 0), now);
-	strbuf_adds(out, "</span>");
+	html_put(out, "</span><span>$ at ", json_get_str(job, "branch", ""));
+	html_sha(out, json_get_str(job, "sha", ""));
+	html_put(out, " $</span>", json_get_str(job, "title", ""));
 	for (size_t i = 0; i < json_count(labels) && i < 4; i++)
 		html_put(out, "<span>$</span>", json_as_str(json_at(labels, i), ""));
-	if (json_get_str(job, "environment", "")[0])
-		html_put(out, "<span>environment <b>$</b></span>",
-			json_get_str(job, "environment", ""));
-	if (json_is(notes, JSON_KIND_ARRAY))
-		for (size_t i = 0; i < json_count(notes) && i < 8; i++)
-			html_put(out, "<span class=\"dim\">$</span>",
-				json_as_str(json_at(notes, i), ""));
+	if (environment[0])
+		html_put(out, "<span>environment <b>$</b></span>", environment);
+	for (size_t i = 0; i < json_count(notes) && i < 8; i++)
+		html_put(out, "<span>$</span>", json_as_str(json_at(notes, i), ""));
 	strbuf_adds(out, "</div>");
-	if (why[0])
-		html_put(out, "<p class=\"note@\">$</p>",
-			str_eq(json_get_str(job, "state", ""), "failure") ? " fail" : "", why);
+	if (str_eq(state, "awaiting_approval"))
+		html_put(out,
+			"<div class=\"banner wait\"><div><b>Held at $.</b> It takes no slot while it "
+			"waits.</div><a class=\"btn primary\" href=\"/gates/#\">Review and decide…</a>"
+			"</div>",
+			environment, (long long)json_get_int(job, "gate_id", 0));
+	else if (why[0])
+		html_put(out, "<p class=\"note @\">$</p>", html_state_class(state), why);
 	strbuf_adds(out, "</div>");
+}
+
+/* A line under the name: when in the job's time the step ran. */
+static void step_place(struct strbuf *out, const struct json *step, int64_t from, int64_t span)
+{
+	int64_t a = json_get_int(step, "started_at", 0), b = json_get_int(step, "completed_at", 0);
+	const char *end = json_get_str(step, "conclusion", "");
+	double x, w;
+
+	if (a <= 0 || span <= 0)
+		return;
+	if (b <= 0)
+		b = from + span;
+	x = 100.0 * (double)(a - from) / (double)span;
+	w = 100.0 * (double)(b - a) / (double)span;
+	strbuf_addf(out,
+		"<svg class=\"place\" aria-hidden=\"true\"><path class=\"ends\" d=\"M0 1.5h400\"/>"
+		"<rect class=\"%s\" x=\"%.1f%%\" width=\"%.1f%%\" height=\"3\"/></svg>",
+		str_eq(end, "failure") ? "b-fail" : end[0] ? "b-cancel" : "b-run",
+		x < 0 ? 0 : x, w < 1 ? 1 : w);
+}
+
+static const char *step_word(const struct json *step)
+{
+	const char *end = json_get_str(step, "conclusion", "");
+	const char *state = end[0] ? end : json_get_str(step, "state", "queued");
+
+	return str_eq(state, "pending") ? "queued" : state;
 }
 
 void part_job_steps(struct strbuf *out, const struct json *job, int64_t now)
 {
 	const struct json *steps = json_get(job, "steps");
+	int64_t from = json_get_int(json_at(steps, 0), "started_at", 0);
+	int64_t to = json_get_int(job, "completed_at", 0);
+	int64_t span = (to > 0 ? to : now) - from;
 
 	strbuf_adds(out, "<ul class=\"steps\" id=\"job-steps\" aria-label=\"Steps\">");
 	for (size_t i = 0; i < json_count(steps); i++) {
 		const struct json *s = json_at(steps, i);
-		const char *end = json_get_str(s, "conclusion", "");
-		const char *state = end[0] ? end : json_get_str(s, "state", "queued");
+		const char *word = step_word(s), *why = json_get_str(s, "reason", "");
 		long long n = json_get_int(s, "number", (int64_t)i + 1);
-		bool ran = json_get_int(s, "started_at", 0) > 0;
 
-		html_put(out, "<li><a href=\"?step=#\" data-step=\"#\">", n, n);
-		html_glyph(out, str_eq(state, "pending") ? "queued" : state);
-		html_put(out, "<span>$<span class=\"vh\"> $</span></span><span class=\"dim\">",
-			json_get_str(s, "name", ""), state);
-		if (ran)
+		html_put(out, "<li><a href=\"/jobs/#?step=#\" data-step=\"#\"",
+			(long long)json_get_int(job, "id", 0), n, n);
+		if (why[0])
+			html_put(out, " title=\"$\"", why);
+		strbuf_adds(out, ">");
+		html_glyph(out, word);
+		html_put(out, "<span class=\"name@\">$<span class=\"vh\"> $</span></span><span class=\"dim\">",
+			str_eq(word, "skipped") ? " dim" : "", json_get_str(s, "name", ""), word);
+		if (json_get_int(s, "started_at", 0) > 0)
 			html_duration(out, json_get_int(s, "started_at", 0),
 				json_get_int(s, "completed_at", 0), now);
-		strbuf_adds(out, "</span></a></li>\n");
+		strbuf_adds(out, "</span>");
+		step_place(out, s, from, span);
+		strbuf_adds(out, "</a></li>\n");
 	}
+	if (json_count(steps) == 0)
+		strbuf_adds(out, "<li class=\"head\">Its steps appear when it starts.</li>");
 	strbuf_adds(out, "</ul>");
 }
 
 /* ---- which lines to show first ---- */
 
-struct finding {
-	uint64_t line;
+struct choice {
+	uint64_t from, marked_from, marked_to, total, error;
+	bool follow;
 };
-
-static int find_error(uint64_t number, uint64_t offset, const char *line, size_t len,
-	void *data)
-{
-	struct finding *f = data;
-	size_t skip;
-
-	if (log_line_kind(line, len, &skip) != LOG_LINE_ERROR)
-		return 0;
-	f->line = number;
-	return 1;
-}
 
 static uint64_t line_of_step(const struct json *job, struct logfile *f, const char *step)
 {
@@ -175,73 +151,96 @@ static uint64_t line_of_step(const struct json *job, struct logfile *f, const ch
 		return 1;
 	for (size_t i = 0; i < json_count(steps); i++) {
 		const struct json *s = json_at(steps, i);
+		int64_t start = json_get_int(s, "log_start", -1);
 
-		if (json_get_int(s, "number", (int64_t)i + 1) == n &&
-			logfile_line_at(f, (uint64_t)json_get_int(s, "log_start", 0), &line,
-				&err) == 0)
+		if (json_get_int(s, "number", (int64_t)i + 1) == n && start >= 0 &&
+			logfile_line_at(f, (uint64_t)start, &line, &err) == 0)
 			return line;
 	}
 	return 1;
 }
-
-struct choice {
-	uint64_t from, marked_from, marked_to, total;
-	bool follow;
-};
 
 static uint64_t window_start(uint64_t line)
 {
 	return line > WINDOW / 2 ? line - WINDOW / 2 : 1;
 }
 
-/* ?line=A[-B], ?step=N, else the first error of a job that is over, else the tail. */
+/* ?line=A or ?line=A-B; 0 when there is none. */
+static uint64_t asked_line(struct visit *v, struct choice *c)
+{
+	const char *line = http_query(v->r, "line");
+	_cleanup_free_ char *first = line ? xstrndup(line, strcspn(line, "-")) : NULL;
+	long long a, b;
+
+	if (!first || str_to_int(first, 1, INT64_MAX / 4, &a) < 0)
+		return 0;
+	c->marked_from = c->marked_to = (uint64_t)a;
+	if (strchr(line, '-') && str_to_int(strchr(line, '-') + 1, a, INT64_MAX / 4, &b) == 0)
+		c->marked_to = (uint64_t)b;
+	return (uint64_t)a;
+}
+
+/* The address, else the first error of a job that is over, else the tail. */
 static void choose(struct visit *v, const struct json *job, struct logfile *f,
 	struct choice *c)
 {
-	const char *line = http_query(v->r, "line"), *step = http_query(v->r, "step");
-	const char *from = http_query(v->r, "from");
+	const char *step = http_query(v->r, "step"), *from = http_query(v->r, "from");
+	uint64_t line = asked_line(v, c);
 	bool over = job_is_over(job);
-	struct finding found = { 0 };
 	struct err err = ERR_INIT;
-	long long a, b;
+	long long a;
 
-	if (logfile_lines(f, over, &c->total, &err) < 0)
-		return;
-	if (line) {
-		_cleanup_free_ char *first = xstrndup(line, strcspn(line, "-"));
-
-		if (str_to_int(first, 1, INT64_MAX, &a) == 0) {
-			c->marked_from = c->marked_to = (uint64_t)a;
-			if (strchr(line, '-') &&
-				str_to_int(strchr(line, '-') + 1, a, INT64_MAX, &b) == 0)
-				c->marked_to = (uint64_t)b;
-			c->from = window_start((uint64_t)a);
-			return;
-		}
-	}
-	if (from && str_to_int(from, 1, INT64_MAX, &a) == 0) {
-		c->from = (uint64_t)a;
-		return;
-	}
-	if (step) {
-		c->from = line_of_step(job, f, step);
-		return;
-	}
-	if (over && str_eq(json_get_str(job, "state", ""), "failure") &&
-		logfile_each(f, 1, 2000000, true, find_error, &found, &err) == 0 && found.line) {
-		c->from = window_start(found.line);
-		return;
-	}
+	if (f && logfile_lines(f, over, &c->total, &err) < 0)
+		c->total = 0;
 	c->from = c->total > WINDOW ? c->total - WINDOW + 1 : 1;
-	c->follow = !over;
+	if (line) {
+		c->from = window_start(line);
+	} else if (from && str_to_int(from, 1, INT64_MAX / 4, &a) == 0) {
+		c->from = (uint64_t)a;
+	} else if (step && f) {
+		c->from = line_of_step(job, f, step);
+		c->error = c->from;
+	} else if (over && f && str_eq(json_get_str(job, "state", ""), "failure") &&
+		logfile_find_prefix(f, 0, "##[error]", LOOK_MAX, &c->error, &err) == 0 &&
+		c->error) {
+		c->from = window_start(c->error);
+	} else {
+		c->follow = !over && !step;
+	}
 }
 
-/* ---- the page ---- */
+/* ---- the log's own panel ---- */
+
+static void log_bar(struct strbuf *out, long long id)
+{
+	html_put(out,
+		"<div class=\"logbar\"><span class=\"buttons js\" hidden><button class=\"btn\" "
+		"id=\"err\" aria-pressed=\"false\">Errors</button>"
+		"<button class=\"btn ghost\" id=\"err-up\" aria-label=\"Previous error\">↑</button>"
+		"<button class=\"btn ghost\" id=\"err-down\" aria-label=\"Next error\">↓ <kbd>e</kbd>"
+		"</button></span>"
+		"<form method=\"get\" action=\"/jobs/#/search\" id=\"find\" role=\"search\">"
+		"<label class=\"vh\" for=\"find-q\">Search in this log</label>"
+		"<input class=\"field\" id=\"find-q\" name=\"q\" placeholder=\"search all lines\" "
+		"maxlength=\"1000\" autocomplete=\"off\"><button class=\"btn noscript\">Find</button>"
+		"<output id=\"find-n\" for=\"find-q\"></output></form>",
+		id);
+	strbuf_adds(out,
+		"<span class=\"buttons js\" hidden><button class=\"btn ghost\" id=\"hit-up\" "
+		"aria-label=\"Previous hit\" hidden>↑</button><button class=\"btn ghost\" "
+		"id=\"hit-down\" aria-label=\"Next hit\" hidden>↓ <kbd>n</kbd></button></span>"
+		"<span class=\"buttons js right\" hidden>"
+		"<button class=\"btn\" id=\"time\" aria-pressed=\"true\">Time</button>"
+		"<button class=\"btn\" id=\"wrap\" aria-pressed=\"true\">Wrap</button>"
+		"<button class=\"btn\" id=\"fold\">Fold all</button></span></div>");
+}
 
 static void log_pages(struct strbuf *out, long long id, const struct choice *c)
 {
 	uint64_t last = c->total > WINDOW ? c->total - WINDOW + 1 : 1;
 
+	if (c->total <= WINDOW && c->from == 1)
+		return;
 	html_put(out,
 		"<nav class=\"pages noscript\" aria-label=\"Log\">"
 		"<a class=\"btn\" href=\"/jobs/#?from=1\">First</a>"
@@ -254,42 +253,129 @@ static void log_pages(struct strbuf *out, long long id, const struct choice *c)
 		(long long)last);
 }
 
-static void log_bar(struct strbuf *out, long long id)
+static void empty_log(struct strbuf *out, const struct choice *c, const struct log_view *lv)
 {
-	html_put(out,
-		"<div class=\"logbar\"><button class=\"btn js\" id=\"err\" hidden>Next error</button>"
-		"<form method=\"get\" action=\"/jobs/#/search\" id=\"find\" role=\"search\" "
-		"class=\"buttons\"><label class=\"vh\" for=\"find-q\">Search in this log</label>"
-		"<input class=\"field\" id=\"find-q\" name=\"q\" placeholder=\"search\">"
-		"<button class=\"btn\">Find</button><output id=\"find-n\"></output></form>",
-		id);
-	html_put(out,
-		"<button class=\"btn js\" id=\"wrap\" aria-pressed=\"true\" hidden>Wrap</button>"
-		"<a class=\"btn\" href=\"/jobs/#/raw\">Raw log</a></div>",
-		id);
+	strbuf_adds(out, "<p class=\"pad dim\" id=\"log-none\">");
+	if (c->marked_from > c->total && c->marked_from)
+		html_put(out, "Line # is not written yet; it is shown when it comes.",
+			(long long)c->marked_from);
+	else if (lv->is_whole)
+		strbuf_adds(out, "This job wrote no line.");
+	else if (lv->try <= 0)
+		strbuf_adds(out, "This job has not started; its first line appears here.");
+	else
+		strbuf_adds(out, "No line yet; the first appears here.");
+	strbuf_adds(out, "</p>");
 }
+
+static void log_area(struct visit *v, struct strbuf *out, const struct json *job,
+	const struct choice *c, struct log_view *lv)
+{
+	uint64_t rendered = 0;
+	struct err err = ERR_INIT;
+	long long id = lv->id;
+
+	lv->from = c->from;
+	lv->count = WINDOW;
+	lv->marked_from = c->marked_from;
+	lv->marked_to = c->marked_to;
+	lv->has_groups = true;
+	log_bar(out, id);
+	html_put(out,
+		"<div class=\"logwrap\"><div class=\"gh js\" id=\"gh\" hidden></div>"
+		"<div class=\"log\" id=\"log\" role=\"region\" tabindex=\"0\" "
+		"aria-label=\"Log of $, # lines\" data-job=\"#\" data-total=\"#\" ",
+		json_get_str(job, "name", ""), (long long)c->total, id, (long long)c->total);
+	html_put(out, "data-line=\"#\" data-error=\"#\" data-follow=\"@\" data-over=\"@\" data-start=\"#\">",
+		(long long)c->marked_from, (long long)c->error, c->follow ? "1" : "0",
+		lv->is_whole ? "1" : "0", (long long)lv->started_at);
+	if (part_log_lines(v->web, lv, out, &rendered, &err) < 0)
+		html_put(out, "<p class=\"pad\">The log cannot be read: $</p>", err.msg);
+	else if (rendered == 0)
+		empty_log(out, c, lv);
+	strbuf_adds(out, "</div><div class=\"marks js\" id=\"marks\" aria-hidden=\"true\"></div></div>");
+	log_pages(out, id, c);
+	strbuf_adds(out, "<div class=\"follow\"><span id=\"follow-text\">");
+	html_count(out, (long long)c->total);
+	strbuf_adds(out, " lines</span><button class=\"btn primary js\" id=\"resume\" hidden>Resume at the "
+			 "end <kbd>f</kbd></button></div>");
+}
+
+/* ---- the other panels ---- */
 
 static void network(struct strbuf *out, const struct json *job)
 {
-	const struct json *net = json_get(job, "net");
+	static const char *const heads[] = { "Host", "Step", "Rule", ">Times", ">Bytes in", NULL };
+	const struct json *net = json_get(job, "net"), *steps = json_get(job, "steps");
 
+	page_table(out, "Network ledger", "what this job talked to", heads);
 	if (json_count(net) == 0)
-		return;
-	strbuf_adds(out,
-		"<section class=\"panel\"><header><h2>Network ledger</h2>"
-		"<span>what this job talked to</span></header><div class=\"scroll\"><table>"
-		"<thead><tr><th scope=\"col\">Host</th><th scope=\"col\">Rule</th>"
-		"<th scope=\"col\" class=\"num\">Times</th></tr></thead><tbody>");
+		strbuf_adds(out, "<tr><td colspan=\"5\" class=\"dim\">It has talked to nothing.</td></tr>");
 	for (size_t i = 0; i < json_count(net); i++) {
 		const struct json *n = json_at(net, i);
 		bool refused = !str_eq(json_get_str(n, "verdict", ""), "allowed");
+		const char *rule = json_get_str(n, "rule", ""), *step = "";
 
-		html_put(out, "<tr><td class=\"mono\">$:#</td><td@>$ $</td><td class=\"num\">#</td></tr>",
-			json_get_str(n, "host", ""), (long long)json_get_int(n, "port", 0),
-			refused ? " class=\"st fail\"" : "", json_get_str(n, "verdict", ""),
-			json_get_str(n, "rule", ""), (long long)json_get_int(n, "count", 1));
+		for (size_t k = 0; k < json_count(steps); k++)
+			if (json_get_int(json_at(steps, k), "number", -1) == json_get_int(n, "step", 0))
+				step = json_get_str(json_at(steps, k), "name", "");
+		html_put(out, "<tr><td class=\"mono\">$:#</td><td>$</td><td>",
+			json_get_str(n, "host", ""), (long long)json_get_int(n, "port", 0), step);
+		if (refused)
+			html_put(out, "<b class=\"fail\">refused</b> $", rule);
+		else
+			html_text(out, rule);
+		strbuf_adds(out, "</td><td class=\"num\">");
+		html_count(out, json_get_int(n, "count", 1));
+		strbuf_adds(out, "</td><td class=\"num\">");
+		html_bytes(out, json_get_int(n, "bytes_in", 0));
+		strbuf_adds(out, "</td></tr>");
 	}
-	strbuf_adds(out, "</tbody></table></div></section>");
+	page_table_end(out);
+}
+
+static void one_summary(struct visit *v, struct strbuf *out, const char *digest)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	_cleanup_free_ char *path = xasprintf("store/sha256/%.2s/%s", digest, digest);
+	struct err err = ERR_INIT;
+
+	/* The name is a digest of the store's own, yet it becomes a path: digits only. */
+	if (strlen(digest) != 64 || strspn(digest, "0123456789abcdef") != 64 ||
+		fd_read_file(v->web->data_dir, path, LIMIT_SUMMARY_STEP, &text, &err) < 0)
+		strbuf_adds(out, "<p class=\"dim\">This summary is no longer kept.</p>");
+	else
+		html_markdown(out, text.buf, text.len);
+}
+
+static void summaries(struct visit *v, struct strbuf *out, const struct json *job)
+{
+	const struct json *list = json_get(job, "summaries");
+
+	strbuf_adds(out, "<section class=\"panel\"><header><h2>Summary</h2><span>written by the steps"
+			 "</span></header><div class=\"pad md\">");
+	for (size_t i = 0; i < json_count(list) && i < 50; i++)
+		one_summary(v, out, json_get_str(json_at(list, i), "digest", ""));
+	if (json_count(list) == 0)
+		strbuf_adds(out, "<p class=\"dim\">None. A step writes one to "
+				 "<code>$GITHUB_STEP_SUMMARY</code>.</p>");
+	strbuf_adds(out, "</div></section>");
+}
+
+static void spec(struct visit *v, struct strbuf *out, int64_t id)
+{
+	_cleanup_(json_freep) struct json *j = NULL;
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	struct err err = ERR_INIT;
+
+	strbuf_adds(out, "<section class=\"panel\"><header><h2>Spec</h2><span>what the executor is given; "
+			 "secrets by name only</span></header>");
+	if (jobs_spec(v->web->store, id, &j, &err) < 0) {
+		html_put(out, "<p class=\"pad dim\">None yet: $.</p></section>", err.msg);
+		return;
+	}
+	json_write(j, JSON_WRITE_PRETTY, &text);
+	html_put(out, "<pre class=\"well\">$</pre></section>", text.buf);
 }
 
 static void siblings(struct visit *v, struct strbuf *out, const struct json *job)
@@ -298,201 +384,153 @@ static void siblings(struct visit *v, struct strbuf *out, const struct json *job
 	struct err err = ERR_INIT;
 	const struct json *jobs;
 
-	if (query_run(v->web->store, json_get_int(job, "run", 0), 0, &run, &err) < 0)
+	if (query_run_live(v->web->store, json_get_int(job, "run_id", 0), &run, &err) < 0)
 		return;
 	jobs = json_get(run, "jobs");
-	strbuf_adds(out, "<ul class=\"steps\" aria-label=\"Other jobs\">"
+	if (json_count(jobs) < 2)
+		return;
+	strbuf_adds(out, "<ul class=\"steps others\" aria-label=\"Other jobs\">"
 			 "<li class=\"head\">Other jobs of this run</li>");
 	for (size_t i = 0; i < json_count(jobs) && i < 60; i++) {
 		const struct json *j = json_at(jobs, i);
+		const char *state = page_job_state(j);
 
 		if (json_get_int(j, "id", 0) == json_get_int(job, "id", 0))
 			continue;
 		html_put(out, "<li><a href=\"/jobs/#\">", (long long)json_get_int(j, "id", 0));
-		html_glyph(out, json_get_str(j, "state", ""));
-		html_put(out, "<span>$<span class=\"vh\"> $</span></span><span></span></a></li>",
-			json_get_str(j, "name", ""), json_get_str(j, "state", ""));
+		html_glyph(out, state);
+		html_put(out, "<span class=\"name\">$<span class=\"vh\"> $</span></span>"
+			      "<span class=\"dim\">",
+			json_get_str(j, "name", ""), html_state_word(state));
+		if (json_get_int(j, "completed_at", 0) > 0 && json_get_int(j, "started_at", 0) > 0)
+			html_span(out, json_get_int(j, "completed_at", 0) -
+					json_get_int(j, "started_at", 0));
+		strbuf_adds(out, "</span></a></li>");
 	}
 	strbuf_adds(out, "</ul>");
 }
 
+/* ---- the page ---- */
+
 static void crumbs(struct strbuf *out, const struct json *job)
 {
 	_cleanup_free_ char *run =
-		xasprintf("/runs/%lld", (long long)json_get_int(job, "run", 0));
-	_cleanup_free_ char *number =
-		xasprintf("#%lld", (long long)json_get_int(job, "number", 0));
+		xasprintf("/runs/%lld", (long long)json_get_int(job, "run_id", 0));
+	_cleanup_free_ char *repo = xasprintf("/repos/%s", json_get_str(job, "repo", ""));
+	_cleanup_free_ char *number = xasprintf("%s #%lld", json_get_str(job, "workflow", ""),
+		(long long)json_get_int(job, "number", 0));
 
-	page_crumbs(out, json_get_str(job, "repo", ""), NULL, number, run,
+	page_crumbs(out, json_get_str(job, "repo", ""), repo, number, run,
 		json_get_str(job, "name", ""), NULL, NULL);
 }
 
-static void log_area(struct visit *v, struct strbuf *out, const struct json *job,
-	const struct choice *c, int64_t log_job, int64_t try)
+static void actions(struct visit *v, struct strbuf *out, const struct json *job)
 {
-	long long id = json_get_int(job, "id", 0);
-	struct log_view lv = { .job = log_job, .try = try, .from = c->from, .count = WINDOW,
-		.marked_from = c->marked_from, .marked_to = c->marked_to,
-		.is_whole = job_is_over(job) };
-	uint64_t rendered = 0;
-	struct err err = ERR_INIT;
+	long long run = json_get_int(job, "run_id", 0);
 
-	log_bar(out, id);
-	html_put(out,
-		"<div class=\"log\" id=\"log\" role=\"region\" tabindex=\"0\" aria-label=\"Log of $\" "
-		"data-job=\"#\" data-from=\"#\" data-total=\"#\" ",
-		json_get_str(job, "name", ""), id, (long long)c->from, (long long)c->total);
-	html_put(out, "data-line=\"#\" data-follow=\"@\" data-over=\"@\">",
-		(long long)c->marked_from, c->follow ? "1" : "0", job_is_over(job) ? "1" : "0");
-	if (part_log_lines(v, &lv, out, &rendered, &err) < 0)
-		html_put(out, "<p class=\"pad\">The log cannot be read: $</p>", err.msg);
-	else if (rendered == 0)
-		html_put(out, "<p class=\"pad dim\" id=\"log-none\">$</p>",
-			try <= 0 ? "This job has not started; its first line appears here." :
-				   "No line yet; the first appears here.");
+	html_put(out, "<div class=\"buttons\"><a class=\"btn\" href=\"/jobs/#/raw\">Raw log</a>"
+		      "<a class=\"btn\" href=\"/runs/#/explain/",
+		(long long)json_get_int(job, "id", 0), run);
+	html_url(out, json_get_str(job, "node", ""));
+	strbuf_adds(out, "\">Explain</a>");
+	if (!job_is_over(job) && visit_may(v, SCOPE_RUN) && v->session) {
+		html_put(out, "<form method=\"post\" action=\"/runs/#\">", run);
+		web_csrf_field(v, out);
+		strbuf_adds(out, "<button class=\"btn danger\" name=\"do\" value=\"cancel\">Cancel run"
+				 "</button></form>");
+	}
 	strbuf_adds(out, "</div>");
-	log_pages(out, id, c);
-	html_put(out,
-		"<div class=\"follow\" id=\"follow\"><span id=\"follow-text\"># lines</span>"
-		"<button class=\"btn primary js\" id=\"resume\" hidden>Resume at the end "
-		"<kbd>f</kbd></button></div>",
-		(long long)c->total);
 }
 
-void page_job(struct visit *v, int64_t id)
+static void tabs(struct strbuf *out, const struct json *job, const char *tab)
+{
+	_cleanup_free_ char *base = xasprintf("/jobs/%lld", (long long)json_get_int(job, "id", 0));
+	const struct json *net = json_get(job, "net");
+	char hosts[64] = "", count[32];
+	size_t refused = 0;
+
+	for (size_t i = 0; i < json_count(net); i++)
+		refused += !str_eq(json_get_str(json_at(net, i), "verdict", ""), "allowed");
+	snprintf(hosts, sizeof(hosts), refused ? "%zu hosts, %zu refused" : "%zu hosts",
+		json_count(net), refused);
+	snprintf(count, sizeof(count), "%zu", json_count(json_get(job, "artifacts")));
+	const struct page_tab list[] = { { "", "Log", NULL }, { "/summary", "Summary", NULL },
+		{ "/network", "Network", hosts }, { "/artifacts", "Artifacts", count },
+		{ "/spec", "Spec", NULL }, { NULL, NULL, NULL } };
+
+	page_tabs(out, "Job", base, tab, list);
+}
+
+static void log_tab(struct visit *v, struct strbuf *out, const struct json *job,
+	const struct choice *c, struct log_view *lv, int64_t now)
+{
+	strbuf_adds(out, "<section class=\"panel job\" aria-label=\"Log\"><div class=\"rail\">");
+	part_job_steps(out, job, now);
+	siblings(v, out, job);
+	strbuf_adds(out, "</div><div class=\"pane\">");
+	log_area(v, out, job, c, lv);
+	strbuf_adds(out, "</div></section><div class=\"cols even\"><div>");
+	if (json_count(json_get(job, "net")))
+		network(out, job);
+	strbuf_adds(out, "</div><div>");
+	if (json_count(json_get(job, "summaries")))
+		summaries(v, out, job);
+	strbuf_adds(out, "</div></div>");
+	html_put(out, "<script src=\"@\" defer></script>", asset_url("log.js"));
+}
+
+static bool other_tab(struct visit *v, struct strbuf *out, const struct json *job,
+	const char *tab)
+{
+	if (str_eq(tab, "summary"))
+		summaries(v, out, job);
+	else if (str_eq(tab, "network"))
+		network(out, job);
+	else if (str_eq(tab, "artifacts"))
+		part_artifacts(out, json_get(job, "artifacts"));
+	else if (str_eq(tab, "spec"))
+		spec(v, out, json_get_int(job, "id", 0));
+	else
+		return false;
+	return true;
+}
+
+void page_job(struct visit *v, int64_t id, const char *tab)
 {
 	struct strbuf out = STRBUF_INIT;
 	_cleanup_(json_freep) struct json *job = NULL;
 	_cleanup_(logfile_freep) struct logfile *f = NULL;
-	_cleanup_free_ char *title = NULL;
+	_cleanup_free_ char *title = NULL, *path = tab ? xasprintf("/%s", tab) : xstrdup("");
 	struct choice c = { .from = 1 };
+	struct log_view lv = { 0 };
 	struct err err = ERR_INIT;
-	int64_t now = clock_wall_ms(), log_job, try;
+	int64_t now = clock_wall_ms();
 
 	if (query_job(v->web->store, id, &job, &err) < 0) {
 		page_err(v, &err);
 		return;
 	}
-	log_place(job, &log_job, &try);
-	if (try > 0 && logfile_open(v->web->data_dir, log_job, try, &f, &err) == 0)
-		choose(v, job, f, &c);
-	else
-		c.follow = !job_is_over(job);
-	title = xasprintf("%s · %s · #%lld", json_get_str(job, "state", ""),
+	view_of_json(job, &lv);
+	if (lv.try > 0 && logfile_open(v->web->data_dir, lv.job, lv.try, &f, &err) < 0)
+		f = NULL;
+	choose(v, job, f, &c);
+	title = xasprintf("%s · %s · #%lld", html_state_word(page_job_state(job)),
 		json_get_str(job, "name", ""), (long long)json_get_int(job, "number", 0));
+	v->live = "job";
+	v->live_id = id;
 	page_begin(v, &out, title, "Runs");
 	crumbs(&out, job);
-	html_put(&out, "<div class=\"headline\"><h1>$</h1></div>", json_get_str(job, "name", ""));
+	html_put(&out, "<div class=\"headline\"><h1>$</h1>", json_get_str(job, "name", ""));
+	actions(v, &out, job);
+	strbuf_adds(&out, "</div>");
 	part_job_head(&out, job, now);
-	html_put(&out, "<section class=\"panel job\" data-live=\"job\" data-id=\"#\" data-run=\"#\">"
-		       "<div>",
-		(long long)id, (long long)json_get_int(job, "run", 0));
-	part_job_steps(&out, job, now);
-	siblings(v, &out, job);
-	strbuf_adds(&out, "</div><div>");
-	log_area(v, &out, job, &c, log_job, try);
-	strbuf_adds(&out, "</div></section><div class=\"cols even\"><div>");
-	network(&out, job);
-	strbuf_adds(&out, "</div></div>");
-	html_put(&out, "<script src=\"@\" defer></script>", asset_url("log.js"));
-	page_answer(v, 200, &out);
-}
-
-/* ---- pieces the script asks for ---- */
-
-static uint64_t query_number(const struct visit *v, const char *name, uint64_t otherwise,
-	uint64_t max)
-{
-	const char *text = http_query(v->r, name);
-	long long n;
-
-	return text && str_to_int(text, 0, INT64_MAX, &n) == 0 ?
-		((uint64_t)n > max ? max : (uint64_t)n) :
-		otherwise;
-}
-
-void page_job_lines(struct visit *v, int64_t id)
-{
-	struct strbuf out = STRBUF_INIT;
-	_cleanup_(json_freep) struct json *job = NULL;
-	struct log_view lv = { .from = query_number(v, "from", 1, INT64_MAX),
-		.count = query_number(v, "n", WINDOW, WINDOW),
-		.mark = http_query(v->r, "q") };
-	uint64_t rendered;
-	struct err err = ERR_INIT;
-
-	if (query_job(v->web->store, id, &job, &err) < 0) {
-		api_error(v, &err, NULL);
-		return;
-	}
-	log_place(job, &lv.job, &lv.try);
-	lv.is_whole = job_is_over(job);
-	if (lv.mark && !lv.mark[0])
-		lv.mark = NULL;
-	if (part_log_lines(v, &lv, &out, &rendered, &err) < 0) {
+	tabs(&out, job, path);
+	if (!tab) {
+		log_tab(v, &out, job, &c, &lv, now);
+	} else if (!other_tab(v, &out, job, tab)) {
 		strbuf_done(&out);
-		api_error(v, &err, NULL);
+		page_not_found(v);
 		return;
 	}
-	http_answer_take(v->r, 200, "text/html; charset=utf-8", &out);
-}
-
-static void search_json(struct visit *v, const uint64_t *lines, size_t n, uint64_t count)
-{
-	struct json *j = json_new_object(), *list = json_new_array();
-
-	for (size_t i = 0; i < n && i < count; i++)
-		json_push(list, json_new_int((int64_t)lines[i]));
-	json_set_int(j, "count", (int64_t)count);
-	json_set(j, "lines", list);
-	api_json(v, 200, j);
-}
-
-static void search_page(struct visit *v, const struct json *job, const char *q,
-	const uint64_t *lines, uint64_t count)
-{
-	struct strbuf out = STRBUF_INIT;
-	long long id = json_get_int(job, "id", 0);
-
-	page_begin(v, &out, "Search", "Runs");
-	crumbs(&out, job);
-	html_put(&out, "<h1># lines hold “$”</h1><div class=\"panel log\">", (long long)count, q);
-	for (size_t i = 0; i < count && i < HITS_MAX && i < 500; i++) {
-		struct log_view lv = { .from = lines[i], .count = 1, .mark = q,
-			.is_whole = job_is_over(job) };
-		uint64_t rendered;
-		struct err err = ERR_INIT;
-
-		log_place(job, &lv.job, &lv.try);
-		if (part_log_lines(v, &lv, &out, &rendered, &err) < 0)
-			break;
-	}
-	html_put(&out, "</div><p><a class=\"btn\" href=\"/jobs/#\">Back to the log</a></p>", id);
 	page_answer(v, 200, &out);
-}
-
-void page_job_search(struct visit *v, int64_t id)
-{
-	_cleanup_(json_freep) struct json *job = NULL;
-	_cleanup_(logfile_freep) struct logfile *f = NULL;
-	_cleanup_free_ uint64_t *lines = xcalloc(HITS_MAX, sizeof(*lines));
-	const char *q = http_query(v->r, "q"), *accept = http_header(v->r, "accept");
-	int64_t log_job, try;
-	uint64_t count = 0;
-	struct err err = ERR_INIT;
-
-	if (query_job(v->web->store, id, &job, &err) < 0) {
-		page_err(v, &err);
-		return;
-	}
-	log_place(job, &log_job, &try);
-	if (try > 0 && logfile_open(v->web->data_dir, log_job, try, &f, &err) == 0 &&
-		logfile_search(f, q ? q : "", lines, HITS_MAX, &count, &err) < 0) {
-		page_err(v, &err);
-		return;
-	}
-	if (accept && strstr(accept, "application/json"))
-		search_json(v, lines, HITS_MAX, count);
-	else
-		search_page(v, job, q ? q : "", lines, count);
 }

@@ -34,13 +34,17 @@ static const char sprite[] =
 	"<symbol id=\"g-lost\" viewBox=\"0 0 16 16\"><path d=\"M8 1l7 7-7 7-7-7z\" fill=\"none\" "
 	"stroke-width=\"1.5\" stroke-dasharray=\"3 1.6\"/><path d=\"M8 4.5v4.5M8 10.4v1.4\" "
 	"stroke-width=\"1.6\"/></symbol>"
-	"</defs></svg>";
+	"<symbol id=\"g-warning\" viewBox=\"0 0 16 16\"><path d=\"M8 2l6.5 12h-13z\" fill=\"none\" "
+	"stroke-width=\"1.6\"/><path d=\"M8 6v4M8 11.2v1.4\" stroke-width=\"1.6\"/></symbol>"
+	"<symbol id=\"g-notice\" viewBox=\"0 0 16 16\"><circle cx=\"8\" cy=\"8\" r=\"6\" "
+	"fill=\"none\" stroke-width=\"1.5\"/><path d=\"M8 7v5M8 4v1.6\" stroke-width=\"1.6\"/>"
+	"</symbol></defs></svg>";
 
 static const char brand[] =
 	"<a class=\"brand\" href=\"/\"><svg viewBox=\"0 0 18 18\" aria-hidden=\"true\">"
 	"<path d=\"M2 1v16M16 1v16\" stroke=\"currentColor\" stroke-width=\"2\"/>"
-	"<path d=\"M5 3h8v6H5z\" fill=\"currentColor\"/><path d=\"M5 12h8M5 15h8\" "
-	"stroke=\"currentColor\" stroke-width=\"1.5\"/></svg>sluice</a>";
+	"<path d=\"M5 3h8v6H5z\" fill=\"currentColor\"/><path class=\"wet\" d=\"M5 12h8M5 15h8\" "
+	"stroke-width=\"1.5\"/></svg>sluice</a>";
 
 static const struct {
 	const char *href, *name;
@@ -82,6 +86,51 @@ void part_top_status(struct strbuf *out, const struct json *status)
 	html_put(out, "<span class=\"queue\">queue <b>#</b></span>", (long long)queued);
 }
 
+const char *page_job_state(const struct json *job)
+{
+	const char *state = json_get_str(job, "state", "queued");
+
+	if (!str_eq(state, "waiting"))
+		return state;
+	return json_get_bool(job, "is_expanded", false) ? "held" : "blocked";
+}
+
+void page_table(struct strbuf *out, const char *title, const char *aside,
+	const char *const *heads)
+{
+	strbuf_adds(out, "<section class=\"panel\">");
+	if (title)
+		html_put(out, "<header><h2>$</h2><span>$</span></header>", title, aside);
+	html_put(out, "<div class=\"scroll\"><table><caption class=\"vh\">$</caption><thead><tr>",
+		title ? title : aside);
+	for (; *heads; heads++) {
+		bool right = **heads == '>';
+
+		html_put(out, "<th scope=\"col\"@>$</th>", right ? " class=\"num\"" : "",
+			*heads + right);
+	}
+	strbuf_adds(out, "</tr></thead><tbody>");
+}
+
+void page_table_end(struct strbuf *out)
+{
+	strbuf_adds(out, "</tbody></table></div></section>\n");
+}
+
+void page_tabs(struct strbuf *out, const char *label, const char *base, const char *current,
+	const struct page_tab *tabs)
+{
+	html_put(out, "<nav class=\"tabs line\" aria-label=\"$\">", label);
+	for (; tabs->path; tabs++) {
+		html_put(out, "<a href=\"$@\"@>$", base, tabs->path,
+			str_eq(tabs->path, current) ? " aria-current=\"page\"" : "", tabs->name);
+		if (tabs->count)
+			html_put(out, " <span class=\"dim\">$</span>", tabs->count);
+		strbuf_adds(out, "</a>");
+	}
+	strbuf_adds(out, "</nav>");
+}
+
 static void navigation(struct visit *v, struct strbuf *out, const char *current)
 {
 	int64_t need = need_count(web_status(v->web));
@@ -101,11 +150,22 @@ static void navigation(struct visit *v, struct strbuf *out, const char *current)
 	strbuf_adds(out, "</nav>");
 }
 
+static void body_tag(struct visit *v, struct strbuf *out)
+{
+	html_put(out, "<body data-now=\"#\"", (long long)clock_wall_ms());
+	if (v->live)
+		html_put(out, " data-live=\"$\" data-id=\"#\" data-seq=\"@\"", v->live,
+			(long long)v->live_id, live_position(v->web->live));
+	strbuf_adds(out, ">");
+}
+
 void page_begin(struct visit *v, struct strbuf *out, const char *title, const char *nav)
 {
 	const char *refresh = http_query(v->r, "refresh");
 	long long seconds;
 
+	if (refresh && str_to_int(refresh, 5, 3600, &seconds) == 0)
+		http_add_header(v->r, "Refresh", refresh);
 	strbuf_adds(out, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
 			 "<meta name=\"viewport\" content=\"width=device-width, "
 			 "initial-scale=1\">");
@@ -114,18 +174,16 @@ void page_begin(struct visit *v, struct strbuf *out, const char *title, const ch
 	html_put(out, "<link rel=\"icon\" href=\"@\" type=\"image/svg+xml\">",
 		asset_url("icon.svg"));
 	html_put(out, "<script src=\"@\" defer></script></head>\n", asset_url("sluice.js"));
-	if (refresh && str_to_int(refresh, 5, 3600, &seconds) == 0)
-		http_add_header(v->r, "Refresh", refresh);
-	html_put(out, "<body data-now=\"#\"><a class=\"skip\" href=\"##main\">Skip to content</a>",
-		(long long)clock_wall_ms());
+	body_tag(v, out);
+	strbuf_adds(out, "<a class=\"skiplink\" href=\"#main\">Skip to content</a>");
 	strbuf_adds(out, sprite);
 	strbuf_adds(out, "<header class=\"top\"><div>");
 	strbuf_adds(out, brand);
-	if (v->who.kind) {
+	if (v->who.kind && !v->who.gate) {
 		navigation(v, out, nav);
 		html_put(out,
 			"<div class=\"gauges\"><span class=\"conf\">Confinement <b>$</b></span>"
-			"<span id=\"top-status\" class=\"buttons\">",
+			"<span id=\"top-status\" class=\"gauge\">",
 			v->web->o->confinement ? v->web->o->confinement : "full");
 		part_top_status(out, web_status(v->web));
 		html_put(out, "</span><a href=\"/me\">$</a></div>", v->who.name);
@@ -133,14 +191,34 @@ void page_begin(struct visit *v, struct strbuf *out, const char *title, const ch
 	strbuf_adds(out, "</div></header>\n<main id=\"main\" tabindex=\"-1\">");
 }
 
+/* Without script the page can be asked again by the browser itself. */
+static void reload_link(struct visit *v, struct strbuf *out)
+{
+	const char *target = http_target(v->r);
+
+	if (!v->live || http_query(v->r, "refresh"))
+		return;
+	html_put(out, "<noscript><span><a href=\"$@refresh=10\">reload every 10 s</a></span>"
+		      "</noscript>",
+		target, strchr(target, '?') ? "&amp;" : "?");
+}
+
 void page_end(struct visit *v, struct strbuf *out)
 {
-	strbuf_adds(out, "</main><footer class=\"keys\">"
-			 "<span><kbd>/</kbd> filter</span><span><kbd>j</kbd> <kbd>k</kbd> move"
-			 "</span><span><kbd>?</kbd> <a href=\"/keys\">all keys</a></span>");
-	html_put(out, "<span>sluice @ · page # µs · <span id=\"live\">not live</span></span>",
-		SLUICE_VERSION, (long long)http_age_us(v->r));
-	strbuf_adds(out, "</footer></body></html>\n");
+	strbuf_adds(out, "</main><footer class=\"keys\">");
+	if (v->who.kind && !v->who.gate)
+		strbuf_adds(out,
+			"<span class=\"wide\"><kbd>/</kbd> filter</span><span class=\"wide\">"
+			"<kbd>j</kbd> <kbd>k</kbd> move</span><span class=\"wide\"><kbd>Enter</kbd> "
+			"open</span><span class=\"wide\"><kbd>?</kbd> <a href=\"/keys\">all keys</a>"
+			"</span>");
+	strbuf_addf(out, "<span>sluice " SLUICE_VERSION " · page %.1f ms</span>",
+		(double)http_age_us(v->r) / 1000);
+	if (v->live)
+		strbuf_adds(out, "<span id=\"live\" role=\"status\">not live</span>");
+	strbuf_adds(out, "<noscript><span>times are UTC</span></noscript>");
+	reload_link(v, out);
+	strbuf_adds(out, "</footer><div id=\"banner\" role=\"alert\" hidden></div></body></html>\n");
 }
 
 void page_answer(struct visit *v, int status, struct strbuf *out)
@@ -159,8 +237,8 @@ void page_error(struct visit *v, int status, const char *title, const char *text
 	if (what_next)
 		html_put(&out, "<p>$</p>", what_next);
 	html_put(&out,
-		"<p class=\"dim\">Request <code>$</code>; the server's log says more: "
-		"<code>journalctl -u sluice REQUEST=$</code></p></div>",
+		"<p class=\"dim\">Request <code>$</code>. The server's log says more:</p>"
+		"<pre class=\"well\">journalctl -u sluice | grep $</pre></div>",
 		http_id(v->r), http_id(v->r));
 	page_answer(v, status, &out);
 }
@@ -183,23 +261,30 @@ void page_err(struct visit *v, const struct err *err)
 		text, NULL);
 }
 
+void page_refused(struct visit *v, const struct json *answer)
+{
+	const struct json *error = json_get(answer, "error");
+	const char *code = json_get_str(error, "code", "");
+
+	if (!answer) {
+		http_add_header(v->r, "Retry-After", "2");
+		page_error(v, 503, "The server is restarting",
+			"Nothing was changed by this. Running jobs go on.", "Try again in 2 s.");
+		return;
+	}
+	page_error(v, http_status_of_name(code),
+		str_eq(code, "denied")	   ? "Not allowed" :
+			str_eq(code, "conflict") ? "It changed meanwhile" :
+						   "Nothing was changed",
+		json_get_str(error, "message", "core gave no reason"),
+		json_get_str(error, "hint", NULL));
+}
+
 void page_not_found(struct visit *v)
 {
 	page_error(v, 404, "Not here",
 		"There is no page with this address, or it needs rights that you have not.",
 		v->who.kind ? NULL : "Signing in may help.");
-}
-
-/* Percent-encoded for a query. */
-static void url_encode(struct strbuf *out, const char *s)
-{
-	for (; *s; s++) {
-		if (strchr("-._~/", *s) || (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') ||
-			(*s >= 'A' && *s <= 'Z'))
-			strbuf_addc(out, *s);
-		else
-			strbuf_addf(out, "%%%02X", (unsigned char)*s);
-	}
 }
 
 void page_denied(struct visit *v, enum scope scope)
@@ -215,8 +300,10 @@ void page_denied(struct visit *v, enum scope scope)
 		page_error(v, 403, "Not allowed", text, "An administrator can give it.");
 		return;
 	}
+	if (web_bounce(v))
+		return;
 	strbuf_adds(&to, "/login?next=");
-	url_encode(&to, http_target(v->r));
+	html_url(&to, http_target(v->r));
 	http_redirect(v->r, 303, to.buf);
 }
 
@@ -232,7 +319,7 @@ void page_crumbs(struct strbuf *out, ...)
 		const char *href = va_arg(ap, const char *);
 
 		if (!first)
-			strbuf_adds(out, " / ");
+			strbuf_adds(out, "<i>/</i>");
 		first = false;
 		if (href)
 			html_put(out, "<a href=\"$\">$</a>", href, text);
@@ -273,6 +360,16 @@ static void run_page(struct visit *v)
 	page_run(v, part_id(v, 0));
 }
 
+static void rerun_page(struct visit *v)
+{
+	page_rerun(v, part_id(v, 0));
+}
+
+static void resolve_page(struct visit *v)
+{
+	page_resolve(v, part_id(v, 0));
+}
+
 static void explain_page(struct visit *v)
 {
 	page_explain(v, part_id(v, 0), v->route[1]);
@@ -280,7 +377,7 @@ static void explain_page(struct visit *v)
 
 static void job_page(struct visit *v)
 {
-	page_job(v, part_id(v, 0));
+	page_job(v, part_id(v, 0), v->route[1]);
 }
 
 static void job_lines(struct visit *v)
@@ -291,6 +388,11 @@ static void job_lines(struct visit *v)
 static void job_search(struct visit *v)
 {
 	page_job_search(v, part_id(v, 0));
+}
+
+static void job_marks(struct visit *v)
+{
+	page_job_marks(v, part_id(v, 0));
 }
 
 static void job_tail(struct visit *v)
@@ -324,7 +426,7 @@ static void repo_page(struct visit *v)
 {
 	_cleanup_free_ char *repo = xasprintf("%s/%s", v->route[0], v->route[1]);
 
-	page_repo(v, repo);
+	page_repo(v, repo, v->route[2]);
 }
 
 static void delivery_page(struct visit *v)
@@ -332,7 +434,11 @@ static void delivery_page(struct visit *v)
 	page_delivery(v, part_id(v, 0));
 }
 
-/* Scope 0: anybody, signed in or not. POST takes its own scope from core's verbs. */
+/*
+ * '*' is one part of the path, "**" all that is left (keys of jobs and names of
+ * environments may hold slashes). The first row that fits is taken. Scope 0: anybody,
+ * signed in or not. POST takes its own scope from core's verbs.
+ */
 static const struct {
 	const char *pattern;
 	enum scope scope;
@@ -341,51 +447,60 @@ static const struct {
 } routes[] = {
 	{ "/", SCOPE_READ, page_runs, NULL },
 	{ "/runs/*", SCOPE_READ, run_page, run_page },
+	{ "/runs/*/rerun", SCOPE_RUN, rerun_page, rerun_page },
+	{ "/runs/*/resolve", SCOPE_RUN, resolve_page, NULL },
 	{ "/runs/*/explain", SCOPE_READ, explain_page, NULL },
-	{ "/runs/*/explain/*", SCOPE_READ, explain_page, NULL },
+	{ "/runs/*/explain/**", SCOPE_READ, explain_page, NULL },
 	{ "/r/*/*/*", SCOPE_READ, go_run, NULL },
 	{ "/jobs/*", SCOPE_READ, job_page, NULL },
 	{ "/jobs/*/lines", SCOPE_READ, job_lines, NULL },
 	{ "/jobs/*/search", SCOPE_READ, job_search, NULL },
+	{ "/jobs/*/marks", SCOPE_READ, job_marks, NULL },
 	{ "/jobs/*/tail", SCOPE_READ, job_tail, NULL },
 	{ "/jobs/*/raw", SCOPE_READ, job_raw, NULL },
+	{ "/jobs/*/*", SCOPE_READ, job_page, NULL },
 	{ "/gates/*", SCOPE_READ, gate_page, gate_page },
 	{ "/approve/*", 0, approve_page, approve_page },
 	{ "/queue", SCOPE_READ, page_queue, page_queue },
 	{ "/environments", SCOPE_READ, page_environments, NULL },
-	{ "/environments/*/*/*", SCOPE_READ, environment_page, NULL },
+	{ "/environments/*/*/**", SCOPE_READ, environment_page, NULL },
+	{ "/where", SCOPE_READ, page_where, NULL },
 	{ "/repos", SCOPE_READ, page_repos, NULL },
 	{ "/repos/*/*", SCOPE_READ, repo_page, repo_page },
-	{ "/deliveries/*", SCOPE_ADMIN, delivery_page, NULL },
+	{ "/repos/*/*/*", SCOPE_READ, repo_page, NULL },
+	{ "/deliveries/*", SCOPE_ADMIN, delivery_page, delivery_page },
 	{ "/audit", SCOPE_ADMIN, page_audit, NULL },
 	{ "/me", SCOPE_READ, page_me, NULL },
 	{ "/keys", 0, page_keys, NULL },
 	{ "/login", 0, web_login_page, web_login },
 	{ "/logout", 0, NULL, web_logout },
+	{ "/go", 0, web_go, NULL },
 	{ "/live", SCOPE_READ, live_page, NULL },
 };
 
-/* The last '*' takes what is left, so that job keys may hold slashes. */
-static bool match(struct visit *v, const char *pattern, const char *path)
+bool web_match(struct visit *v, const char *pattern, const char *path)
 {
 	_cleanup_free_ char *copy = xstrdup(path);
 	char *at = copy;
 	size_t n = 0;
 
-	for (; *pattern; pattern++) {
+	memset(v->route, 0, sizeof(v->route));
+	while (*pattern) {
+		bool rest = pattern[0] == '*' && pattern[1] == '*';
+		size_t len;
+
 		if (*pattern != '*') {
-			if (*pattern != *at++)
+			if (*pattern++ != *at++)
 				return false;
 			continue;
 		}
-		size_t len = pattern[1] ? strcspn(at, "/") : strlen(at);
-
-		if (len == 0 || n == ARRAY_SIZE(v->route) ||
-			(!pattern[1] && strchr(at, '/') && !strstr(path, "/explain/")))
+		len = rest ? strlen(at) : strcspn(at, "/");
+		if (len == 0 || n == ARRAY_SIZE(v->route))
 			return false;
 		v->route[n++] = at;
 		at += len;
-		if (pattern[1]) {
+		pattern += rest ? 2 : 1;
+		if (*pattern == '/') {
 			if (*at != '/')
 				return false;
 			*at++ = '\0';
@@ -394,6 +509,7 @@ static bool match(struct visit *v, const char *pattern, const char *path)
 	}
 	if (*at)
 		return false;
+	free(v->route_text);
 	v->route_text = take_ptr(copy);
 	return true;
 }
@@ -403,7 +519,7 @@ static bool gate_only(const struct visit *v, const char *path)
 	_cleanup_free_ char *own = xasprintf("/gates/%lld", (long long)v->who.gate);
 
 	return !v->who.gate || strcmp(path, own) == 0 || strcmp(path, "/logout") == 0 ||
-		str_starts(path, "/approve/");
+		strcmp(path, "/live") == 0;
 }
 
 bool pages_route(struct visit *v, const char *path)
@@ -413,11 +529,11 @@ bool pages_route(struct visit *v, const char *path)
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
 		void (*fn)(struct visit *);
 
-		memset(v->route, 0, sizeof(v->route));
-		if (!match(v, routes[i].pattern, path))
+		if (!web_match(v, routes[i].pattern, path))
 			continue;
 		fn = post ? routes[i].post : routes[i].get;
 		if (!fn) {
+			http_add_header(v->r, "Allow", routes[i].get ? "GET, HEAD" : "POST");
 			http_answer(v->r, 405, "text/plain", "method not allowed\n", 19);
 			return true;
 		}

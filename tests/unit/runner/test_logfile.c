@@ -4,6 +4,8 @@
 #include <fcntl.h>
 
 #include "base/fd.h"
+#include "base/clock.h"
+#include "executor/journal.h"
 #include "executor/link.h"
 #include "runner/logfile.h"
 
@@ -134,23 +136,172 @@ static void a_line_not_yet_written_is_the_end(void **state)
 	assert_int_equal(offset, logfile_size(x->f));
 }
 
+/* ---- scans ---- */
+
+/* The scan of a log with these bytes, in steps of STEP. */
+static struct logscan *scan(struct fixture *x, const char *find, size_t step)
+{
+	struct logscan *s = NULL;
+	struct logfile *f = NULL;
+	struct err err = ERR_INIT;
+	int r;
+
+	assert_ok(logfile_open(x->dir->fd, 5, 1, &f, &err), &err);
+	assert_ok(logscan_new(f, find, &s, &err), &err);
+	while ((r = logscan_step(s, step, &err)) > 0)
+		continue;
+	assert_ok(r, &err);
+	return s;
+}
+
+static void write_bytes(struct fixture *x, const char *data, size_t len)
+{
+	_cleanup_free_ char *path = xasprintf("%s/jobs/5/1/log", x->dir->path);
+
+	test_write(x->dir, "jobs/5/1/log", "");
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(fd_write_all(fd, data, len), 0);
+}
+
 static void search_counts_every_line_and_names_the_first(void **state)
 {
+	static const struct {
+		const char *find;
+		uint64_t count, first;
+	} cases[] = {
+		{ "NEEDLE", 0, 0 }, /* a capital asks for exactly that */
+		{ "needle", 20000 / 7 + 1, 1 },
+		{ "line 20000", 1, 20000 },
+	};
 	struct fixture *x = *state;
+	struct logfile *f = NULL;
+	struct logscan *s = NULL;
 	struct err err = ERR_INIT;
-	uint64_t hits[10], count;
 
 	write_log(x, 20000, true, false);
-	assert_ok(logfile_search(x->f, "NEEDLE", hits, 10, &count, &err), &err);
-	assert_int_equal(count, 0); /* a capital asks for exactly that */
-	assert_ok(logfile_search(x->f, "needle", hits, 10, &count, &err), &err);
-	assert_int_equal(count, 20000 / 7 + 1);
-	for (uint64_t i = 0; i < 10; i++)
-		assert_int_equal(hits[i], i * 7 + 1);
-	assert_ok(logfile_search(x->f, "line 20000", hits, 10, &count, &err), &err);
-	assert_int_equal(count, 1);
-	assert_int_equal(hits[0], 20000);
-	assert_int_equal(logfile_search(x->f, "", hits, 10, &count, &err), -1);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct logscan_result *r;
+
+		s = scan(x, cases[i].find, 1);
+		r = logscan_result(s);
+		assert_int_equal(r->lines, 20000);
+		assert_int_equal(r->hits_count, cases[i].count);
+		if (r->hits_len)
+			assert_int_equal(r->hits[0], cases[i].first);
+		assert_int_equal(r->hits_len, cases[i].count > LOGSCAN_MAX ? LOGSCAN_MAX :
+									    cases[i].count);
+		logscan_free(s);
+	}
+	assert_ok(logfile_open(x->dir->fd, 5, 1, &f, &err), &err);
+	assert_int_equal(logscan_new(f, "", &s, &err), -1);
+	assert_err(&err, ERR_INPUT, "search for 1 to 1024 bytes");
+}
+
+/* A line of many MiB is searched in pieces, is one hit, and what straddles them is found. */
+static void search_finds_what_straddles_the_pieces_of_a_line(void **state)
+{
+	struct fixture *x = *state;
+	_cleanup_(strbuf_done) struct strbuf b = STRBUF_INIT;
+	struct logscan *s;
+
+	for (int i = 0; i < 400000; i++)
+		strbuf_adds(&b, "abcdefghij ");
+	memcpy(b.buf + (1 << 20) + (1 << 20) - 3, "Needle", 6);
+	memcpy(b.buf + 3000000, "Needle", 6);
+	strbuf_adds(&b, "\nsecond Needle\n");
+	write_bytes(x, b.buf, b.len);
+	s = scan(x, "Needle", 1 << 20);
+	assert_int_equal(logscan_result(s)->hits_count, 2);
+	assert_int_equal(logscan_result(s)->hits[0], 1);
+	assert_int_equal(logscan_result(s)->hits[1], 2);
+	logscan_free(s);
+}
+
+static void a_scan_finds_groups_and_the_errors_in_them(void **state)
+{
+	static const char text[] = "one\n##[group]outer\ntwo\n##[group]inner\n##[error]bad\n"
+				   "##[endgroup]\n##[error]worse\n##[endgroup]\n##[endgroup]\n"
+				   "##[group]open\n##[error]last";
+	struct fixture *x = *state;
+	const struct logscan_result *r;
+	struct logscan *s;
+
+	write_bytes(x, text, sizeof(text) - 1);
+	s = scan(x, NULL, 1 << 20);
+	r = logscan_result(s);
+	assert_int_equal(r->groups_len, 3);
+	assert_int_equal(r->groups[0].from, 2);
+	assert_int_equal(r->groups[0].to, 8);
+	assert_int_equal(r->groups[0].errors, 2);
+	assert_string_equal(r->groups[0].name, "outer");
+	assert_int_equal(r->groups[1].from, 4);
+	assert_int_equal(r->groups[1].to, 6);
+	assert_int_equal(r->groups[1].errors, 1);
+	assert_int_equal(r->groups[2].to, 0);
+	assert_int_equal(r->errors_count, 3);
+	assert_int_equal(r->errors[2], 11);
+	logscan_free(s);
+}
+
+static void finds_a_prefix_at_the_begin_of_a_line_only(void **state)
+{
+	struct fixture *x = *state;
+	_cleanup_(strbuf_done) struct strbuf b = STRBUF_INIT;
+	struct err err = ERR_INIT;
+	uint64_t line;
+
+	/* The block ends in the middle of the prefix. */
+	strbuf_adds(&b, "no ##[error]here\n");
+	while (b.len < 256 * 1024 - 4)
+		strbuf_addc(&b, b.len % 64 == 63 ? '\n' : 'x');
+	strbuf_adds(&b, "\n##[error]there\n");
+	write_bytes(x, b.buf, b.len);
+	assert_ok(logfile_open(x->dir->fd, 5, 1, &x->f, &err), &err);
+	assert_ok(logfile_find_prefix(x->f, 0, "##[error]", 1 << 20, &line, &err), &err);
+	assert_true(line > 4000);
+	assert_ok(logfile_find_prefix(x->f, 0, "##[error]", 1000, &line, &err), &err);
+	assert_ok(logfile_find_prefix(x->f, 0, "##[nothing]", 1 << 20, &line, &err), &err);
+	assert_int_equal(line, 0);
+}
+
+/* ---- times ---- */
+
+static void tells_when_a_byte_was_written(void **state)
+{
+	struct fixture *x = *state;
+	_cleanup_(journal_freep) struct journal *j = NULL;
+	_cleanup_(logtimes_freep) struct logtimes *t = NULL;
+	struct err err = ERR_INIT;
+	int64_t began = 1750000000000;
+
+	test_write(x->dir, "jobs/5/1/log", "");
+	_cleanup_free_ char *path = xasprintf("%s/jobs/5/1", x->dir->path);
+	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_null(logtimes_open(x->dir->fd, 5, 1));
+	assert_ok(journal_open(dir, JOB_FILE_JOURNAL, &j, &err), &err);
+	for (int i = 0; i < 5000; i++) {
+		struct json *f = json_new_object();
+
+		clock_skew_wall(0);
+		clock_skew_wall(began + i * 1000 - clock_wall_ms());
+		json_set_int(f, "n", 2);
+		json_set_int(f, "from", i * 100);
+		json_set_int(f, "to", i * 100 + 100);
+		json_set_str(f, "stream", "out");
+		assert_ok(journal_add(j, JOURNAL_LOG, f, &err), &err);
+		if (i % 3 == 0)
+			assert_ok(journal_add(j, JOURNAL_STATE, json_new_object(), &err), &err);
+	}
+	clock_skew_wall(0);
+	t = logtimes_open(x->dir->fd, 5, 1);
+	assert_non_null(t);
+	for (int i = 0; i < 5000; i += 617)
+		assert_in_range(logtimes_at(t, (uint64_t)i * 100 + 7), began + i * 1000,
+			began + i * 1000 + 900);
+	assert_in_range(logtimes_at(t, 50), began, began + 900); /* and back again */
+	assert_int_equal(logtimes_at(t, 5000 * 100), 0);	 /* not written yet */
 }
 
 static void says_that_there_is_no_log_yet(void **state)
@@ -167,4 +318,8 @@ TEST_MAIN(TEST_WITH(finds_any_line_with_an_index, setup, teardown),
 	TEST_WITH(a_last_line_without_newline_counts_only_when_the_job_is_over, setup, teardown),
 	TEST_WITH(a_line_not_yet_written_is_the_end, setup, teardown),
 	TEST_WITH(search_counts_every_line_and_names_the_first, setup, teardown),
+	TEST_WITH(search_finds_what_straddles_the_pieces_of_a_line, setup, teardown),
+	TEST_WITH(a_scan_finds_groups_and_the_errors_in_them, setup, teardown),
+	TEST_WITH(finds_a_prefix_at_the_begin_of_a_line_only, setup, teardown),
+	TEST_WITH(tells_when_a_byte_was_written, setup, teardown),
 	TEST_WITH(says_that_there_is_no_log_yet, setup, teardown))
