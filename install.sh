@@ -38,7 +38,7 @@ run          ca-certificates            ca-certificates         ca-certificates 
 run          uidmap                     shadow-utils            shadow-uidmap         shadow
 run          bash                       bash                    bash                  bash
 run          procps                     procps-ng               procps                procps-ng
-run          perl-base                  perl-interpreter        perl                  perl
+run          perl                       perl                    perl                  perl
 test         libcmocka-dev              libcmocka-devel         cmocka-dev            cmocka
 test         clang                      clang                   clang                 clang
 test         libclang-rt-14-dev         compiler-rt             compiler-rt           compiler-rt
@@ -47,7 +47,6 @@ test         clang-format               -                       -               
 test         cppcheck                   cppcheck                cppcheck              cppcheck
 test         shellcheck                 ShellCheck              shellcheck            shellcheck
 test         lcov                       lcov                    lcov                  lcov
-test         perl                       perl                    perl                  perl
 test         python3                    python3                 python3               python
 test         jq                         jq                      jq                    jq
 test         sqlite3                    sqlite                  sqlite                -

@@ -53,7 +53,8 @@ remote() { sluice "$@" --data "$D/data"; }
 
 demo_probe() {
 	local words
-	words=$(sluice doctor 2>/dev/null | sed -n 's/^verdict: //p') || true
+	# As who starts the server: its spawner keeps the rights that jobs' sandboxes need.
+	words=$("$BIN/sluice" doctor 2>/dev/null | sed -n 's/^verdict: //p') || true
 	say "3/6 probe     kernel $(uname -r | cut -d. -f1,2): ${words:-sluice doctor said nothing}"
 }
 
@@ -141,8 +142,10 @@ ts=\$(date +%s)
 nonce=\$(openssl rand -hex 16)
 path=/hooks/approvals/$gate
 bodysum=\$(printf '%s' "\$body" | openssl dgst -sha256 -r | cut -d' ' -f1)
+# The key goes by a file: on a command line everybody could read it.
 sig=\$(printf '%s\n%s\n%s\n%s\n%s' "\$ts" "\$nonce" POST "\$path" "\$bodysum" |
-	openssl dgst -sha256 -hmac "\$(cat '$D/key')" -r | cut -d' ' -f1)
+	perl -MDigest::SHA=hmac_sha256_hex -e 'open(my \$f, "<", shift) or die; my \$k = <\$f>; chomp \$k;
+		local \$/; print hmac_sha256_hex(scalar <STDIN>, \$k)' '$D/key')
 curl -fsS -H "X-Sluice-Key: demo" -H "X-Sluice-Timestamp: \$ts" -H "X-Sluice-Nonce: \$nonce" \\
 	-H "X-Sluice-Signature: sha256=\$sig" -H "Content-Type: application/json" \\
 	-d "\$body" $URL\$path
