@@ -37,8 +37,9 @@ static int ask(const struct config *c, const char *verb, const struct json *args
 {
 	_cleanup_free_ char *db = path_join(c->data_dir, "db/sluice.db");
 	_cleanup_free_ char *helper = helper_path(err);
-	_cleanup_(core_freep) struct core *core = NULL;
+	/* The loop goes last: core takes its sources out of it. */
 	_cleanup_(loop_freep) struct loop *loop = NULL;
+	_cleanup_(core_freep) struct core *core = NULL;
 	struct core_options o = { .data_dir = c->data_dir, .store = db, .helper = helper,
 		.base_url = c->external_url ? c->external_url : "", .spawner_chan = -1,
 		.has_git = true, .profile = c->profile, .network = c->network_default,
