@@ -175,6 +175,7 @@ struct core {
 	struct store_tx tx;
 	bool is_open; /* tx: this turn's */
 	bool wants_pass;
+	bool is_started; /* else only verbs are answered: nothing is planned or claimed */
 	bool is_stopping;
 	struct after *after_first, **after_last;
 

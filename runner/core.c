@@ -136,13 +136,13 @@ static void on_turn(struct loop *l, void *data)
 
 	(void)l;
 	for (int i = 0; i < PASSES_MAX; i++) {
-		if (c->wants_pass && !c->is_stopping)
+		if (c->wants_pass && c->is_started && !c->is_stopping)
 			pass(c);
 		if (!c->is_open)
 			break;
 		commit(c);
 	}
-	if (c->wants_pass && !c->is_stopping)
+	if (c->wants_pass && c->is_started && !c->is_stopping)
 		core_retry_in(c, 0);
 }
 
@@ -282,6 +282,7 @@ int core_start(struct core *c, struct err *err)
 {
 	if (recovery_run(c, err) < 0)
 		return -1;
+	c->is_started = true;
 	core_wake(c);
 	core_retry_in(c, 0);
 	return 0;

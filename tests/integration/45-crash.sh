@@ -77,11 +77,14 @@ strike() {
     pid=$(victim "$kind" | head -n 1)
     [ -n "$pid" ] || continue
     kill -KILL "$pid" 2>/dev/null && history="$history $kind"
+    [ "$kind" != core ] || is_down=1
   done
 }
 
+is_down=0
 up_again() {
-  tap_is_gone "$pid_of_core" || return 0
+  [ "$is_down" = 1 ] || return 0
+  is_down=0
   wait "$pid_of_core" 2>/dev/null
   unset 'tap_pids[core]'
   server_up
