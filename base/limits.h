@@ -63,6 +63,14 @@
 #define LIMIT_DRAIN_MS 5000		/* output still read after the process ended */
 #define LIMIT_JOB_MINUTES 360		/* default timeout-minutes */
 
+/*
+ * Space of the data directory that is kept for what cannot wait; on a small file system no
+ * more than this part of it.
+ */
+#define LIMIT_DISK_RESERVE ((uint64_t)(64 * MiB))
+#define LIMIT_DISK_RESERVE_PART 32
+#define LIMIT_DISK_RESERVE_FILES 256
+
 /* Git. */
 #define LIMIT_GIT_SECONDS 600
 #define LIMIT_GIT_OBJECTS 10000000

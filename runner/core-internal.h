@@ -195,6 +195,7 @@ struct core {
 	struct loop_source *gate_timer, *retry_timer, *sweep_timer;
 	int64_t gate_due; /* wall clock; 0: no gate waits for a time */
 	bool are_gates_dirty;
+	bool is_disk_low; /* as it was looked at last */
 
 	struct core_run_hooks run; /* all NULL in `sluice serve` */
 };
@@ -203,5 +204,8 @@ struct core {
 void core_trouble(struct core *c, const char *what, const struct err *why);
 /* Another pass in MS: something was not possible now. */
 void core_retry_in(struct core *c, int64_t ms);
+
+/* disk.c: deliveries are refused and nothing is started; looks again by itself. */
+bool disk_is_low(struct core *c);
 
 #endif

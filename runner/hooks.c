@@ -137,6 +137,13 @@ void hooks_serve(struct core *c, const struct chan_msg *m)
 	a->seq = json_get_int(m->head, "seq", 0);
 	a->fields = json_new_object();
 	FP("hooks.begin");
+	if (str_eq(chan_msg_op(m), "hook") && disk_is_low(c)) {
+		json_set_int(a->fields, "status", 503);
+		json_set_str(a->fields, "message",
+			"the server's disk is nearly full: nothing was accepted; send it again");
+		send_answer(c, a);
+		return;
+	}
 	rc = core_begin(c, &err);
 	if (rc == 0)
 		rc = str_eq(chan_msg_op(m), "hook") ? take_hook(c, m, a->fields, &err)

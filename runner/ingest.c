@@ -688,7 +688,7 @@ void ingest_pass(struct core *c)
 	struct err err = ERR_INIT;
 	int n;
 
-	if (!c->o->has_git || (c->ingest && c->ingest->len >= AT_ONCE))
+	if (!c->o->has_git || (c->ingest && c->ingest->len >= AT_ONCE) || disk_is_low(c))
 		return;
 	n = events_pending(c->store, ids, PENDING_MAX, &err);
 	if (n < 0)

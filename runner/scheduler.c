@@ -753,6 +753,8 @@ static void claim_ready(struct core *c)
 
 	if (!spawn_is_up(c->spawn))
 		return; /* its return wakes us */
+	if (disk_is_low(c))
+		return;
 	if (jobs_active_count(c->store, &active, &err) < 0) {
 		core_trouble(c, "cannot count jobs", &err);
 		return;

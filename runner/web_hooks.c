@@ -49,8 +49,8 @@ static void on_hook(struct visit *v, const struct json *answer, void *data)
 	int status = (int)json_get_int(answer, "status", answer ? 500 : 503);
 	const struct json *id;
 
-	if (!answer)
-		http_add_header(v->r, "Retry-After", "2");
+	if (status == 503)
+		http_add_header(v->r, "Retry-After", answer ? "60" : "2");
 	json_set_str(out, "message",
 		json_get_str(answer, "message",
 			json_get_str(error, "message",
