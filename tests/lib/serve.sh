@@ -73,20 +73,24 @@ serve_start() {
   wait_for 20 curl -fsS "$URL/health/ready"
 }
 
-# The server by SIGTERM, and the detached spawner with its keeper, which would outlive it.
+# The server by SIGTERM; and what is made to outlive it: the spawner, its keeper, executors.
 serve_stop() {
-  local spawner keeper
-  spawner=$(cat "$D/data/run/spawner.pid" 2>/dev/null) # before it may go by itself
+  local p
   stop "serve$serve_number"
-  [ -n "$spawner" ] && is_ours "$spawner" || return 0
-  keeper=$(sed -n 's/^PPid:\t//p' "/proc/$spawner/status" 2>/dev/null)
-  if [ "${keeper:-1}" -gt 1 ] && is_ours "$keeper"; then kill "$keeper" 2>/dev/null; else keeper=; fi
-  kill "$spawner" 2>/dev/null
-  wait_for 10 is_not_ours "$spawner" || kill -KILL "$spawner" 2>/dev/null
-  [ -z "$keeper" ] || wait_for 10 is_not_ours "$keeper" || kill -KILL "$keeper" 2>/dev/null
+  for p in $(left_over); do kill "$p" 2>/dev/null; done
+  wait_for 10 none_left || for p in $(left_over); do kill -KILL "$p" 2>/dev/null; done
 }
-is_ours() { tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep -qF -- "$D/"; }
-is_not_ours() { ! is_ours "$1" 2>/dev/null; }
+left_over() {
+  local p
+  for p in /proc/[0-9]*; do
+    if is_ours "${p#/proc/}"; then echo "${p#/proc/}"; fi
+  done
+}
+none_left() { [ -z "$(left_over)" ]; }
+# By the data directory in its command line, which nobody else's has.
+is_ours() {
+  [[ $(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline") == *sluice*" $D/"* ]] && [ "$1" != "$BASHPID" ]
+} 2>/dev/null
 
 git_as_owner() {
   as_owner git -c user.name=alice -c user.email=alice@example.com -c init.defaultBranch=main \
