@@ -146,7 +146,8 @@ run_failed_again() {
   local work=$1 limit=$2 tap n label
   for tap in $(find "$work" -name '*.tap' | sort -V); do
     n=$(basename "$tap" .tap)
-    grep -q '^fail' "$tap" && [ -f "$work/$n.producer" ] || continue
+    grep -q '^fail' "$tap" || continue
+    [ -f "$work/$n.producer" ] || continue
     label=$(cat "$work/$n.label")
     awk -F'\t' -v label="$label" '$1 == "fail" { print "again, alone: " label ": " $2 }' "$tap"
     cp "$work/$n.out" "$work/$n.first"
