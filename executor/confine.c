@@ -369,6 +369,7 @@ static int start_proxy(struct jobrun *job, struct err *err)
 	o.policy = policy;
 	o.chan = pair[1];
 	o.is_confined = true;
+	o.host = job->opt->host ? job->opt->host : job->own_host;
 	job->proxy_pid = fork();
 	if (job->proxy_pid == 0)
 		proxy_child(job, &o, pair[1]);
@@ -394,11 +395,17 @@ static void on_proxy_late(struct loop *l, void *data)
 }
 
 /* It writes down what is still open, then ends. */
-static void stop_proxy(struct jobrun *job)
+static bool finish_proxy(struct jobrun *job)
+{
+	return job->proxy_chan >= 0 && !job->proxy_ended &&
+	       chan_send_op(job->proxy_chan, "finish", NULL) == 0;
+}
+
+static void stop_proxy(struct jobrun *job, bool is_finishing)
 {
 	if (job->proxy_chan < 0)
 		return;
-	if (!job->proxy_ended && chan_send_op(job->proxy_chan, "finish", NULL) == 0) {
+	if (is_finishing && !job->proxy_ended) {
 		job->proxy_timer =
 			loop_add_timer(job->loop, PROXY_END_MS, on_proxy_late, job);
 		job_wait(job, &job->proxy_ended);
@@ -448,6 +455,7 @@ void confine_kill(struct jobrun *job)
 {
 	struct sandbox_process left[1];
 	struct err err = ERR_INIT;
+	bool is_finishing;
 
 	if (!job->sandbox || job->is_killed)
 		return;
@@ -457,10 +465,11 @@ void confine_kill(struct jobrun *job)
 		job->orphans = 0;
 	loop_remove(job->sandbox_source);
 	job->sandbox_source = NULL;
+	is_finishing = finish_proxy(job); /* it ends while they do */
 	if (sandbox_kill(job->sandbox, KILL_MS, &err) < 0)
 		log_warnx("the job's processes do not die: %s", err.msg);
 	process_strays_done(job);
-	stop_proxy(job);
+	stop_proxy(job, is_finishing);
 }
 
 /* What the agent cannot remove, the spawner may. */

@@ -283,7 +283,7 @@ static void ready(struct jobrun *job)
 	FP("executor.ready.before");
 	job_frame(job, JOURNAL_READY, frame);
 	frame_own_step(job, 0, "Set up job", true, RESULT_SUCCESS, NULL);
-	job_sync(job);
+	/* Not synced: nothing has run, and the fsync of GO is for all frames before it. */
 	FP("executor.ready.after");
 	job_set_phase(job, PHASE_READY, NULL);
 	control_ready(job->control);
@@ -334,11 +334,15 @@ static void wait_for_go(struct jobrun *job)
 static void frame_go(struct jobrun *job)
 {
 	struct json *j = json_new_object();
+	struct err err = ERR_INIT;
 
 	json_set_int(j, "epoch", job->spec->epoch);
 	FP("executor.go.before");
 	job_frame(job, JOURNAL_GO, j);
-	job_sync(job);
+	/* The log has nothing of the user's yet: it is synced with the first of that. */
+	if (journal_sync(job->journal, &err) < 0)
+		job_break(job, &err);
+	control_ring(job->control);
 	FP("executor.go.after");
 	job->is_released = !job->is_broken;
 }

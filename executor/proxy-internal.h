@@ -45,8 +45,8 @@ struct proxy_resolver;
 
 typedef void proxy_resolved_fn(const union proxy_addr *addrs, int n, void *ctx);
 
-int proxy_resolver_new(struct loop *l, proxy_resolve_fn *fn, void *fn_ctx,
-	struct proxy_resolver **ret, struct err *err);
+struct proxy_resolver *proxy_resolver_new(
+	struct loop *l, proxy_resolve_fn *fn, void *fn_ctx);
 void proxy_resolver_free(struct proxy_resolver *r);
 DEFINE_CLEANUP(struct proxy_resolver, proxy_resolver_free);
 /* FN is called later, once; n is -1 when the name is not known or it took too long. */

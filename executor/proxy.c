@@ -614,7 +614,7 @@ static void on_chan(struct loop *l, int fd, uint32_t events, void *data)
 }
 
 /* What resolving needs to read. */
-static int confine(struct err *err)
+static int confine(const struct sandbox_host *host, struct err *err)
 {
 	static const char *const paths[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf",
 		"/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/ld.so.cache", "/usr",
@@ -632,7 +632,7 @@ static int confine(struct err *err)
 			ro[w.ro_len++] = fd;
 	}
 	w.ro = ro;
-	rc = sandbox_confine_worker(NULL, &w, err);
+	rc = sandbox_confine_worker(host, &w, err);
 	for (size_t i = 0; i < w.ro_len; i++)
 		(void)close(ro[i]); /* O_PATH: nothing to lose */
 	return rc;
@@ -644,13 +644,12 @@ int proxy_run(const struct proxy_options *o, struct err *err)
 	struct proxy p = { .o = o };
 	int rc;
 
-	if (o->is_confined && confine(err) < 0)
+	if (o->is_confined && confine(o->host, err) < 0)
 		return -1;
 	if (loop_new(&l, err) < 0)
 		return -1;
 	p.loop = l;
-	if (proxy_resolver_new(l, o->resolve, o->resolve_ctx, &p.resolver, err) < 0)
-		return -1;
+	p.resolver = proxy_resolver_new(l, o->resolve, o->resolve_ctx);
 	for (size_t i = 0; i < o->listeners_len; i++)
 		(void)fd_set_nonblock(o->listeners[i], true); /* accept would tell */
 	listen_again(&p);

@@ -50,6 +50,8 @@ int proxy_policy_new(const struct json *rules, struct proxy_policy **ret, struct
 void proxy_policy_free(struct proxy_policy *p);
 DEFINE_CLEANUP(struct proxy_policy, proxy_policy_free);
 
+struct sandbox_host;
+
 struct proxy_verdict {
 	bool is_allowed;
 	const char *rule; /* "public", "allow", "not-listed", "deny", "private-address" ...;
@@ -85,6 +87,7 @@ struct proxy_options {
 	proxy_resolve_fn *resolve; /* NULL: getaddrinfo */
 	void *resolve_ctx;
 	bool is_confined; /* apply the worker confinement before the first accept */
+	const struct sandbox_host *host; /* for that; NULL: it compiles its own filter */
 };
 
 #define PROXY_OPTIONS_INIT { .chan = -1 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names to addresses: getaddrinfo blocks, so a few children do it. One that takes too long
- * is killed and replaced; what waits is answered in order.
+ * Names to addresses: getaddrinfo blocks, so a few children do it, forked when the first
+ * name needs them: most jobs ask for none. One that takes too long is killed and replaced;
+ * what waits is answered in order.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -136,7 +137,6 @@ static void give_up(struct child *c)
 	struct query *q = take_ptr(c->query);
 
 	stop_child(c);
-	(void)start_child(c, NULL); /* without it, one fewer; the last is tried again by feed */
 	if (q)
 		answer(q, NULL, -1);
 	feed(c->owner);
@@ -169,18 +169,54 @@ static void on_reply(struct loop *l, int fd, uint32_t events, void *data)
 	feed(c->owner);
 }
 
+static struct query *take_first(struct proxy_resolver *r)
+{
+	struct query *q = r->first;
+
+	r->first = q->next;
+	if (!r->first)
+		r->last = &r->first;
+	return q;
+}
+
+/* One that runs and waits, else a new one, else NULL. */
+static struct child *idle_child(struct proxy_resolver *r)
+{
+	struct child *none = NULL;
+
+	for (size_t i = 0; i < CHILDREN; i++) {
+		struct child *c = &r->children[i];
+
+		if (c->pid > 0 && !c->query)
+			return c;
+		if (c->pid <= 0)
+			none = c;
+	}
+	return none && start_child(none, NULL) == 0 ? none : NULL;
+}
+
+static bool is_any_busy(const struct proxy_resolver *r)
+{
+	for (size_t i = 0; i < CHILDREN; i++)
+		if (r->children[i].query)
+			return true;
+	return false;
+}
+
 /* Waiting names to idle children. */
 static void feed(struct proxy_resolver *r)
 {
-	for (size_t i = 0; i < CHILDREN && r->first; i++) {
-		struct child *c = &r->children[i];
-		struct query *q = r->first;
+	while (r->first) {
+		struct child *c = idle_child(r);
+		struct query *q;
 
-		if (c->query || (c->pid <= 0 && start_child(c, NULL) < 0))
+		if (!c && is_any_busy(r))
+			return; /* its answer feeds the rest */
+		q = take_first(r);
+		if (!c) {
+			answer(q, NULL, -1); /* no process is to be had */
 			continue;
-		r->first = q->next;
-		if (!r->first)
-			r->last = &r->first;
+		}
 		c->query = q;
 		if (send(c->fd, q->host, strlen(q->host), MSG_NOSIGNAL) < 0) {
 			give_up(c);
@@ -190,8 +226,8 @@ static void feed(struct proxy_resolver *r)
 	}
 }
 
-int proxy_resolver_new(struct loop *l, proxy_resolve_fn *fn, void *fn_ctx,
-	struct proxy_resolver **ret, struct err *err)
+struct proxy_resolver *proxy_resolver_new(
+	struct loop *l, proxy_resolve_fn *fn, void *fn_ctx)
 {
 	struct proxy_resolver *r = xcalloc(1, sizeof(*r));
 
@@ -202,13 +238,8 @@ int proxy_resolver_new(struct loop *l, proxy_resolve_fn *fn, void *fn_ctx,
 	for (size_t i = 0; i < CHILDREN; i++) {
 		r->children[i].owner = r;
 		r->children[i].fd = -1;
-		if (start_child(&r->children[i], err) < 0) {
-			proxy_resolver_free(r);
-			return -1;
-		}
 	}
-	*ret = r;
-	return 0;
+	return r;
 }
 
 void proxy_resolver_free(struct proxy_resolver *r)

@@ -4,8 +4,10 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -160,6 +162,22 @@ static void on_change(const struct store_change *ch, void *data)
 
 /* ---- life -------------------------------------------------------------------------------- */
 
+/*
+ * ext4 passes over the inodes deleted of late in a folder's group, one by one, before it
+ * takes a free one, and a job makes and deletes dozens. As a top folder, `jobs` has those
+ * of each job in a group of their own. A file system that knows no such thing says no.
+ */
+static void spread_jobs(int data)
+{
+	_cleanup_close_ int jobs = openat(data, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int flags = 0;
+
+	if (jobs < 0 || ioctl(jobs, FS_IOC_GETFLAGS, &flags) < 0 || (flags & FS_TOPDIR_FL))
+		return;
+	flags |= FS_TOPDIR_FL;
+	(void)ioctl(jobs, FS_IOC_SETFLAGS, &flags); /* a hint, no more */
+}
+
 int core_prepare_dirs(const char *data_dir, struct err *err)
 {
 	static const char *const names[] = { "db", "run", "repos", "jobs", "store",
@@ -174,6 +192,7 @@ int core_prepare_dirs(const char *data_dir, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (path_mkdirs(dir, names[i], 0700, err) < 0)
 			return err_wrap(err, "cannot make '%s/%s'", data_dir, names[i]);
+	spread_jobs(dir);
 	return 0;
 }
 

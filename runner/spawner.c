@@ -622,8 +622,17 @@ static int make_tag(struct spawner *s, struct err *err)
 	return 0;
 }
 
+/* OpenSSL reads its configuration at first use: here once, not in each executor. */
+static void warm_up(void)
+{
+	uint8_t digest[SHA256_LEN];
+
+	crypto_sha256("", 0, digest);
+}
+
 static int set_up(struct spawner *s, struct err *err)
 {
+	warm_up();
 	s->data = open(s->o->data_dir, O_DIRECTORY | O_CLOEXEC | O_PATH);
 	if (s->data < 0)
 		return err_sys(err, "cannot open '%s'", s->o->data_dir);

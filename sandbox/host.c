@@ -18,6 +18,7 @@ int sandbox_host_open(struct sandbox_host **ret, struct err *err)
 		{ CALL_STANDARD, &host->standard },
 		{ CALL_INIT, &host->init },
 		{ CALL_AGENT, &host->agent },
+		{ CALL_PROXY, &host->proxy },
 	};
 
 	if (sandbox_probe(&host->caps, err) < 0)
@@ -43,6 +44,7 @@ void sandbox_host_free(struct sandbox_host *host)
 	filter_done(&host->standard);
 	filter_done(&host->init);
 	filter_done(&host->agent);
+	filter_done(&host->proxy);
 	free(host);
 }
 

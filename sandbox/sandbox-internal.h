@@ -97,6 +97,7 @@ enum call_set {
 	CALL_WORKER_ACCEPT = 1 << 8,
 };
 #define CALL_STEP (CALL_STRICT | CALL_STANDARD)
+#define CALL_PROXY (CALL_WORKER | CALL_WORKER_NET | CALL_WORKER_FORK)
 
 /*
  * A call the policy knows. In a set: allowed there. In none of the sets asked for: EPERM.
@@ -125,7 +126,7 @@ struct sandbox_host {
 	struct sandbox_caps caps;
 	unsigned filters_outside; /* filters this process is under already */
 	struct filter args;
-	struct filter strict, standard, init, agent;
+	struct filter strict, standard, init, agent, proxy;
 };
 
 /* ---- landlock --------------------------------------------------------------------- */

@@ -458,7 +458,8 @@ struct sandbox_worker {
  * Confines the *calling* process for good: PDEATHSIG, no_new_privs, not dumpable, no
  * capabilities, rlimits, Landlock, seccomp. Libraries that load on first use must have
  * been used before. What is not there on this kernel is an error, except SEPARATE. HOST may
- * be NULL: a worker does not need to pay for a probe.
+ * be NULL: a worker does not need to pay for a probe. With it, NET and FORK together (the
+ * proxy of a job) find their filter compiled.
  */
 int sandbox_confine_worker(
 	const struct sandbox_host *host, const struct sandbox_worker *w, struct err *err);

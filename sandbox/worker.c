@@ -85,19 +85,23 @@ static int landlock_worker(int abi, const struct sandbox_worker *w, struct err *
 	return 0;
 }
 
-static int filter_worker(const struct sandbox_worker *w, struct err *err)
+static int filter_worker(
+	const struct sandbox_host *host, const struct sandbox_worker *w, struct err *err)
 {
 	_cleanup_(filter_done) struct filter calls = { 0 }, args = { 0 };
 	unsigned sets = CALL_WORKER;
+	bool is_ready;
 
 	sets |= w->flags & SANDBOX_WORKER_NET ? CALL_WORKER_NET : 0;
 	sets |= w->flags & SANDBOX_WORKER_EXEC ? CALL_WORKER_EXEC : 0;
 	sets |= w->flags & SANDBOX_WORKER_FORK ? CALL_WORKER_FORK : 0;
 	sets |= w->flags & SANDBOX_WORKER_ACCEPT ? CALL_WORKER_ACCEPT : 0;
-	if (filter_compile_args(&args, err) < 0 ||
-		filter_compile_calls(sets, &calls, err) < 0)
+	is_ready = host && sets == CALL_PROXY;
+	if (!is_ready && (filter_compile_args(&args, err) < 0 ||
+				 filter_compile_calls(sets, &calls, err) < 0))
 		return -1;
-	if (filter_load(&args) < 0 || filter_load(&calls) < 0)
+	if (filter_load(is_ready ? &host->args : &args) < 0 ||
+		filter_load(is_ready ? &host->proxy : &calls) < 0)
 		return err_sys(err, "cannot load the system call filter");
 	return 0;
 }
@@ -115,7 +119,6 @@ int sandbox_confine_worker(
 {
 	int abi = landlock_abi();
 
-	(void)host; /* nothing of it is needed: a worker costs no probe */
 	if (!abi)
 		return err_set(
 			err, ERR_UNSUPPORTED, "a worker cannot be confined: no Landlock");
@@ -129,5 +132,5 @@ int sandbox_confine_worker(
 		return err_sys(err, "cannot confine a worker");
 	if (landlock_worker(abi, w, err) < 0)
 		return -1;
-	return filter_worker(w, err);
+	return filter_worker(host, w, err);
 }

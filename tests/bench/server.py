@@ -135,9 +135,9 @@ class Server:
                     cmd = open("/proc/%s/cmdline" % p).read().split("\0")
                 except OSError:
                     continue
-                if len(cmd) > 1 and "sluice" in cmd[0] and cmd[1] in ("web", "spawner", "planner", "checkpointer"):
+                if len(cmd) > 1 and "sluice" in cmd[0] and cmd[1] in ("web", "planner", "checkpointer"):
                     stat = open("/proc/%s/stat" % p).read().rsplit(")", 1)[1].split()
-                    if cmd[1] != "spawner" and int(stat[1]) != self.proc.pid:
+                    if int(stat[1]) != self.proc.pid:
                         continue
                     out[cmd[1]] = int(p)
         out["core"] = self.proc.pid
