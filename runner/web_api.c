@@ -65,14 +65,19 @@ void api_error_json(struct visit *v, const struct json *error)
 {
 	struct json *j = json_new_object();
 	struct json *e = error ? json_clone(error) : json_new_object();
-	const char *code = json_get_str(e, "code", "unavailable");
+	const char *code = json_get_str(e, "code", NULL);
+	int status = http_status_of_name(code ? code : "unavailable");
 
+	/* CODE lies in E: not to be looked at once E was changed. */
+	if (!v->who.kind && str_eq(code, "denied"))
+		status = 401;
+	if (!code)
+		json_set_str(e, "code", "unavailable");
 	if (!error)
 		json_set_str(e, "message", "the core process is restarting; running jobs go on");
-	json_set_str(e, "code", code);
 	json_set_str(e, "request", http_id(v->r));
 	json_set(j, "error", e);
-	api_json(v, v->who.kind || strcmp(code, "denied") != 0 ? http_status_of_name(code) : 401, j);
+	api_json(v, status, j);
 }
 
 void api_error(struct visit *v, const struct err *err, const char *hint)
