@@ -220,7 +220,8 @@ static int unpack_hardlink(struct unpack *u, struct archive_entry *e, const char
 		from = open_parent(u, target, &none);
 	if (from < 0 || fstatat(from, path_base(target), &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		!S_ISREG(st.st_mode))
-		return err_set(err, ERR_INPUT, "'%.100s' is a link to no file of the archive", path);
+		return err_set(err, ERR_INPUT,
+			"'%.100s' is a link to no file of the archive", path);
 	to = open_parent(u, path, err);
 	if (to < 0)
 		return -1;
@@ -314,7 +315,8 @@ int archive_op_unpack(struct helper_request *r, struct err *err)
 			return err_set(err, ERR_INPUT, "'%.100s' is no path in the folder", path);
 		if (path_mkdirs(r->fds[1], path, 0755, err) < 0)
 			return -1;
-		u.dir = path_open(r->fds[1], path, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
+		u.dir = path_open(r->fds[1], path, O_RDONLY | O_DIRECTORY, 0,
+			PATH_NO_SYMLINKS, err);
 	} else {
 		u.dir = openat(r->fds[1], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}

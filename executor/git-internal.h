@@ -151,8 +151,9 @@ struct git_files {
 };
 
 /*
- * Writes the tree of COMMIT beneath the empty folder DIR (-1: no files at all). PACK (may be NULL) gets all its
- * objects, INDEX (may be NULL) its entries with what stat says of the files.
+ * Writes the tree of COMMIT beneath the empty folder DIR (-1: no files at all). PACK (may
+ * be NULL) gets all its objects, INDEX (may be NULL) its entries with what stat says of the
+ * files.
  */
 int git_write_files(git_repository *repo, git_commit *commit, int dir, struct git_pack *pack,
 	git_index *index, struct git_files *ret, struct err *err);

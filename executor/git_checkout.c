@@ -217,7 +217,8 @@ static int copy_file(int from, const char *name, int to, struct err *err)
 /* A pack, its index, and what belongs to them: no temporary and no keep files. */
 static bool is_pack_file(const char *name)
 {
-	return strncmp(name, "pack-", 5) == 0 && (str_ends(name, ".pack") || str_ends(name, ".idx"));
+	return strncmp(name, "pack-", 5) == 0 &&
+	       (str_ends(name, ".pack") || str_ends(name, ".idx"));
 }
 
 static int each_file(int from, int to, bool is_link, bool (*want)(const char *name),

@@ -91,11 +91,12 @@ static void add_web_config(struct strvec *argv, const struct git_source *s)
 
 static void add_fetch(struct strvec *argv, const struct git_source *s, const char *mirror)
 {
-	static const char *const fixed[] = { "core.hooksPath=/dev/null", "core.fsmonitor=false",
-		"core.askPass=", "gc.auto=0", "maintenance.auto=false", "protocol.version=2",
-		"fetch.unpackLimit=1", "transfer.unpackLimit=1", "fetch.writeCommitGraph=false",
-		"fetch.recurseSubmodules=false", "pack.threads=2", "advice.fetchShowForcedUpdates=false",
-		NULL };
+	static const char *const fixed[] = { "core.hooksPath=/dev/null",
+		"core.fsmonitor=false", "core.askPass=", "gc.auto=0",
+		"maintenance.auto=false", "protocol.version=2", "fetch.unpackLimit=1",
+		"transfer.unpackLimit=1", "fetch.writeCommitGraph=false",
+		"fetch.recurseSubmodules=false", "pack.threads=2",
+		"advice.fetchShowForcedUpdates=false", NULL };
 
 	strvec_push(argv, PROGRAM);
 	for (const char *const *c = fixed; *c; c++)
@@ -455,8 +456,10 @@ int git_source_read(const struct json *head, const char *secret, size_t secret_l
 	s.secret_len = secret_len;
 	if (s.timeout_ms <= 0 || s.timeout_ms > LIMIT_GIT_SECONDS * 1000LL)
 		s.timeout_ms = LIMIT_GIT_SECONDS * 1000LL;
-	if (secret_len > SECRET_MAX || (secret_len > 0 && memchr(secret, '\0', secret_len)) ||
-		(s.url.scheme != GIT_URL_SSH && secret_len > 0 && memchr(secret, '\n', secret_len)) ||
+	if (secret_len > SECRET_MAX ||
+		(secret_len > 0 && memchr(secret, '\0', secret_len)) ||
+		(s.url.scheme != GIT_URL_SSH && secret_len > 0 &&
+			memchr(secret, '\n', secret_len)) ||
 		(s.user && strpbrk(s.user, "\r\n"))) {
 		git_source_done(&s);
 		return err_set(err, ERR_INPUT, "the credential is no token or key");

@@ -19,9 +19,10 @@
  * ---- mode `git` (core's long-lived worker) ----- fds: repos/ directory, tmp/ directory
  * Mirrors are repos/NAME.git, bare. NAME is path_is_name.
  *   fetch   {repo, url, refs: ["refs/heads/main", "refs/pull/3/merge", "refs/heads/"
- *            (ending in '/': all below) ...], sha?, depth?, local?: true when `repo add` registered a path or file://,
- *            insecure?: true for http:// beyond loopback, user?, host_key? (known_hosts lines), proxy?,
- *            ca?: path of a CA bundle, timeout_ms?}; body = token or private key
+ *            (ending in '/': all below) ...], sha?, depth?, local?: true when `repo add`
+ *            registered a path or file://, insecure?: true for http:// beyond loopback,
+ *            user?, host_key? (known_hosts lines), proxy?, ca?: path of a CA bundle,
+ *            timeout_ms?}; body = token or private key
  *            -> {refs: {REF: sha, ...}, reachable (sha is reachable from one of refs),
  *                method: "git"|"libgit2", bytes, ms}
  *            Refs are kept under their own names; pull and merge request refs too. A sha

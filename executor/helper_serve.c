@@ -266,13 +266,16 @@ static int serve_op(int chan, const struct helper_op *op, struct helper_request 
 	_cleanup_(json_freep) struct json *answer = json_new_object();
 	_cleanup_(strbuf_done) struct strbuf body = STRBUF_INIT;
 	struct err err = ERR_INIT;
+	int rc;
 
 	json_set_str(answer, "op", "answer");
 	json_set_int(answer, "seq", json_get_int(r->head, "seq", 0));
 	json_set_bool(answer, "ok", true);
 	r->answer = answer;
 	r->body = &body;
-	if (op->fn(r, &err) < 0)
+	rc = op->fn(r, &err);
+	r->body = NULL;
+	if (rc < 0)
 		return answer_fault(chan, r->head, &err);
 	if (chan_send(chan, answer, body.buf, body.len, NULL, 0, &err) < 0) {
 		log_err("cannot answer: %s", err.msg);

@@ -441,8 +441,8 @@ static void read_socks(struct conn *c)
 
 	do {
 		was_greeted = c->is_greeted;
-		head = proxy_socks_head((const uint8_t *)c->up.buf, c->up.len, &c->is_greeted, reply,
-			&reply_len, &c->req);
+		head = proxy_socks_head((const uint8_t *)c->up.buf, c->up.len,
+			&c->is_greeted, reply, &reply_len, &c->req);
 		if (head == PROXY_HEAD_BAD) {
 			say(c, reply, reply_len);
 			return;

@@ -165,7 +165,8 @@ enum proxy_head proxy_http_head(const char *data, size_t len, struct proxy_reque
 	blank = memchr(data, ' ', (size_t)(eol - data));
 	version = blank ? memrchr(data, ' ', (size_t)(eol - data)) : NULL;
 	if (!blank || version == blank || eol - version != 9 ||
-		(memcmp(version + 1, "HTTP/1.1", 8) != 0 && memcmp(version + 1, "HTTP/1.0", 8) != 0) ||
+		(memcmp(version + 1, "HTTP/1.1", 8) != 0 &&
+			memcmp(version + 1, "HTTP/1.0", 8) != 0) ||
 		!is_token(data, (size_t)(blank - data)))
 		return PROXY_HEAD_BAD;
 	target_len = (size_t)(version - blank) - 1;
@@ -182,7 +183,8 @@ enum proxy_head proxy_http_head(const char *data, size_t len, struct proxy_reque
 		return PROXY_HEAD_DONE;
 	}
 	ret->kind = PROXY_HTTP;
-	*why = parse_absolute(data, (size_t)(blank - data), blank + 1, target_len, version + 1, ret);
+	*why = parse_absolute(
+		data, (size_t)(blank - data), blank + 1, target_len, version + 1, ret);
 	if (!*why)
 		*why = take_fields(eol + 2, end + 2, &ret->forward);
 	strbuf_adds(&ret->forward, "\r\n");

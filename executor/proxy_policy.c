@@ -210,7 +210,8 @@ static int split_port(const char *text, char *host, size_t size, uint16_t *ret)
 	if (close_at && *colon == '\0')
 		colon = NULL;
 	n = close_at ? (size_t)(close_at - start) : colon ? (size_t)(colon - start) : strlen(text);
-	if (n == 0 || n >= size || (text[0] == '[' && !close_at) || (close_at && colon && *colon != ':'))
+	if (n == 0 || n >= size || (text[0] == '[' && !close_at) ||
+		(close_at && colon && *colon != ':'))
 		return -1;
 	if (colon && str_to_int(colon + 1, 1, 65535, &port) < 0)
 		return -1;
@@ -265,7 +266,8 @@ int proxy_policy_new(const struct json *rules, struct proxy_policy **ret, struct
 	const char *mode = json_get_str(rules, "mode", "open");
 
 	if (strcmp(mode, "open") != 0 && strcmp(mode, "list") != 0)
-		return err_set(err, ERR_INPUT, "'%.40s' is no mode of the proxy: open or list", mode);
+		return err_set(err, ERR_INPUT,
+			"'%.40s' is no mode of the proxy: open or list", mode);
 	p->is_list = strcmp(mode, "list") == 0;
 	p->hint = xstrdup(json_get_str(rules, "hint", ""));
 	if (parse_list(json_get(rules, "allow"), &p->allow, &p->allow_len, err) < 0 ||

@@ -173,8 +173,8 @@ static int read_key(const struct account *a, int fd, const char *key_file,
 		return err_sys(err, "cannot look at '%s'", key_file);
 	if (!S_ISREG(st.st_mode) || (st.st_mode & 077))
 		return err_set(err, ERR_DENIED,
-			"others can read the master key '%s' (mode %04o); run: chmod 400 %s", key_file,
-			(unsigned)(st.st_mode & 07777), key_file);
+			"others can read the master key '%s' (mode %04o); run: chmod 400 %s",
+			key_file, (unsigned)(st.st_mode & 07777), key_file);
 	if (st.st_uid != a->uid && st.st_uid != 0)
 		return err_set(err, ERR_DENIED, "the master key '%s' belongs to another account",
 			key_file);

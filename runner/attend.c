@@ -177,7 +177,7 @@ static void let_go(struct live *v, struct json *head)
 	v->timer = loop_add_timer(v->core->loop, LEAVE_MS, on_leave_late, v);
 }
 
-/* ---- the end -------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------- */
 
 static void after_finish(struct core *c, const struct err *why, void *data)
 {
@@ -319,7 +319,7 @@ static void finish(struct live *v)
 	core_wake(v->core);
 }
 
-/* ---- is it dead? ---------------------------------------------------------------------- */
+/* ---- is it dead? ------------------------------------------------------------------- */
 
 static int lock_is_held(const struct live *v)
 {
@@ -490,7 +490,7 @@ void attend_gone(struct core *c, int64_t job, int64_t try)
 		prove_later(v, 0);
 }
 
-/* ---- frames ----------------------------------------------------------------------------- */
+/* ---- frames ------------------------------------------------------------------------ */
 
 /* What the store holds is the truth: read the journal again from there. */
 static void reset_frames(struct live *v)
@@ -561,7 +561,7 @@ static void read_and_act(struct live *v)
 		v->flush = loop_add_timer(v->core->loop, FLUSH_MS, on_flush, v);
 }
 
-/* ---- release ------------------------------------------------------------------------------ */
+/* ---- release ----------------------------------------------------------------------- */
 
 static void after_release(struct core *c, const struct err *why, void *data)
 {
@@ -618,7 +618,7 @@ static void release(struct live *v, bool again)
 	refuse_release(v, &err);
 }
 
-/* ---- the link ------------------------------------------------------------------------------- */
+/* ---- the link ---------------------------------------------------------------------- */
 
 static void on_hello(struct live *v, const struct chan_msg *m)
 {
@@ -744,7 +744,7 @@ static int try_connect(struct live *v)
 	return 0;
 }
 
-/* ---- the beginning ---------------------------------------------------------------------------- */
+/* ---- the beginning ----------------------------------------------------------------- */
 
 static void on_spawned(const struct json *answer, const struct err *why, void *data)
 {
@@ -888,7 +888,7 @@ void attend_stray(struct core *c, int64_t job, int64_t try)
 		prove_later(v, 0);
 }
 
-/* ---- at the end of a turn ------------------------------------------------------------------------ */
+/* ---- at the end of a turn ---------------------------------------------------------- */
 
 void attend_cancel(struct core *c, int64_t job, const char *reason, bool force)
 {

@@ -153,7 +153,7 @@ pid_t checkpoint_pid(const struct checkpoint *c)
 	return worker_pids(c->pool, &pid, 1) > 0 ? pid : 0;
 }
 
-/* ---- the process ------------------------------------------------------------------------- */
+/* ---- the process ------------------------------------------------------------------- */
 
 struct checker {
 	const char *database;

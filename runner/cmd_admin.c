@@ -63,7 +63,7 @@ static void print_items(const struct cli_args *a, const struct json *list,
 	for (size_t i = 0; i < json_count(items); i++) {
 		char *cells[5] = { NULL };
 
-		for (size_t c = 0; members[c] && c < 5; c++) {
+		for (size_t c = 0; c < 5 && members[c]; c++) {
 			const struct json *v = json_get(json_at(items, i), members[c]);
 
 			cells[c] = json_is(v, JSON_KIND_STRING) ? xstrdup(json_as_str(v, "")) :

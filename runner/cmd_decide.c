@@ -194,7 +194,8 @@ static int run_pause(const struct cli_args *a)
 	json_set_str(args, "why", cli_get(a, "why") ? cli_get(a, "why") : "");
 	r = remote_call(a, "pause", args, &ret);
 	if (r == 0 && !remote_print_json(a, ret))
-		fputs("pause: running jobs go on, nothing new starts; undo: sluice resume\n", stderr);
+		fputs("pause: running jobs go on, nothing new starts; undo: sluice resume\n",
+			stderr);
 	return r;
 }
 

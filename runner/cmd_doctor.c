@@ -30,7 +30,7 @@ struct doctor {
 	const char *names[DOCTOR_FACTS];
 };
 
-/* ---- the data directory -------------------------------------------------------------- */
+/* ---- the data directory ------------------------------------------------------------ */
 
 static const struct {
 	long magic;
@@ -125,7 +125,7 @@ static void look_at_privacy(const struct config *c, struct sandbox_fact *f)
 		c->key_file);
 }
 
-/* ---- printing ------------------------------------------------------------------------- */
+/* ---- printing ---------------------------------------------------------------------- */
 
 static const char *const state_marks[] = { "success", "warning", "failure" };
 static const char *const state_names[] = { "ok", "weaker", "missing" };
@@ -295,7 +295,7 @@ static int look(const struct cli_args *a)
 	return is_missing(&d) ? CLI_NO : CLI_OK;
 }
 
-/* ---- attacks -------------------------------------------------------------------------- */
+/* ---- attacks ----------------------------------------------------------------------- */
 
 struct tally {
 	const struct cli_args *args;
@@ -389,7 +389,7 @@ static int attack(const struct cli_args *a)
 	return rc;
 }
 
-/* ---- the verb --------------------------------------------------------------------------- */
+/* ---- the verb ---------------------------------------------------------------------- */
 
 /* Inside a sandbox and outside, as the control: one attack, told by lines. */
 static int probe(const struct cli_args *a)

@@ -47,7 +47,7 @@ static void install_done(struct install *x)
 	cleanup_closep(&x->hooks);
 }
 
-/* ---- the repository ---------------------------------------------------------------------- */
+/* ---- the repository ---------------------------------------------------------------- */
 
 static bool has_dir(int dir, const char *name)
 {
@@ -105,7 +105,7 @@ static int is_foreign(const struct install *x, bool *ret, struct err *err)
 	return 0;
 }
 
-/* ---- what the hook has to know ----------------------------------------------------------- */
+/* ---- what the hook has to know ----------------------------------------------------- */
 
 static int read_secret(struct install *x, const char *path, struct err *err)
 {
@@ -211,7 +211,7 @@ static int learn(struct install *x)
 	return check_known(x);
 }
 
-/* ---- writing ----------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------- */
 
 /* As root in somebody else's repository: whoever pushes there has to be able to read it. */
 static int give(const struct install *x, int dir, const char *name, struct err *err)

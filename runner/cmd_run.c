@@ -69,7 +69,7 @@ struct app {
 
 static void show_dirty(struct app *a);
 
-/* ---- flags -------------------------------------------------------------------------------- */
+/* ---- flags ------------------------------------------------------------------------- */
 
 static const struct cli_opt run_opts[] = {
 	{ "workflow", 'W', "FILE|DIR", "workflow file, or a folder of them (.github/workflows)" },
@@ -206,7 +206,7 @@ static void options_done(struct run_options *o)
 	strvec_done(&o->approve);
 }
 
-/* ---- secrets -------------------------------------------------------------------------------- */
+/* ---- secrets ----------------------------------------------------------------------- */
 
 static int prompt_secret(const char *name, struct strbuf *out, struct err *err)
 {
@@ -312,7 +312,7 @@ static void on_secrets(int64_t job, const struct json *names, struct json *ret, 
 	}
 }
 
-/* ---- what core asks ---------------------------------------------------------------------------- */
+/* ---- what core asks ---------------------------------------------------------------- */
 
 static void on_plan(struct json *plan, void *data)
 {
@@ -361,7 +361,7 @@ static int on_source(const char *repository, const char *ref, const char *path,
 	return run_event_source(&a->e, repository, ref, path, out, err);
 }
 
-/* ---- gates ------------------------------------------------------------------------------------------ */
+/* ---- gates ------------------------------------------------------------------------- */
 
 static void vote(struct app *a, int64_t gate, bool approves, const char *comment)
 {
@@ -442,7 +442,7 @@ static void answer_gate(struct app *a, const struct json *g)
 	}
 }
 
-/* ---- following -------------------------------------------------------------------------------------- */
+/* ---- following --------------------------------------------------------------------- */
 
 static void resolve_lost(struct app *a, int64_t job)
 {
@@ -633,7 +633,7 @@ static void on_signal(struct loop *l, const struct signalfd_siginfo *si, void *d
 	}
 }
 
-/* ---- setting up --------------------------------------------------------------------------------------- */
+/* ---- setting up -------------------------------------------------------------------- */
 
 static void fill_core_options(struct app *a)
 {
@@ -810,7 +810,7 @@ static void set_up_view(struct app *a)
 		v->show = cli_is_terminal(stdout) ? &run_show_live : &run_show_text;
 }
 
-/* ---- the end -------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------- */
 
 /* Executors remove what they made before they leave: give them the time for it. */
 static void wait_for_leaving(struct app *a)

@@ -20,7 +20,7 @@
 
 struct core;
 
-/* ---- frames.c: a journal read, but not yet applied ------------------------------------ */
+/* ---- frames.c: a journal read, but not yet applied --------------------------------- */
 
 struct frames {
 	struct job_update *updates;
@@ -55,7 +55,7 @@ int frames_read(struct frames *f, int journal, int64_t job,
 int frames_apply(struct core *c, struct frames *f, int64_t job, int64_t epoch,
 	bool with_exit, struct err *err);
 
-/* ---- attend.c: one claimed job until it is done --------------------------------------- */
+/* ---- attend.c: one claimed job until it is done ------------------------------------ */
 
 enum live_state {
 	LIVE_SPAWNING,	 /* the spawner was asked */
@@ -100,7 +100,7 @@ void attend_gone(struct core *c, int64_t job, int64_t try);
 void attend_cancel(struct core *c, int64_t job, const char *reason, bool force);
 void attend_free_all(struct core *c);
 
-/* ---- spec_doc.c: spec.json ------------------------------------------------------------- */
+/* ---- spec_doc.c: spec.json --------------------------------------------------------- */
 
 /* The document for one try of a claimed job. *RET is the caller's. */
 int spec_doc(struct core *c, const struct job *j, int64_t try, struct json **ret,
@@ -111,7 +111,7 @@ int spec_secret_names(struct core *c, const struct job *j, const struct json *ro
 /* `github` of a run for expansion and specs, without what belongs to a place or step. */
 int spec_github(struct core *c, const struct run *r, struct json **ret, struct err *err);
 
-/* ---- secrets_io.c ------------------------------------------------------------------------ */
+/* ---- secrets_io.c ------------------------------------------------------------------ */
 
 /*
  * compare-and-set claimed -> released; the body of `go` goes to *RET_BODY, which the
@@ -121,7 +121,7 @@ int secrets_release(struct core *c, int64_t job, int64_t epoch, bool again,
 	struct strbuf *ret_body, struct err *err);
 void secrets_wipe(struct strbuf *body);
 
-/* ---- the others --------------------------------------------------------------------------- */
+/* ---- the others -------------------------------------------------------------------- */
 
 /* scheduler.c: expansion and claims; at the end of a turn, inside its transaction. */
 void scheduler_pass(struct core *c);

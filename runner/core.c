@@ -30,7 +30,7 @@ enum {
 	PLANNER_DEADLINE_MS = 5000,
 };
 
-/* ---- the turn ----------------------------------------------------------------------- */
+/* ---- the turn ---------------------------------------------------------------------- */
 
 void core_trouble(struct core *c, const char *what, const struct err *why)
 {
@@ -160,7 +160,7 @@ static void on_change(const struct store_change *ch, void *data)
 	web_changed(c, ch);
 }
 
-/* ---- life -------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------- */
 
 /*
  * ext4 passes over the inodes deleted of late in a folder's group, one by one, before it

@@ -104,7 +104,7 @@ void core_after(struct core *c, core_after_fn *fn, void *data);
 /* The scheduler looks for work at the end of this turn. */
 void core_wake(struct core *c);
 
-/* ---- for `sluice run` ---------------------------------------------------------------- */
+/* ---- for `sluice run` -------------------------------------------------------------- */
 
 /* Workflow files of an event that no mirror holds. */
 struct core_file {
@@ -146,7 +146,7 @@ struct core_run_hooks {
 };
 void core_set_run_hooks(struct core *c, const struct core_run_hooks *h);
 
-/* ---- what people and web ask ----------------------------------------------------------- */
+/* ---- what people and web ask ------------------------------------------------------- */
 
 /* Somebody known, with what he may do. */
 struct core_principal {

@@ -113,12 +113,13 @@ static void on_answer(struct chan_msg *answer, const struct err *why, const char
 	struct err err = ERR_INIT;
 
 	if (!answer) {
+		size_t len;
+
 		err = *why;
+		len = strlen(err.msg);
 		/* The helper's hint is for the same reader as its message. */
-		if (hint && strlen(err.msg) + strlen(hint) + 3 < sizeof(err.msg)) {
-			strcat(err.msg, "; "); /* NOLINT: measured above */
-			strcat(err.msg, hint); /* NOLINT */
-		}
+		if (hint && len + strlen(hint) + 3 < sizeof(err.msg))
+			snprintf(err.msg + len, sizeof(err.msg) - len, "; %s", hint);
 		call_end(g, NULL, &err);
 		return;
 	}
@@ -162,7 +163,7 @@ static struct json *head_of(const char *op, int64_t repo)
 	return head;
 }
 
-/* ---- files, remembered by commit ----------------------------------------------------------- */
+/* ---- files, remembered by commit --------------------------------------------------- */
 
 static struct kept_files *kept_find(struct core *c, int64_t repo, const char *sha,
 	const char *ref)
@@ -263,7 +264,7 @@ void git_files(struct core *c, int64_t repo, const char *sha, git_done_fn *done,
 	send_call(g, head, NULL, 0, 0);
 }
 
-/* ---- single files ------------------------------------------------------------------------------ */
+/* ---- single files ------------------------------------------------------------------ */
 
 static int read_sources(struct git_call *g, const struct chan_msg *m, struct json **ret,
 	struct err *err)
@@ -312,7 +313,7 @@ void git_sources(struct core *c, int64_t repo, const char *sha, const struct jso
 	send_call(g, head, NULL, 0, 0);
 }
 
-/* ---- changes ---------------------------------------------------------------------------------------- */
+/* ---- changes ----------------------------------------------------------------------- */
 
 static int read_changes(struct git_call *g, const struct chan_msg *m, struct json **ret,
 	struct err *err)
@@ -374,7 +375,7 @@ void git_changes(struct core *c, int64_t repo, const char *from, const char *to,
 	git_ask(c, head, NULL, 0, 0, on_default_branch, g);
 }
 
-/* ---- fetch -------------------------------------------------------------------------------------------- */
+/* ---- fetch ------------------------------------------------------------------------- */
 
 static int add_credential(struct core *c, const struct repo *r, struct json *head,
 	struct strbuf *body, struct err *err)

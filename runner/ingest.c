@@ -76,7 +76,7 @@ void ingest_done(struct core *c)
 	c->ingest = NULL;
 }
 
-/* ---- how it ends ------------------------------------------------------------------------ */
+/* ---- how it ends ------------------------------------------------------------------- */
 
 static void fail(struct work *w, const char *reason, const struct json *detail)
 {
@@ -116,7 +116,7 @@ static void give_back(struct work *w, const char *why)
 	work_free(w);
 }
 
-/* ---- runs --------------------------------------------------------------------------------- */
+/* ---- runs -------------------------------------------------------------------------- */
 
 struct building {
 	struct run_new *runs;
@@ -401,7 +401,7 @@ static void make_runs(struct work *w, const struct json *plans)
 	free(identities);
 }
 
-/* ---- the planner ------------------------------------------------------------------------------ */
+/* ---- the planner ------------------------------------------------------------------- */
 
 static void ask_plan(struct work *w);
 static void want_sources(struct work *w);
@@ -556,7 +556,7 @@ static void want_sources(struct work *w)
 		git_sources(w->core, w->repo, w->workflow_sha, w->wanted, got_sources, w);
 }
 
-/* ---- the mirror ---------------------------------------------------------------------------------- */
+/* ---- the mirror -------------------------------------------------------------------- */
 
 /* Path filters are the only reason to ask what a commit changed. */
 static bool wants_changes(const struct work *w)
@@ -622,7 +622,7 @@ static void on_fetched(struct json *none, const struct err *why, void *data)
 	git_files(w->core, w->repo, w->workflow_sha, on_files, w);
 }
 
-/* ---- beginning ------------------------------------------------------------------------------------- */
+/* ---- beginning --------------------------------------------------------------------- */
 
 static struct work *work_new(struct core *c, int64_t event)
 {

@@ -193,8 +193,8 @@ int logscan_step(struct logscan *s, size_t bytes, struct err *err)
 		uint64_t left = s->end - s->offset;
 		const char *nl;
 
-		if (logfile_read(s->f, s->offset, left < BLOCK ? (size_t)left : BLOCK, &s->buf, err) <
-			0)
+		if (logfile_read(s->f, s->offset, left < BLOCK ? (size_t)left : BLOCK,
+			    &s->buf, err) < 0)
 			return -1;
 		if (s->buf.len == before)
 			s->end = s->offset; /* it was cut: the executor recovered */

@@ -32,7 +32,7 @@ struct planner {
 	unsigned long clock;
 };
 
-/* ---- plans by digest ------------------------------------------------------------------ */
+/* ---- plans by digest --------------------------------------------------------------- */
 
 static struct json *kept_find(struct planner *p, const char *key)
 {
@@ -77,7 +77,7 @@ static int plan_of(struct planner *p, const struct json *req, const struct json 
 	return 0;
 }
 
-/* ---- plan ---------------------------------------------------------------------------------- */
+/* ---- plan -------------------------------------------------------------------------- */
 
 struct loading {
 	const struct json *files, *sources;
@@ -314,7 +314,7 @@ static int op_plan(struct planner *p, const struct json *req, struct json **ret,
 	return 0;
 }
 
-/* ---- expand ----------------------------------------------------------------------------------- */
+/* ---- expand ------------------------------------------------------------------------ */
 
 /* One level: every row of the callers above gives the rows of this node. */
 static int expand_level(const struct json *plan, const struct json *req,
@@ -392,7 +392,7 @@ static int op_outputs(struct planner *p, const struct json *req, struct json **r
 	return 0;
 }
 
-/* ---- the process --------------------------------------------------------------------------------- */
+/* ---- the process ------------------------------------------------------------------- */
 
 static const struct {
 	const char *op;

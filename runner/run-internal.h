@@ -17,7 +17,7 @@
 #include "runner/cli.h"
 #include "runner/config.h"
 
-/* ---- what was asked ----------------------------------------------------------------------- */
+/* ---- what was asked ---------------------------------------------------------------- */
 
 struct run_options {
 	const struct cli_args *args;
@@ -30,7 +30,7 @@ struct run_options {
 	bool in_place, is_json, is_quiet, is_verbose;
 };
 
-/* ---- run_event.c ---------------------------------------------------------------------------- */
+/* ---- run_event.c ------------------------------------------------------------------- */
 
 struct run_file {
 	char *path;  /* in the tree: ".github/workflows/ci.yml" */
@@ -75,7 +75,7 @@ void run_event_commit(const struct run_event *e, struct strbuf *out);
 /* "a.yml" or "3 workflows". */
 void run_event_files(const struct run_event *e, struct strbuf *out);
 
-/* ---- run_model.c ------------------------------------------------------------------------------ */
+/* ---- run_model.c ------------------------------------------------------------------- */
 
 struct run_step {
 	int64_t n;
@@ -160,7 +160,7 @@ void run_step_why(const struct run_step *s, struct strbuf *out);
 /* Why a job ended as it did, as far as its steps have not said so. */
 void run_job_why(const struct run_view *v, const struct run_job *j, struct strbuf *out);
 
-/* ---- run_list.c ----------------------------------------------------------------------------------- */
+/* ---- run_list.c -------------------------------------------------------------------- */
 
 int run_list(const struct run_options *o, struct run_event *e);
 int run_dry(const struct run_options *o, struct run_event *e);

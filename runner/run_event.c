@@ -28,7 +28,7 @@
 
 #define WORKFLOW_DIR ".github/workflows"
 
-/* ---- the tree ---------------------------------------------------------------------------- */
+/* ---- the tree ---------------------------------------------------------------------- */
 
 static char *absolute(const char *path, struct err *err)
 {
@@ -68,7 +68,7 @@ static int open_tree(const struct run_options *o, struct tree *t, struct err *er
 	return 0;
 }
 
-/* ---- the files ------------------------------------------------------------------------------ */
+/* ---- the files --------------------------------------------------------------------- */
 
 static bool is_workflow_name(const char *name)
 {
@@ -265,7 +265,7 @@ int run_event_source(struct run_event *e, const char *repository, const char *re
 	return tree_load(&s, out, err, e->tree);
 }
 
-/* ---- the tree's own git ------------------------------------------------------------------------ */
+/* ---- the tree's own git ------------------------------------------------------------ */
 
 static int ask_git(struct run_event *e, struct err *err)
 {
@@ -341,7 +341,7 @@ static void set_repository(struct run_event *e)
 	e->repository = xasprintf("local/%s", *base && *base != '.' ? base : "tree");
 }
 
-/* ---- the event ---------------------------------------------------------------------------------------- */
+/* ---- the event --------------------------------------------------------------------- */
 
 static int read_payload(const struct run_options *o, struct json **ret, struct err *err)
 {

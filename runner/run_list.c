@@ -15,7 +15,7 @@
 #include "runner/tree.h"
 #include "workflows/plan.h"
 
-/* ---- selections --------------------------------------------------------------------------- */
+/* ---- selections -------------------------------------------------------------------- */
 
 static bool add_once(struct strvec *ids, const char *id)
 {
@@ -137,7 +137,7 @@ void run_select_rows(struct json *x, const struct strvec *matrix)
 	json_set(x, "rows", left);
 }
 
-/* ---- plans of the chosen files ----------------------------------------------------------------- */
+/* ---- plans of the chosen files ----------------------------------------------------- */
 
 static void print_findings(const struct diagnostics *d, const struct run_file *f)
 {
@@ -202,7 +202,7 @@ static int each_plan(const struct run_options *o, struct run_event *e,
 	return status;
 }
 
-/* ---- --list ------------------------------------------------------------------------------------------ */
+/* ---- --list ------------------------------------------------------------------------ */
 
 static int stage_of(const struct json *jobs, const struct json *node, int depth)
 {
@@ -294,7 +294,7 @@ int run_list(const struct run_options *o, struct run_event *e)
 	return each_plan(o, e, list_one);
 }
 
-/* ---- --dry-run ----------------------------------------------------------------------------------------- */
+/* ---- --dry-run --------------------------------------------------------------------- */
 
 static bool mentions_needs(const struct json *node)
 {

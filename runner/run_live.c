@@ -204,7 +204,7 @@ static void draw(struct run_view *v)
 	(void)fflush(stdout);
 }
 
-/* ---- what scrolls up --------------------------------------------------------------------------- */
+/* ---- what scrolls up --------------------------------------------------------------- */
 
 static void on_begin(struct run_view *v)
 {

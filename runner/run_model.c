@@ -23,7 +23,7 @@ enum {
 	READ_SIZE = 64 * 1024,
 };
 
-/* ---- jobs ---------------------------------------------------------------------------------- */
+/* ---- jobs -------------------------------------------------------------------------- */
 
 struct run_job *run_view_job(struct run_view *v, int64_t id)
 {
@@ -94,7 +94,7 @@ static void set_text(char **to, const char *text)
 	*to = xstrdup_null(text);
 }
 
-/* ---- steps ----------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------- */
 
 static struct run_step *step_get(struct run_job *j, int64_t n)
 {
@@ -204,7 +204,7 @@ static void on_step(struct run_view *v, struct run_job *j, const struct json *p)
 		v->show->step(v, j, s);
 }
 
-/* ---- the rest of a journal ---------------------------------------------------------------------- */
+/* ---- the rest of a journal --------------------------------------------------------- */
 
 static void add_note(struct run_job *j, char *text)
 {
@@ -310,7 +310,7 @@ void run_view_frame(struct run_view *v, int64_t job, const struct journal_frame 
 	}
 }
 
-/* ---- the log ---------------------------------------------------------------------------------------- */
+/* ---- the log ----------------------------------------------------------------------- */
 
 static int open_log(struct run_view *v, struct run_job *j)
 {
@@ -431,7 +431,7 @@ const char *run_line_level(const char **text, size_t *len)
 	return NULL;
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------- */
 
 static void read_row(struct run_job *j, const struct json *row, const char *file)
 {

@@ -83,7 +83,7 @@ void scheduler_done(struct core *c)
 	c->scheduler = NULL;
 }
 
-/* ---- what is known of a run ----------------------------------------------------------- */
+/* ---- what is known of a run -------------------------------------------------------- */
 
 static struct cached *cached_slot(struct core *c, int64_t run)
 {
@@ -157,7 +157,7 @@ static const struct json *node_of(const struct json *plan, const char *id)
 	return NULL;
 }
 
-/* ---- from the planner's rows to the store's ---------------------------------------------- */
+/* ---- from the planner's rows to the store's ---------------------------------------- */
 
 /* The member "job" of spec.json (executor/spec.h): the row as it stands, and whose it is. */
 static struct json *row_spec(const struct core *c, const struct json *node,
@@ -286,7 +286,7 @@ static void settle_failed(struct core *c, int64_t job, const struct err *why)
 	core_wake(c);
 }
 
-/* ---- contexts -------------------------------------------------------------------------------- */
+/* ---- contexts ---------------------------------------------------------------------- */
 
 static bool is_listed(const struct json *list, const char *name)
 {
@@ -394,7 +394,7 @@ int scheduler_needs(struct core *c, int64_t run, int64_t job, const char *node_i
 	return 0;
 }
 
-/* ---- asking the planner ------------------------------------------------------------------------ */
+/* ---- asking the planner ------------------------------------------------------------ */
 
 static struct expanding *find_expanding(struct core *c, int64_t job)
 {
@@ -642,7 +642,7 @@ static void expand_ready(struct core *c)
 		start_expansion(c, ids[i]);
 }
 
-/* ---- claims ---------------------------------------------------------------------------------------- */
+/* ---- claims ------------------------------------------------------------------------ */
 
 static bool is_offered(const struct core *c, const char *label)
 {

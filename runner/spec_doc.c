@@ -16,7 +16,7 @@
 #include "executor/spec.h"
 #include "store/query.h"
 
-/* ---- github -------------------------------------------------------------------------------- */
+/* ---- github ------------------------------------------------------------------------ */
 
 static void set_default(struct json *j, const char *key, const char *value)
 {
@@ -85,7 +85,7 @@ int spec_github(struct core *c, const struct run *r, struct json **ret, struct e
 	return 0;
 }
 
-/* ---- which secrets ------------------------------------------------------------------------------ */
+/* ---- which secrets ----------------------------------------------------------------- */
 
 static bool is_word(char ch)
 {
@@ -190,7 +190,7 @@ int spec_secret_names(struct core *c, const struct job *j, const struct json *ro
 	return 0;
 }
 
-/* ---- the document ---------------------------------------------------------------------------------- */
+/* ---- the document ------------------------------------------------------------------ */
 
 static struct json *limits_of(const struct core *c)
 {

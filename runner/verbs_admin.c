@@ -47,9 +47,10 @@ static bool known_forge(const char *forge)
 /* A path of this machine is an administrator's word; anything else names its protocol. */
 static bool url_is_fetchable(const char *url)
 {
-	return url[0] == '/' || str_starts(url, "file:///") || str_starts(url, "https://") ||
-		str_starts(url, "http://") || str_starts(url, "ssh://") ||
-		str_starts(url, "git://") || (strchr(url, '@') && strchr(url, ':') && url[0] != '-');
+	return url[0] == '/' || str_starts(url, "file:///") ||
+	       str_starts(url, "https://") || str_starts(url, "http://") ||
+	       str_starts(url, "ssh://") || str_starts(url, "git://") ||
+	       (strchr(url, '@') && strchr(url, ':') && url[0] != '-');
 }
 
 static int set_credentials(struct verb_call *v, int64_t repo, struct err *err)
@@ -76,7 +77,8 @@ static int set_credentials(struct verb_call *v, int64_t repo, struct err *err)
 static void repo_add(struct verb_call *v)
 {
 	const char *name, *url, *forge = json_get_str(v->args, "forge", "generic");
-	struct repo_new in = { .forge = forge, .default_branch = json_get_str(v->args, "branch", NULL) };
+	struct repo_new in = { .forge = forge,
+		.default_branch = json_get_str(v->args, "branch", NULL) };
 	_cleanup_free_ char *secret = NULL, *address = NULL;
 	struct json *ret;
 	struct err err = ERR_INIT;
@@ -89,9 +91,10 @@ static void repo_add(struct verb_call *v)
 			err_set(&err, ERR_INPUT, "'%.100s' is no address git can fetch from", url);
 		else
 			err_set(&err, ERR_INPUT, "unknown forge '%.32s'", forge);
-		verb_fail(v, &err, known_forge(forge) ?
-				"https://..., ssh://..., or the absolute path of a repository here" :
-				"it is one of: github, gitea, gitlab, generic");
+		verb_fail(v, &err,
+			known_forge(forge)
+				? "https://..., ssh://..., or the absolute path of a repository here"
+				: "it is one of: github, gitea, gitlab, generic");
 		return;
 	}
 	in.full_name = name;
@@ -254,7 +257,8 @@ static void env_apply(struct verb_call *v)
 		if (environments_set(v->core->store, r.id, it.key, it.value, &v->actor, &id, &err) <
 			0) {
 			err_wrap(&err, "environment '%.64s'", it.key);
-			verb_fail(v, &err, "docs/environments.md lists the rules; nothing was changed");
+			verb_fail(v, &err,
+				"docs/environments.md lists the rules; nothing was changed");
 			return;
 		}
 	}

@@ -161,7 +161,8 @@ static struct json *dispatch_github(const struct dispatch *d, const char *sha,
 
 	json_set_str(g, "event_name", "workflow_dispatch");
 	json_set_str(g, "repository", d->repo.full_name);
-	json_set_str(g, "repository_owner", json_as_str(json_path(payload, "repository.owner.login"), ""));
+	json_set_str(g, "repository_owner",
+		json_as_str(json_path(payload, "repository.owner.login"), ""));
 	json_set_str(g, "actor", d->v->who->name);
 	json_set_str(g, "triggering_actor", d->v->who->name);
 	json_set_str(g, "ref", d->ref);
@@ -338,7 +339,8 @@ static void gate_decide(struct verb_call *v)
 	if (!verb_arg_str(v, "decision", &decision))
 		return;
 	if (strcmp(decision, "approve") != 0 && strcmp(decision, "reject") != 0) {
-		err_set(&err, ERR_INPUT, "'decision' is '%.32s'; it is approve or reject", decision);
+		err_set(&err, ERR_INPUT, "'decision' is '%.32s'; it is approve or reject",
+			decision);
 		verb_fail(v, &err, NULL);
 		return;
 	}

@@ -350,7 +350,11 @@ static int confine(struct web *w, struct err *err)
 	_cleanup_close_ int db = -1, shm = -1, jobs = -1, kept = -1;
 	int ro[3];
 	struct sandbox_host *host = NULL;
-	struct sandbox_worker c = { .flags = SANDBOX_WORKER_ACCEPT, .rw = &shm, .rw_len = 1, .ro = ro, .ro_len = 3 };
+	struct sandbox_worker c = { .flags = SANDBOX_WORKER_ACCEPT,
+		.rw = &shm,
+		.rw_len = 1,
+		.ro = ro,
+		.ro_len = 3 };
 
 	/*
 	 * Readers of a WAL put their marks into the -shm: the one file that may be written. It

@@ -143,7 +143,9 @@ static void login_form(struct visit *v, int status, const char *problem)
 	page_begin(v, &out, "Sign in", NULL);
 	strbuf_adds(&out, "<div class=\"narrow\"><h1>Sign in</h1>");
 	if (problem)
-		html_put(&out, "<p class=\"note fail\" role=\"alert\" id=\"problem\">$</p>", problem);
+		html_put(&out,
+			"<p class=\"note fail\" role=\"alert\" id=\"problem\">$</p>",
+			problem);
 	strbuf_adds(&out,
 		"<form method=\"post\" action=\"/login\" class=\"panel pad\">"
 		"<p><label for=\"token\">One-time link or token</label>");
@@ -151,7 +153,8 @@ static void login_form(struct visit *v, int status, const char *problem)
 		"<input id=\"token\" name=\"token\" class=\"field\" autocomplete=\"off\" "
 		"spellcheck=\"false\" required value=\"$\"@></p>"
 		"<input type=\"hidden\" name=\"next\" value=\"$\">",
-		token ? token : "", problem ? " aria-describedby=\"problem\"" : "", safe_next(next));
+		token ? token : "", problem ? " aria-describedby=\"problem\"" : "",
+		safe_next(next));
 	strbuf_adds(&out,
 		"<p class=\"buttons\"><button class=\"btn primary\">Sign in</button></p></form>"
 		"<p>On the server, this prints a link that signs you in once:</p>"
@@ -248,7 +251,8 @@ bool web_bounce(struct visit *v)
 	strbuf_adds(&to, "0;url=/go?next=");
 	html_url(&to, http_target(v->r));
 	http_add_header(v->r, "Refresh", to.buf);
-	http_answer(v->r, 200, "text/html; charset=utf-8", "<!doctype html><title>sluice</title>", 35);
+	http_answer(v->r, 200, "text/html; charset=utf-8",
+		"<!doctype html><title>sluice</title>", 35);
 	return true;
 }
 

@@ -115,7 +115,8 @@ int worker_spawn(const char *const *argv, const char *const *env, int chan, int 
 	if (pid == 0) {
 		reset_signals();
 		if (place_fds(chan, keep) == 0)
-			execve(str_eq(argv[0], "sluice") ? "/proc/self/exe" : argv[0], (char *const *)argv,
+			execve(str_eq(argv[0], "sluice") ? "/proc/self/exe" : argv[0],
+				(char *const *)argv,
 				(char *const *)(env ? env : default_env));
 		_exit(127);
 	}

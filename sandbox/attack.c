@@ -33,7 +33,7 @@
 #define PROBE_TIMEOUT_MS 20000
 #define DECOYS		 16
 
-/* ---- bait ------------------------------------------------------------------------------- */
+/* ---- bait -------------------------------------------------------------------------- */
 
 static const char *const marker_dirs[] = { "/tmp", "/var/tmp", "/dev/shm" };
 
@@ -123,7 +123,7 @@ static void bait_done(struct bait *b)
 	cleanup_closep(&b->abstract);
 }
 
-/* ---- running a probe ------------------------------------------------------------------- */
+/* ---- running a probe --------------------------------------------------------------- */
 
 static void probe_argv(struct strvec *argv, const char *program,
 	const struct sandbox_attack_options *opts, const struct attack *a,
@@ -202,7 +202,7 @@ static int inside_run(struct sandbox *sb, const struct sandbox_attack_options *o
 	return await_step(sb, id);
 }
 
-/* ---- judging ------------------------------------------------------------------------------ */
+/* ---- judging ----------------------------------------------------------------------- */
 
 static bool is_held(const struct attack *a, int value)
 {

@@ -288,7 +288,7 @@ static void probe_realtime(const struct attack_args *a)
 	say_rc("nice", setpriority(PRIO_PROCESS, 0, -10));
 }
 
-/* ---- processes ---------------------------------------------------------------------- */
+/* ---- processes --------------------------------------------------------------------- */
 
 static void try_open(const char *name, const char *path, int flags)
 {
@@ -401,7 +401,7 @@ static void probe_exe(const struct attack_args *a)
 	try_open("self", "/proc/self/exe", O_RDWR);
 }
 
-/* ---- files --------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------- */
 
 static void try_paths(const char *const *paths, int flags)
 {
@@ -476,7 +476,7 @@ static void probe_markers(const struct attack_args *a)
 	say_rc("sysv-shm", shmget((key_t)a->outer, 1, 0));
 }
 
-/* ---- network ------------------------------------------------------------------------- */
+/* ---- network ----------------------------------------------------------------------- */
 
 static void try_connect(
 	const char *name, const struct sockaddr *to, socklen_t len, int type)
@@ -514,7 +514,7 @@ static void probe_network(const struct attack_args *a)
 		try_connect("route", (struct sockaddr *)&to, sizeof(to), SOCK_DGRAM);
 }
 
-/* ---- the table ------------------------------------------------------------------------ */
+/* ---- the table --------------------------------------------------------------------- */
 
 #define HELD(...)           \
 	{                   \

@@ -24,7 +24,7 @@
 #include "sandbox/cgroup-internal.h"
 #include "sandbox/sandbox-internal.h"
 
-/* ---- one group ---------------------------------------------------------------------- */
+/* ---- one group --------------------------------------------------------------------- */
 
 void sandbox_cgroup_done(struct sandbox_cgroup *cg)
 {

@@ -211,7 +211,7 @@ void cgroup_probe(struct sandbox_caps *caps)
 	cgroup_words(&p, &caps->facts[SANDBOX_FACILITY_CGROUP]);
 }
 
-/* ---- the tree ----------------------------------------------------------------------- */
+/* ---- the tree ---------------------------------------------------------------------- */
 
 int cgroup_open_dir(int dir, const char *name)
 {

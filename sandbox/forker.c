@@ -196,7 +196,7 @@ static noreturn void step_main(const struct plan *p, int *fds, bool no_input)
 	child_fail(&c, errno, "execute", cmd.argv[0]);
 }
 
-/* ---- the forker --------------------------------------------------------------------- */
+/* ---- the forker -------------------------------------------------------------------- */
 
 /* By the call that would do it, before a filter could give the answer in its place. */
 static void verify_shut(struct child *c)

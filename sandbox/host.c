@@ -53,7 +53,7 @@ const struct sandbox_caps *sandbox_host_caps(const struct sandbox_host *host)
 	return &host->caps;
 }
 
-/* ---- names --------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------- */
 
 static const char *const profiles[] = {
 	[SANDBOX_STRICT] = "strict",
@@ -123,7 +123,7 @@ const char *sandbox_facility_name(enum sandbox_facility f)
 	return facilities[f];
 }
 
-/* ---- may it run -------------------------------------------------------------------------- */
+/* ---- may it run -------------------------------------------------------------------- */
 
 void sandbox_caps_weaker(const struct sandbox_caps *caps, struct strvec *out)
 {

@@ -133,7 +133,7 @@ int sandbox_write_maps(pid_t pid, const struct sandbox_ids *ids, struct err *err
 	return err_set(err, ERR_BUG, "no way to write an id map was chosen");
 }
 
-/* ---- reading back -------------------------------------------------------------------- */
+/* ---- reading back ------------------------------------------------------------------ */
 
 int idmap_parse(const char *text, uint32_t (*ret)[3], size_t max, size_t *ret_len)
 {

@@ -225,7 +225,7 @@ static int open_device(struct child *c, size_t i)
 	return tree;
 }
 
-/* ---- the root ----------------------------------------------------------------------- */
+/* ---- the root ---------------------------------------------------------------------- */
 
 static int new_root(struct child *c, const struct plan *p)
 {

@@ -68,7 +68,7 @@ static long long sysctl_value(const char *path)
 	return str_to_int(text.buf, 0, INT64_MAX, &v) < 0 ? -1 : v;
 }
 
-/* ---- ids ------------------------------------------------------------------------------ */
+/* ---- ids --------------------------------------------------------------------------- */
 
 static bool have_caps(uint64_t wanted)
 {
@@ -187,7 +187,7 @@ static void ids_refused(struct sandbox_caps *caps, const char *why)
 			"sudo chmod u+s /usr/bin/newuidmap /usr/bin/newgidmap");
 }
 
-/* ---- namespaces and mounts ---------------------------------------------------------------- */
+/* ---- namespaces and mounts --------------------------------------------------------- */
 
 enum try_stage { TRY_MOUNT, TRY_PROC, TRY_NET, TRY_CGROUP, TRY_END };
 
@@ -434,7 +434,7 @@ static int probe_namespaces(struct sandbox_caps *caps, struct err *err)
 	return 0;
 }
 
-/* ---- the rest ---------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------- */
 
 static void probe_landlock(struct sandbox_caps *caps)
 {

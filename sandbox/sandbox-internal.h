@@ -15,7 +15,7 @@
 #define SETUP_TIMEOUT_MS 30000 /* a set-up call that hangs (dead NFS) must not hang us */
 #define STEPS_MAX	 64    /* steps of one sandbox alive at once */
 
-/* ---- notes: what our processes inside and the caller tell each other ---------------- */
+/* ---- notes: what our processes inside and the caller tell each other --------------- */
 
 enum note_kind {
 	NOTE_FAILED = 1, /* what, name, sys: set-up failed; the sender is gone */
@@ -144,7 +144,7 @@ int landlock_new(int abi, bool no_tcp);
 int landlock_allow(int ruleset, int abi, int dir, enum landlock_kind kind); /* (child) */
 int landlock_apply(int ruleset);					    /* (child) */
 
-/* ---- the plan: what init does, prepared by the caller ------------------------------- */
+/* ---- the plan: what init does, prepared by the caller ------------------------------ */
 
 struct bind {
 	int fd;	    /* a detached mount made by the caller, or -1: reopen by path */
@@ -222,7 +222,7 @@ struct blob {
 	uint64_t fsize;
 };
 
-/* ---- ns, idmap, network, rlimits, cgroup, verify ------------------------------------ */
+/* ---- ns, idmap, network, rlimits, cgroup, verify ----------------------------------- */
 
 struct ns_child {
 	pid_t pid;

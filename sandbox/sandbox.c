@@ -322,7 +322,7 @@ void sandbox_weaker(const struct sandbox *sb, struct strvec *out)
 		strvec_push(out, "network: the host's own");
 }
 
-/* ---- while it runs ------------------------------------------------------------------- */
+/* ---- while it runs ----------------------------------------------------------------- */
 
 int sandbox_signal(struct sandbox *sb, int id, int sig, struct err *err)
 {
@@ -384,7 +384,7 @@ int sandbox_stats(const struct sandbox *sb, struct sandbox_stats *ret, struct er
 	return 0;
 }
 
-/* ---- ending -------------------------------------------------------------------------- */
+/* ---- ending ------------------------------------------------------------------------ */
 
 int sandbox_kill(struct sandbox *sb, int timeout_ms, struct err *err)
 {

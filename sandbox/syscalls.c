@@ -72,7 +72,8 @@ const struct call sandbox_calls[] = {
 	{ "mseal", 462, BASE },
 
 	/* processes and threads */
-	C(clone, FORK | CALL_WORKER_NET), C(fork, FORK), C(vfork, FORK), C(execve, EXEC), C(execveat, EXEC),
+	C(clone, FORK | CALL_WORKER_NET), C(fork, FORK), C(vfork, FORK), C(execve, EXEC),
+	C(execveat, EXEC),
 	C(exit, BASE | INIT), C(exit_group, BASE | INIT), C(wait4, BASE | INIT),
 	C(waitid, BASE | INIT), C(waitpid, BASE), C(kill, BASE | INIT), C(tkill, BASE),
 	C(tgkill, BASE | INIT), C(pidfd_open, BASE), C(pidfd_send_signal, BASE),

@@ -185,7 +185,7 @@ int artifacts_find(struct store *s, int64_t run, int64_t attempt, const char *na
 	return 0;
 }
 
-/* ---- retention ------------------------------------------------------------------------- */
+/* ---- retention --------------------------------------------------------------------- */
 
 int artifacts_expire(struct store *s, int *ret_count, struct err *err)
 {

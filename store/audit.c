@@ -137,7 +137,7 @@ int audit_add(struct store *s, const struct actor *who, const char *verb,
 	return store_commit(&tx, err);
 }
 
-/* ---- verification ---------------------------------------------------------------------- */
+/* ---- verification ------------------------------------------------------------------ */
 
 static bool row_is_good(
 	const struct db_rows *r, int64_t want_id, uint8_t head[SHA256_LEN])

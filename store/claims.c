@@ -69,7 +69,7 @@ static int read_held(struct store *s, int64_t id, struct held *ret, struct err *
 	return 0;
 }
 
-/* ---- choosing -------------------------------------------------------------------------- */
+/* ---- choosing ---------------------------------------------------------------------- */
 
 void jobs_ready_free(struct job_ready *list, size_t len)
 {
@@ -126,7 +126,7 @@ int jobs_active_count(struct store *s, int64_t *ret, struct err *err)
 		s->db, ret, 0, err, "SELECT count(*) FROM jobs WHERE state IN " ACTIVE);
 }
 
-/* ---- claiming -------------------------------------------------------------------------- */
+/* ---- claiming ---------------------------------------------------------------------- */
 
 int jobs_claim(struct store *s, int64_t id, const char *placement, int64_t *ret_epoch,
 	int64_t *ret_try, struct err *err)
@@ -250,7 +250,7 @@ int jobs_unclaim(
 	return store_commit(&tx, err);
 }
 
-/* ---- releasing ------------------------------------------------------------------------- */
+/* ---- releasing --------------------------------------------------------------------- */
 
 static int check_trust(
 	struct store *s, const struct held *h, bool *ret_trusted, struct err *err)
@@ -372,7 +372,7 @@ int jobs_release(struct store *s, const struct job_release *rel, struct secret_l
 	return 0;
 }
 
-/* ---- ending ---------------------------------------------------------------------------- */
+/* ---- ending ------------------------------------------------------------------------ */
 
 /* The other rows of a failed matrix row, when it fails fast. */
 static int fail_fast(struct store *s, int64_t id, struct err *err)
@@ -574,7 +574,7 @@ int jobs_resolve_lost(struct store *s, int64_t id, enum conclusion c, const char
 	return store_commit(&tx, err);
 }
 
-/* ---- cancelling ------------------------------------------------------------------------ */
+/* ---- cancelling -------------------------------------------------------------------- */
 
 static int ask_executor(struct store *s, int64_t id, const struct held *h,
 	const char *reason, const struct actor *who, struct err *err)

@@ -38,7 +38,7 @@ struct db {
 	struct cached cache[CACHE_SLOTS];
 };
 
-/* ---- errors ---------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------ */
 
 static const struct {
 	int rc; /* primary result code */
@@ -98,7 +98,7 @@ static int is_usable(struct db *db, struct err *err)
 	return 0;
 }
 
-/* ---- opening --------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------- */
 
 static const struct {
 	long type;
@@ -233,7 +233,7 @@ bool db_is_readonly(const struct db *db)
 	return db->is_readonly;
 }
 
-/* ---- statements ------------------------------------------------------------------------ */
+/* ---- statements -------------------------------------------------------------------- */
 
 struct db_arg db_arg_str(const char *s)
 {
@@ -427,7 +427,7 @@ int db_value_args(struct db *db, int64_t *ret, int64_t otherwise, struct err *er
 	return 0;
 }
 
-/* ---- columns --------------------------------------------------------------------------- */
+/* ---- columns ----------------------------------------------------------------------- */
 
 int64_t db_int(const struct db_rows *r, int col)
 {
@@ -520,7 +520,7 @@ struct json *db_row_json(const struct db_rows *r)
 	return row;
 }
 
-/* ---- transactions ---------------------------------------------------------------------- */
+/* ---- transactions ------------------------------------------------------------------ */
 
 int db_tx_depth(const struct db *db)
 {
@@ -580,7 +580,7 @@ void db_tx_end(struct db_tx *tx)
 	tx->db = NULL;
 }
 
-/* ---- checkpoint and copy --------------------------------------------------------------- */
+/* ---- checkpoint and copy ----------------------------------------------------------- */
 
 int db_checkpoint(
 	struct db *db, bool truncate, int *ret_wal_pages, int *ret_moved, struct err *err)

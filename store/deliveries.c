@@ -17,7 +17,7 @@ const char *trust_name(enum trust t)
 
 static const struct actor hook_actor = { "hook", "", NULL };
 
-/* ---- accepting ------------------------------------------------------------------------- */
+/* ---- accepting --------------------------------------------------------------------- */
 
 static int insert_delivery(struct store *s, const struct delivery_new *d,
 	enum delivery_state state, const char *reason, int64_t *ret_id, struct err *err)
@@ -196,7 +196,7 @@ int deliveries_note(struct store *s, const struct delivery_new *d,
 	return 0;
 }
 
-/* ---- events ---------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------ */
 
 void event_done(struct event *e)
 {

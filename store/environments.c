@@ -13,7 +13,7 @@
 #define EXPIRES_MINUTES (30LL * 24 * 60)
 #define MINUTES_MAX	(365LL * 24 * 60)
 
-/* ---- rules ----------------------------------------------------------------------------- */
+/* ---- rules ------------------------------------------------------------------------- */
 
 void env_rules_done(struct env_rules *r)
 {
@@ -148,7 +148,7 @@ bool env_rules_allow_ref(const struct env_rules *r, const char *ref)
 	return false; /* a pull request's ref is no branch of ours */
 }
 
-/* ---- environments ---------------------------------------------------------------------- */
+/* ---- environments ------------------------------------------------------------------ */
 
 void environment_done(struct environment *e)
 {
@@ -278,7 +278,7 @@ int environments_rules(struct store *s, int64_t repo, const char *name,
 	return env_rules_parse(rules, ret, err);
 }
 
-/* ---- deployments ----------------------------------------------------------------------- */
+/* ---- deployments ------------------------------------------------------------------- */
 
 void deployment_done(struct deployment *d)
 {

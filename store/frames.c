@@ -66,7 +66,7 @@ static int apply_started(
 	return move_job(s, t, JOB_RUNNING, "started_at = ?1", args, 1, err);
 }
 
-/* ---- steps ----------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------- */
 
 static int insert_step(struct store *s, const struct target *t,
 	const struct job_step *step, struct err *err)
@@ -134,7 +134,7 @@ static int apply_step(
 	return fill_step(s, t, step, err);
 }
 
-/* ---- the rest -------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------- */
 
 static int apply_output(
 	struct store *s, struct target *t, const struct job_update *u, struct err *err)
@@ -309,7 +309,7 @@ static apply_fn *const appliers[] = {
 	[JOB_UPDATE_EXIT] = apply_exit,
 };
 
-/* ---- frames ---------------------------------------------------------------------------- */
+/* ---- frames ------------------------------------------------------------------------ */
 
 static int read_target(struct store *s, int64_t id, struct target *ret, struct err *err)
 {

@@ -7,7 +7,7 @@
 
 #include "store/store-internal.h"
 
-/* ---- reading --------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------- */
 
 void gate_done(struct gate *g)
 {
@@ -91,7 +91,7 @@ int gates_find(struct store *s, int64_t run, const char *environment, int64_t *r
 	return 0;
 }
 
-/* ---- moving ---------------------------------------------------------------------------- */
+/* ---- moving ------------------------------------------------------------------------ */
 
 static int move_gate(struct store *s, const struct gate *g, enum gate_state to,
 	const char *reason, const struct actor *who, const char *where, struct err *err)
@@ -204,7 +204,7 @@ static int open_gate(struct store *s, const struct gate *g, const struct actor *
 	return queue_jobs(s, g, err) || runs_refresh(s, g->run, err) ? -1 : 0;
 }
 
-/* ---- votes that count ------------------------------------------------------------------ */
+/* ---- votes that count -------------------------------------------------------------- */
 
 /* Rules as they are now: whoever is no reviewer any more does not count any more. */
 static int rules_now(
@@ -270,7 +270,7 @@ static int has_enough(struct store *s, const struct gate *g, int64_t *ret_votes,
 	return 0;
 }
 
-/* ---- opening --------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------- */
 
 struct gate_wish {
 	int64_t run;
@@ -474,7 +474,7 @@ int gates_close_run(struct store *s, int64_t run, enum gate_state to, const char
 	}
 }
 
-/* ---- voting ---------------------------------------------------------------------------- */
+/* ---- voting ------------------------------------------------------------------------ */
 
 static int check_pending(const struct gate *g, struct err *err)
 {
@@ -622,7 +622,7 @@ int gates_vote(struct store *s, const struct gate_vote *v, struct gate_result *r
 	return 0;
 }
 
-/* ---- release --------------------------------------------------------------------------- */
+/* ---- release ----------------------------------------------------------------------- */
 
 int gates_permit(
 	struct store *s, int64_t gate, int64_t run, int64_t attempt, struct err *err)
@@ -654,7 +654,7 @@ int gates_permit(
 				"its approvals no longer count: reviewers were changed");
 }
 
-/* ---- time ------------------------------------------------------------------------------ */
+/* ---- time -------------------------------------------------------------------------- */
 
 static int expire(struct store *s, int64_t now, struct err *err)
 {

@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "store/store-internal.h"
 
-/* ---- reading --------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------- */
 
 void job_done(struct job *j)
 {
@@ -157,7 +157,7 @@ int jobs_spec(struct store *s, int64_t id, struct json **ret, struct err *err)
 	return json_parse(db_str(&r, 0), strlen(db_str(&r, 0)), ret, err);
 }
 
-/* ---- needs ----------------------------------------------------------------------------- */
+/* ---- needs ------------------------------------------------------------------------- */
 
 static int read_ids(struct db_rows *r, int64_t *ids, size_t max, struct err *err)
 {
@@ -322,7 +322,7 @@ int jobs_contexts(struct store *s, int64_t id, struct json **ret, struct err *er
 	return 0;
 }
 
-/* ---- expansion ------------------------------------------------------------------------- */
+/* ---- expansion --------------------------------------------------------------------- */
 
 struct node_row {
 	int64_t run;
@@ -484,7 +484,7 @@ int jobs_settle(struct store *s, int64_t id, enum conclusion c, const char *reas
 	return store_commit(&tx, err);
 }
 
-/* ---- admission ------------------------------------------------------------------------- */
+/* ---- admission --------------------------------------------------------------------- */
 
 struct waiting_row {
 	int64_t run;

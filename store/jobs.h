@@ -58,7 +58,7 @@ int jobs_resolve(
 /* The frozen spec of an expanded row ("spec" of plan_expand), parsed. */
 int jobs_spec(struct store *s, int64_t id, struct json **ret, struct err *err);
 
-/* ---- needs and expansion ------------------------------------------------------------ */
+/* ---- needs and expansion ----------------------------------------------------------- */
 
 /*
  * Unexpanded rows of admitted runs whose needs are all completed, oldest first, at most
@@ -106,7 +106,7 @@ int jobs_settle(struct store *s, int64_t id, enum conclusion c, const char *reas
  */
 int jobs_admit(struct store *s, int64_t id, struct err *err);
 
-/* ---- claim and release ---------------------------------------------------------------- */
+/* ---- claim and release ------------------------------------------------------------- */
 
 /* What the scheduler chooses from, longest-waiting of the least-served repository first. */
 struct job_ready {
@@ -149,7 +149,7 @@ struct job_release {
 int jobs_release(struct store *s, const struct job_release *r, struct secret_list *ret,
 	struct err *err);
 
-/* ---- what the executor tells ------------------------------------------------------------ */
+/* ---- what the executor tells ------------------------------------------------------- */
 
 enum job_update_kind {
 	JOB_UPDATE_STARTED, /* at */

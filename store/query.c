@@ -6,7 +6,7 @@
 
 #include "store/tokens.h"
 
-/* ---- helpers --------------------------------------------------------------------------- */
+/* ---- helpers ----------------------------------------------------------------------- */
 
 struct json *query_rows_args(struct store *s, struct err *err, const char *sql,
 	const struct db_arg *args, size_t len)
@@ -112,7 +112,7 @@ void query_view_done(struct query_view *v)
 	db_tx_end(&v->tx); /* a read transaction: its end is never a failure */
 }
 
-/* ---- public form ----------------------------------------------------------------------- */
+/* ---- public form ------------------------------------------------------------------- */
 
 static void publish_time(struct json *obj, const char *key, int64_t at)
 {
@@ -135,7 +135,7 @@ void query_public(struct json *j)
 	}
 }
 
-/* ---- environments and deployments ------------------------------------------------------ */
+/* ---- environments and deployments -------------------------------------------------- */
 
 #define DEPLOYMENT_COLUMNS                                                                   \
 	"d.id, d.number, d.environment, p.name AS repo, d.state, d.sha, d.ref, r.branch,"    \
@@ -300,7 +300,7 @@ int query_deployments(struct store *s, const char *repo, const char *environment
 	return 0;
 }
 
-/* ---- repositories ---------------------------------------------------------------------- */
+/* ---- repositories ------------------------------------------------------------------ */
 
 #define REPO_COLUMNS                                                                      \
 	"p.id, p.name, p.forge, p.url, p.default_branch, p.forge_id, p.wants_statuses AS" \
@@ -413,7 +413,7 @@ int query_repo(struct store *s, const char *full_name, struct json **ret, struct
 	return 0;
 }
 
-/* ---- deliveries ------------------------------------------------------------------------ */
+/* ---- deliveries -------------------------------------------------------------------- */
 
 #define DELIVERY_COLUMNS                                                                        \
 	"d.id, p.name AS repo, d.forge, d.key, d.event, d.state, d.reason, d.body_len AS size," \
@@ -479,7 +479,7 @@ int query_delivery(struct store *s, int64_t id, struct json **ret, struct err *e
 	return 0;
 }
 
-/* ---- access and audit ------------------------------------------------------------------ */
+/* ---- access and audit -------------------------------------------------------------- */
 
 static int put_scopes(struct json *items)
 {
@@ -550,7 +550,7 @@ int query_audit(struct store *s, int64_t run, const char *verb, int64_t before, 
 	return 0;
 }
 
-/* ---- counts ---------------------------------------------------------------------------- */
+/* ---- counts ------------------------------------------------------------------------ */
 
 /* {"STATE": N} of the rows of a statement giving (word, count). */
 static struct json *counts(struct store *s, struct err *err, const char *sql, int64_t arg)

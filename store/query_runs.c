@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* ---- the list -------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------- */
 
 struct filter {
 	struct strbuf where;
@@ -189,7 +189,7 @@ int query_run_counts(
 	return 0;
 }
 
-/* ---- one run --------------------------------------------------------------------------- */
+/* ---- one run ----------------------------------------------------------------------- */
 
 #define JOB_COLUMNS                                                                              \
 	"j.id, j.run_id, j.attempt, j.node, j.row, j.name, " QUERY_JOB_STATE                     \
@@ -416,7 +416,7 @@ int query_run_live(struct store *s, int64_t run, struct json **ret, struct err *
 	return 0;
 }
 
-/* ---- one job --------------------------------------------------------------------------- */
+/* ---- one job ----------------------------------------------------------------------- */
 
 static int add_job_lists(
 	struct store *s, struct json *j, int64_t log_job, struct err *err)
@@ -515,7 +515,7 @@ int query_trace(struct store *s, int64_t job, struct json **ret, struct err *err
 	return 0;
 }
 
-/* ---- gates ----------------------------------------------------------------------------- */
+/* ---- gates ------------------------------------------------------------------------- */
 
 static int add_gate_lists(
 	struct store *s, struct json *g, int64_t id, int64_t run, struct err *err)
@@ -606,7 +606,7 @@ int query_gates_pending(struct store *s, struct json **ret, struct err *err)
 	return 0;
 }
 
-/* ---- the queue ------------------------------------------------------------------------- */
+/* ---- the queue --------------------------------------------------------------------- */
 
 #define QUEUE_ROW                                                                               \
 	"SELECT j.id, j.run_id, r.number, p.name AS repo, r.workflow_name AS workflow, j.node," \

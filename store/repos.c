@@ -54,7 +54,7 @@ static int check_forge(const char *forge, struct err *err)
 		"forge '%.32s' is none of github, gitea, gitlab, generic", forge);
 }
 
-/* ---- repositories ---------------------------------------------------------------------- */
+/* ---- repositories ------------------------------------------------------------------ */
 
 int repos_add(struct store *s, const struct repo_new *in, const struct actor *who,
 	int64_t *ret_id, struct err *err)
@@ -250,7 +250,7 @@ int repos_bind_forge_id(
 	return 0;
 }
 
-/* ---- credentials ----------------------------------------------------------------------- */
+/* ---- credentials ------------------------------------------------------------------- */
 
 int repos_set_credential(struct store *s, int64_t id, const char *kind, const void *plain,
 	size_t len, const struct actor *who, struct err *err)
@@ -304,7 +304,7 @@ int repos_credential(struct store *s, int64_t id, const char *kind, struct strbu
 	return box_open(s, id, "credential", kind, db_int(&r, 0), box, len, out, err);
 }
 
-/* ---- hooks ----------------------------------------------------------------------------- */
+/* ---- hooks ------------------------------------------------------------------------- */
 
 /* 30 random bytes in base64url are 40 characters that survive every forge's form. */
 static char *new_secret(void)
@@ -470,7 +470,7 @@ int hooks_secrets(struct store *s, const char *forge, struct hook_secret **ret,
 	return 0;
 }
 
-/* ---- variables ------------------------------------------------------------------------- */
+/* ---- variables --------------------------------------------------------------------- */
 
 int vars_set(struct store *s, int64_t repo, const char *environment, const char *name,
 	const char *value, const struct actor *who, struct err *err)

@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "store/store-internal.h"
 
-/* ---- plans ----------------------------------------------------------------------------- */
+/* ---- plans ------------------------------------------------------------------------- */
 
 int plans_put(struct store *s, const char *text, size_t len,
 	char ret_digest[SHA256_HEX_MAX], struct err *err)
@@ -44,7 +44,7 @@ int runs_plan(struct store *s, int64_t run, struct json **ret, struct err *err)
 	return json_parse(db_str(&r, 1), strlen(db_str(&r, 1)), ret, err);
 }
 
-/* ---- creation -------------------------------------------------------------------------- */
+/* ---- creation ---------------------------------------------------------------------- */
 
 struct origin {
 	int64_t event;
@@ -224,7 +224,7 @@ int runs_add_identity(
 		I(run), S(principal));
 }
 
-/* ---- reading --------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------- */
 
 void run_done(struct run *r)
 {
@@ -327,7 +327,7 @@ int runs_active(struct store *s, int64_t after, int64_t *ids, size_t max, struct
 	return got < 0 ? -1 : n;
 }
 
-/* ---- admission ------------------------------------------------------------------------- */
+/* ---- admission --------------------------------------------------------------------- */
 
 struct pending_run {
 	int64_t repo;
@@ -459,7 +459,7 @@ int runs_admit(struct store *s, int64_t run, struct err *err)
 	return store_commit(&tx, err);
 }
 
-/* ---- derivation ------------------------------------------------------------------------ */
+/* ---- derivation -------------------------------------------------------------------- */
 
 struct tally {
 	int64_t all;
@@ -616,7 +616,7 @@ int runs_refresh(struct store *s, int64_t run, struct err *err)
 		S(phase_of(&t, state, at_maintainer)), I(run));
 }
 
-/* ---- cancelling ------------------------------------------------------------------------ */
+/* ---- cancelling -------------------------------------------------------------------- */
 
 /* The ids first, since cancelling one may change others. */
 static int live_rows(

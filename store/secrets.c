@@ -9,7 +9,7 @@
 
 #include "store/store-internal.h"
 
-/* ---- boxes ----------------------------------------------------------------------------- */
+/* ---- boxes ------------------------------------------------------------------------- */
 
 static void make_aad(int64_t repo, const char *scope, const char *name, int64_t version,
 	struct strbuf *aad)
@@ -51,7 +51,7 @@ int box_open(struct store *s, int64_t repo, const char *scope, const char *name,
 	return 0;
 }
 
-/* ---- values handed out ----------------------------------------------------------------- */
+/* ---- values handed out ------------------------------------------------------------- */
 
 void secret_list_done(struct secret_list *l)
 {
@@ -82,7 +82,7 @@ static void wipe(struct strbuf *b)
 	strbuf_done(b);
 }
 
-/* ---- setting --------------------------------------------------------------------------- */
+/* ---- setting ----------------------------------------------------------------------- */
 
 /* GitHub's rule for names; they are one name in every case, so they are kept in upper. */
 static int canonical_name(const char *name, char **ret, struct err *err)
@@ -209,7 +209,7 @@ int secrets_delete(struct store *s, int64_t repo, const char *environment,
 	return store_commit(&tx, err);
 }
 
-/* ---- opening --------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------- */
 
 /* The nearest scope wins. */
 static int open_one(struct store *s, int64_t repo, const char *environment,
@@ -257,7 +257,7 @@ int secrets_open(struct store *s, int64_t repo, const char *environment,
 	return 0;
 }
 
-/* ---- the key --------------------------------------------------------------------------- */
+/* ---- the key ----------------------------------------------------------------------- */
 
 /*
  * Every column that holds boxes. The query gives id, repo, scope, name, version, box; the

@@ -157,7 +157,7 @@ enum conclusion conclusion_parse(const char *name)
 	return CONCLUSION_NONE;
 }
 
-/* ---- moves ----------------------------------------------------------------------------- */
+/* ---- moves ------------------------------------------------------------------------- */
 
 static int check_allowed(const struct state_move *m, struct err *err)
 {

@@ -21,7 +21,7 @@ struct db *store_db(struct store *s)
 	return s->db;
 }
 
-/* ---- opening --------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------- */
 
 static int check_ours(struct db *db, int64_t *ret_version, struct err *err)
 {
@@ -183,7 +183,7 @@ bool store_has_key(const struct store *s)
 	return s->key != NULL;
 }
 
-/* ---- transactions and what they touch -------------------------------------------------- */
+/* ---- transactions and what they touch ---------------------------------------------- */
 
 int store_begin(struct store_tx *tx, struct store *s, struct err *err)
 {
@@ -273,7 +273,7 @@ void store_on_change(struct store *s, store_changed_fn *fn, void *data)
 	s->on_change_data = data;
 }
 
-/* ---- small facts ----------------------------------------------------------------------- */
+/* ---- small facts ------------------------------------------------------------------- */
 
 char *store_meta(struct store *s, const char *key)
 {

@@ -10,7 +10,7 @@
 #define USED_GRAIN_MS (10 * 60 * 1000LL)
 #define TOKEN_MAX     128 /* longer is no token of ours: not worth a hash */
 
-/* ---- scopes ---------------------------------------------------------------------------- */
+/* ---- scopes ------------------------------------------------------------------------ */
 
 static const struct {
 	const char *name;
@@ -70,7 +70,7 @@ void principal_done(struct principal *p)
 	*p = (struct principal){ 0 };
 }
 
-/* ---- hashes ---------------------------------------------------------------------------- */
+/* ---- hashes ------------------------------------------------------------------------ */
 
 static int hash_of(
 	const char *token, const char *prefix, uint8_t out[SHA256_LEN], struct err *err)
@@ -112,7 +112,7 @@ static int read_principal(struct store *s, const char *sql, const char *kind,
 	return 0;
 }
 
-/* ---- tokens ---------------------------------------------------------------------------- */
+/* ---- tokens ------------------------------------------------------------------------ */
 
 int tokens_create(struct store *s, const char *name, const char *user, enum scope have,
 	int64_t expires_at, const struct actor *who, char **ret_token, struct err *err)
@@ -200,7 +200,7 @@ int tokens_used(struct store *s, int64_t id, struct err *err)
 		I(id), I(now - USED_GRAIN_MS));
 }
 
-/* ---- links and sessions ---------------------------------------------------------------- */
+/* ---- links and sessions ------------------------------------------------------------ */
 
 int links_create(struct store *s, const char *user, enum scope have, int64_t gate,
 	int64_t valid_ms, const struct actor *who, char **ret_token, struct err *err)
@@ -348,7 +348,7 @@ int sessions_sweep(struct store *s, struct err *err)
 	return store_commit(&tx, err);
 }
 
-/* ---- approval keys --------------------------------------------------------------------- */
+/* ---- approval keys ----------------------------------------------------------------- */
 
 int keys_create(struct store *s, const char *name, const struct actor *who,
 	char **ret_secret, struct err *err)

@@ -71,7 +71,7 @@ int approval_verify(const struct approval_call *c, const char *signature,
 	return is_good ? 0 : err_set(err, ERR_DENIED, "not signed by an approval key");
 }
 
-/* ---- the body --------------------------------------------------------------------------- */
+/* ---- the body ---------------------------------------------------------------------- */
 
 static int read_text(const struct json *j, const char *key, bool is_needed, char *out,
 	size_t max, struct err *err)
@@ -127,7 +127,7 @@ int approval_read(const void *body, size_t len, struct approval *ret, struct err
 	return 0;
 }
 
-/* ---- receiving -------------------------------------------------------------------------- */
+/* ---- receiving --------------------------------------------------------------------- */
 
 static int say(struct approval_answer *a, int status, const char *message)
 {

@@ -23,7 +23,7 @@ const char *hook_kind_name(enum hook_kind k)
 	return kinds[k];
 }
 
-/* ---- helpers of the forges -------------------------------------------------------------- */
+/* ---- helpers of the forges --------------------------------------------------------- */
 
 void hook_shape_done(struct hook_shape *s)
 {
@@ -141,7 +141,7 @@ void hook_fill_push(struct json *p)
 			p, "head_commit", n ? json_share(json_at(commits, n - 1)) : NULL);
 }
 
-/* ---- text ------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------- */
 
 /* The first line, cut at a character. */
 static char *first_line(const char *s)
@@ -191,7 +191,7 @@ static char *id_text(const struct json *v)
 	return xstrdup(json_as_str(v, ""));
 }
 
-/* ---- the event -------------------------------------------------------------------------- */
+/* ---- the event --------------------------------------------------------------------- */
 
 void hook_event_done(struct hook_event *e)
 {
@@ -389,7 +389,7 @@ static int read_kind(const struct hook_shape *s, struct hook_event *e, struct er
 	return 0;
 }
 
-/* ---- its document ----------------------------------------------------------------------- */
+/* ---- its document ------------------------------------------------------------------ */
 
 static void copy_str(
 	struct json *to, const char *key, const struct json *from, const char *path)

@@ -62,7 +62,7 @@ static struct json *user_of(const struct json *from, const char *id, const char 
 	return u;
 }
 
-/* ---- push -------------------------------------------------------------------------------- */
+/* ---- push -------------------------------------------------------------------------- */
 
 static struct json *commit_of(const struct json *c)
 {
@@ -127,7 +127,7 @@ static int shape_push(const struct json *body, struct hook_shape *ret, struct er
 	return 0;
 }
 
-/* ---- merge requests ---------------------------------------------------------------------- */
+/* ---- merge requests ---------------------------------------------------------------- */
 
 static const struct {
 	const char *from;
@@ -231,7 +231,7 @@ static int shape_merge_request(
 	return 0;
 }
 
-/* ---- kinds -------------------------------------------------------------------------------- */
+/* ---- kinds ------------------------------------------------------------------------- */
 
 static const struct {
 	const char *header;

@@ -67,7 +67,7 @@ static int refresh(struct receiver *r, struct store *s, size_t forge, struct err
 	return 0;
 }
 
-/* ---- answers ---------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------- */
 
 static int answer(struct hook_answer *a, int status, const char *message)
 {
@@ -82,7 +82,7 @@ static int refuse(struct hook_answer *a)
 	return answer(a, 401, "no hook here has this signature");
 }
 
-/* ---- who signed ------------------------------------------------------------------------- */
+/* ---- who signed -------------------------------------------------------------------- */
 
 static bool is_candidate(const struct hook_secret *h, const char *repo)
 {
@@ -130,7 +130,7 @@ static size_t find_owner(const struct secrets *s, const struct hook_request *q,
 	return s->len;
 }
 
-/* ---- rows ------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------- */
 
 static struct delivery_new delivery_of(const struct hook_request *q,
 	const struct hook_secret *h, const struct hook_event *e)

@@ -335,10 +335,11 @@ static void add_need(struct parser *p, const struct id_map *ids, struct job *job
 static void parse_needs(struct parser *p, const struct id_map *ids, struct job *job)
 {
 	const struct yaml_node *n = yaml_get(job->node, "needs");
-	size_t max = yaml_is(n, YAML_SEQUENCE) ? n->len : 1;
+	size_t max;
 
 	if (!n || n->kind == YAML_MAPPING)
 		return;
+	max = n->kind == YAML_SEQUENCE ? n->len : 1;
 	/* More needs than jobs are repetitions. */
 	if (max > p->w->jobs_len + 1)
 		max = p->w->jobs_len + 1;

@@ -308,7 +308,7 @@ static void check_secrets(struct build *b, const struct scope *s, const struct j
 	}
 }
 
-/* ---- permissions -------------------------------------------------------------------- */
+/* ---- permissions ------------------------------------------------------------------- */
 
 static void check_permissions(struct build *b, const struct scope *s,
 	const struct job *job, const struct yaml_node *asked_node,
@@ -340,7 +340,7 @@ static struct permissions job_permissions(
 	return s->allowed;
 }
 
-/* ---- calls ---------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------- */
 
 static void add_jobs(struct build *b, const struct scope *s);
 
@@ -536,7 +536,7 @@ static void add_jobs(struct build *b, const struct scope *s)
 	}
 }
 
-/* ---- the plan --------------------------------------------------------------------------- */
+/* ---- the plan ---------------------------------------------------------------------- */
 
 static struct json *workflow_to_json(
 	const struct plan_request *r, const struct workflow *w)

@@ -418,6 +418,7 @@ static int eval_condition_expr(struct plan_eval *ev, const struct one *o,
 	}
 	env->trace = &trace;
 	rc = expr_eval(e, env, &v, err);
+	env->trace = NULL;
 	if (rc == 0) {
 		*ret_run = value_truthy(v);
 		json_set(ret, "trace", trace_to_json(&trace, o->inner, o->offset));

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Packs the greeting: build.sh GREETING VERSION -> hello.tar.gz
 set -eu
 [ -n "${1:-}" ] || { echo "build.sh: an empty greeting" >&2; exit 1; }

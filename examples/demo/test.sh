@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # The demo's tests: two parts that a matrix runs side by side.
 set -eu
 case ${1:?part} in

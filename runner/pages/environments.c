@@ -29,7 +29,8 @@ static void now_runs(struct strbuf *out, const struct json *d, int64_t now)
 	html_sha(out, json_get_str(d, "sha", ""));
 	html_put(out, " · $</p><p>since ", json_get_str(d, "actor", ""));
 	html_day(out, since);
-	html_put(out, " · <a href=\"/runs/#\">run ###</a> · ", (long long)json_get_int(d, "run", 0),
+	html_put(out, " · <a href=\"/runs/#\">run ###</a> · ",
+		(long long)json_get_int(d, "run", 0),
 		(long long)json_get_int(d, "run_number", 0));
 	html_span(out, now - since);
 	strbuf_adds(out, "</p>");
@@ -49,7 +50,8 @@ static void card(struct strbuf *out, const struct json *e, int64_t now)
 	strbuf_adds(out, "</header><div class=\"pad\">");
 	now_runs(out, d, now);
 	html_put(out, "</div><p class=\"foot\">$@$</p><p class=\"foot buttons\">",
-		json_get_str(e, "rules_text", ""), approvers[0] ? " · approved by " : "", approvers);
+		json_get_str(e, "rules_text", ""), approvers[0] ? " · approved by " : "",
+		approvers);
 	for (size_t i = 0; i < json_count(gates) && i < 3; i++)
 		html_put(out, "<a class=\"btn primary\" href=\"/gates/#\">Review…</a>",
 			(long long)json_as_int(json_at(gates, i), 0));
@@ -210,8 +212,10 @@ static void where_answer(struct strbuf *out, const struct json *envs, const stru
 			const struct json *p = json_at(past, k);
 
 			if (is_about(p, ref) &&
-				str_eq(json_get_str(p, "environment", ""), json_get_str(e, "name", "")) &&
-				str_eq(json_get_str(p, "repo", ""), json_get_str(e, "repo", "")))
+				str_eq(json_get_str(p, "environment", ""),
+					json_get_str(e, "name", "")) &&
+				str_eq(json_get_str(p, "repo", ""),
+					json_get_str(e, "repo", "")))
 				was = p;
 		}
 		if (!here && !was)
@@ -235,8 +239,9 @@ static void where_answer(struct strbuf *out, const struct json *envs, const stru
 	}
 	strbuf_adds(out, "</ul>");
 	if (found == 0)
-		html_put(out, "<p class=\"pad\">No environment has deployed '$'. A commit that is part of "
-			      "a later deployed one is not found here: ask for the deployed one.</p>",
+		html_put(out,
+			"<p class=\"pad\">No environment has deployed '$'. A commit that is part of "
+			"a later deployed one is not found here: ask for the deployed one.</p>",
 			ref);
 }
 

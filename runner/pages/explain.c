@@ -49,15 +49,16 @@ static void trace_table(struct visit *v, struct strbuf *out, const struct json *
 	items = json_is(trace, JSON_KIND_ARRAY) ? trace : json_get(trace, "trace");
 	if (json_count(items) == 0) {
 		strbuf_adds(out,
-			str_eq(page_job_state(job), "blocked") ?
-				"<p class=\"pad dim\">Not decided yet: it waits for what it needs.</p>" :
-				"<p class=\"pad dim\">It has no if:, so every job it needs had to "
-				"succeed.</p>");
+			str_eq(page_job_state(job), "blocked")
+				? "<p class=\"pad dim\">Not decided yet: it waits for what it needs.</p>"
+				: "<p class=\"pad dim\">It has no if:, so every job it needs had to "
+				  "succeed.</p>");
 		return;
 	}
-	strbuf_adds(out, "<table class=\"trace\"><caption class=\"vh\">Trace</caption><thead>"
-			 "<tr><th scope=\"col\">Expression</th><th scope=\"col\" class=\"num\">Value"
-			 "</th></tr></thead><tbody>");
+	strbuf_adds(out,
+		"<table class=\"trace\"><caption class=\"vh\">Trace</caption><thead>"
+		"<tr><th scope=\"col\">Expression</th><th scope=\"col\" class=\"num\">Value"
+		"</th></tr></thead><tbody>");
 	for (size_t i = 0; i < json_count(items) && i < ROWS_MAX; i++)
 		trace_row(out, json_at(items, i));
 	strbuf_adds(out, "</tbody></table>");
@@ -107,8 +108,9 @@ static void decided(struct strbuf *out, const struct json *run, const char *curr
 {
 	const struct json *jobs = json_get(run, "jobs");
 
-	strbuf_adds(out, "<section class=\"panel\"><header><h2>How each job was decided</h2></header>"
-			 "<table><caption class=\"vh\">Jobs</caption><tbody>");
+	strbuf_adds(out,
+		"<section class=\"panel\"><header><h2>How each job was decided</h2></header>"
+		"<table><caption class=\"vh\">Jobs</caption><tbody>");
 	for (size_t i = 0; i < json_count(jobs) && i < 100; i++) {
 		const struct json *j = json_at(jobs, i);
 		const char *node = json_get_str(j, "node", "");
@@ -122,10 +124,11 @@ static void decided(struct strbuf *out, const struct json *run, const char *curr
 		html_url(out, node);
 		html_put(out, "\">$</a></td></tr>", node);
 	}
-	strbuf_adds(out, "</tbody></table></section>"
-			 "<section class=\"panel\"><header><h2>Not shown</h2></header><p class=\"pad\">"
-			 "Secrets appear in a trace as <code>***</code>, and so do their length and any "
-			 "comparison with them.</p></section>");
+	strbuf_adds(out,
+		"</tbody></table></section>"
+		"<section class=\"panel\"><header><h2>Not shown</h2></header><p class=\"pad\">"
+		"Secrets appear in a trace as <code>***</code>, and so do their length and any "
+		"comparison with them.</p></section>");
 }
 
 static const struct json *find_job(const struct json *run, const char *key)
@@ -153,7 +156,8 @@ static void head(struct strbuf *out, const struct json *run, const struct json *
 	html_put(out, "<h1>Why @$@?</h1><div class=\"facts\">", before, name, at + 2);
 	html_state(out, state);
 	html_put(out, "<span>run ###, attempt #</span><code>sluice explain #",
-		(long long)json_get_int(run, "number", 0), (long long)json_get_int(run, "attempt", 1),
+		(long long)json_get_int(run, "number", 0),
+		(long long)json_get_int(run, "attempt", 1),
 		(long long)json_get_int(run, "id", 0));
 	if (job)
 		html_put(out, "/$", json_get_str(job, "node", ""));

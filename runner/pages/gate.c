@@ -105,7 +105,10 @@ static void votes(struct strbuf *out, const struct json *gate)
 		strbuf_adds(out, "</li>");
 	}
 	for (; yes < required && is_pending(gate); yes++)
-		html_put(out, "<li>@ person</li>", yes == 0 ? "first" : yes == 1 ? "second" : "another");
+		html_put(out, "<li>@ person</li>",
+			yes == 0   ? "first"
+			: yes == 1 ? "second"
+				   : "another");
 	strbuf_adds(out, "</ul>");
 	for (size_t i = 0; i < json_count(list); i++) {
 		const struct json *vote = json_at(list, i);
@@ -173,8 +176,9 @@ static bool why_not(struct visit *v, const struct json *gate, struct strbuf *out
 		}
 	if (!json_get_bool(gate, "self_approval", false) &&
 		names_hold(json_get(gate, "identities"), me)) {
-		strbuf_adds(out, "You asked for this run or pushed its commit, so you may not approve "
-				 "it. Anyone else who is a reviewer may.");
+		strbuf_adds(out,
+			"You asked for this run or pushed its commit, so you may not approve "
+			"it. Anyone else who is a reviewer may.");
 		return true;
 	}
 	if (json_count(reviewers) && !names_hold(reviewers, "*") && !names_hold(reviewers, me)) {
@@ -223,8 +227,9 @@ static void form(struct visit *v, struct strbuf *out, const struct json *gate,
 		last ? "Your approval is the last one needed: <b>the deploy starts at once.</b>" :
 		       "Yours is not the last one needed.",
 		json_get_str(run, "branch", ""));
-	strbuf_adds(out, "<button class=\"btn danger\" name=\"decision\" value=\"reject\">Reject</button>"
-			 "</p></div></form><p>It counts for this and nothing else:</p>");
+	strbuf_adds(out,
+		"<button class=\"btn danger\" name=\"decision\" value=\"reject\">Reject</button>"
+		"</p></div></form><p>It counts for this and nothing else:</p>");
 }
 
 static void decision_panel(struct visit *v, struct strbuf *out, const struct json *gate,
@@ -242,7 +247,8 @@ static void decision_panel(struct visit *v, struct strbuf *out, const struct jso
 		else if (action)
 			form(v, out, gate, action);
 		else
-			strbuf_adds(out, "<p class=\"note\">Sign in with a browser to decide here.</p>");
+			strbuf_adds(out,
+				"<p class=\"note\">Sign in with a browser to decide here.</p>");
 	}
 	binds_to(out, gate);
 	strbuf_adds(out, "</div></section>");
@@ -269,8 +275,8 @@ static char *compare_url(struct visit *v, const struct json *run, const char *fr
 	if (strchr(base, '@') || strchr(base, '?'))
 		return NULL; /* an address with a password in it is nobody's to see */
 	if (!from[0])
-		return xasprintf("%s/%s/%s", base, str_eq(forge, "gitlab") ? "-/commits" : "commits",
-			to);
+		return xasprintf("%s/%s/%s", base,
+			str_eq(forge, "gitlab") ? "-/commits" : "commits", to);
 	return xasprintf("%s/%s/%s...%s", base,
 		str_eq(forge, "gitlab") ? "-/compare" : "compare", from, to);
 }
@@ -291,12 +297,15 @@ static void what(struct visit *v, struct strbuf *out, const struct json *gate)
 	html_textn(out, sha, strlen(sha) < 7 ? strlen(sha) : 7);
 	strbuf_adds(out, "</b></span></header><dl class=\"pad\"><dt>runs there now</dt><dd>");
 	if (old[0]) {
-		html_put(out, "<b>$</b> <code>$</code> since ", json_get_str(before, "branch", ""), old);
+		html_put(out, "<b>$</b> <code>$</code> since ",
+			json_get_str(before, "branch", ""), old);
 		html_day(out, json_get_int(before, "completed_at", 0));
 	} else {
-		strbuf_adds(out, "nothing yet: this is the first deployment, the whole tree is new");
+		strbuf_adds(out,
+			"nothing yet: this is the first deployment, the whole tree is new");
 	}
-	html_put(out, "</dd><dt>would run</dt><dd><b>$</b> <code>$</code></dd><dt>titled</dt><dd>$</dd>",
+	html_put(out,
+		"</dd><dt>would run</dt><dd><b>$</b> <code>$</code></dd><dt>titled</dt><dd>$</dd>",
 		json_get_str(run, "branch", ""), sha, json_get_str(run, "title", ""));
 	html_put(out, "<dt>asked by</dt><dd>$, $", json_get_str(run, "actor", ""),
 		json_get_str(run, "event", ""));
@@ -322,12 +331,14 @@ static void workflow(struct strbuf *out, const struct json *gate)
 	const char *new = json_get_str(gate, "digest", "");
 	bool differs = old[0] && strcmp(old, new) != 0;
 
-	html_put(out, "<section class=\"panel\"><header><h2>@</h2><span class=\"mono\">$</span></header>"
-		      "<dl class=\"pad\"><dt>workflow</dt><dd>$</dd>",
-		differs ? "This workflow differs from the one that last deployed here" :
-			old[0] ? "The workflow is the one that last deployed here" :
-				 "The workflow",
-		json_get_str(run, "workflow_path", ""), json_get_str(run, "workflow", ""));
+	html_put(out,
+		"<section class=\"panel\"><header><h2>@</h2><span class=\"mono\">$</span></header>"
+		"<dl class=\"pad\"><dt>workflow</dt><dd>$</dd>",
+		differs	 ? "This workflow differs from the one that last deployed here"
+		: old[0] ? "The workflow is the one that last deployed here"
+			 : "The workflow",
+		json_get_str(run, "workflow_path", ""),
+		json_get_str(run, "workflow", ""));
 	if (differs)
 		html_put(out, "<dt>was</dt><dd class=\"mono\">$</dd>", old);
 	html_put(out, "<dt>digest</dt><dd class=\"mono\">$</dd></dl></section>", new);
@@ -356,10 +367,12 @@ static void rules(struct strbuf *out, const struct json *gate, int64_t now)
 	const struct json *ids = json_get(gate, "identities");
 	const char *environment = json_get_str(gate, "environment", "");
 	int64_t opens = json_get_int(gate, "opens_at", 0);
-	long long have = json_get_int(gate, "approvals", 0), want = json_get_int(gate, "required", 1);
+	long long have = json_get_int(gate, "approvals", 0),
+		  want = json_get_int(gate, "required", 1);
 	_cleanup_free_ char *text = xasprintf("%lld of %lld approvals", have, want);
 
-	html_put(out, "<section class=\"panel\"><header><h2>Rules of $</h2></header><ul class=\"list\">",
+	html_put(out,
+		"<section class=\"panel\"><header><h2>Rules of $</h2></header><ul class=\"list\">",
 		environment[0] ? environment : "work from a fork");
 	if (environment[0])
 		check(out, "success", "The branch or tag is allowed here");

@@ -254,8 +254,8 @@ static void gate(struct strbuf *out, const struct graph *g, const struct gnode *
 		strbuf_adds(out, ": ");
 		clipped(out, environment, 12);
 	}
-	html_put(out, "</text><text class=\"t2\" x=\"#\" y=\"#\" text-anchor=\"middle\">", (long long)x,
-		(long long)y + 34);
+	html_put(out, "</text><text class=\"t2\" x=\"#\" y=\"#\" text-anchor=\"middle\">",
+		(long long)x, (long long)y + 34);
 	if (pending)
 		html_put(out, "# of # approved</text>",
 			(long long)json_get_int(n->gate, "approvals", 0),
@@ -271,8 +271,8 @@ static void line(struct strbuf *out, const struct json *job, const char *text, i
 	int64_t a = json_get_int(job, "started_at", 0), b = json_get_int(job, "completed_at", 0);
 	bool timed = a > 0 && b > 0;
 
-	html_put(out, "<a href=\"/jobs/#\"><title>$: $</title>", (long long)json_get_int(job, "id", 0),
-		text, html_state_word(state));
+	html_put(out, "<a href=\"/jobs/#\"><title>$: $</title>",
+		(long long)json_get_int(job, "id", 0), text, html_state_word(state));
 	html_glyph_at(out, state, x + 10, y - 11, 14);
 	html_put(out, "<text x=\"#\" y=\"#\">", (long long)x + 32, (long long)y);
 	clipped(out, text, (size_t)((w - 40 - (timed ? 56 : 0)) / CHAR_W));
@@ -299,7 +299,8 @@ static void box(struct strbuf *out, const struct graph *g, const struct gnode *n
 	}
 	const char *title = json_get_str(n->rows[0], "name", "");
 	size_t len = strcspn(title, "(");
-	_cleanup_free_ char *base = xstrndup(title, len > 1 && title[len - 1] == ' ' ? len - 1 : len);
+	_cleanup_free_ char *base =
+		xstrndup(title, len > 1 && title[len - 1] == ' ' ? len - 1 : len);
 
 	html_put(out, "<text class=\"t2\" x=\"#\" y=\"#\">", (long long)x + 10, (long long)y + 19);
 	clipped(out, base, (size_t)(w - 80) / CHAR_W);
@@ -314,7 +315,7 @@ static void box(struct strbuf *out, const struct graph *g, const struct gnode *n
 	}
 	if (n->rows_all > n->rows_len)
 		html_put(out, "<text class=\"t2\" x=\"#\" y=\"#\">and # more</text>",
-			(long long)x + 32, (long long)(y + ROW_H * (int)(n->rows_len + 1) + 19),
+			(long long)x + 32, (long long)y + ROW_H * (int)(n->rows_len + 1) + 19,
 			(long long)(n->rows_all - n->rows_len));
 }
 

@@ -218,7 +218,8 @@ void page_end(struct visit *v, struct strbuf *out)
 		strbuf_adds(out, "<span id=\"live\" role=\"status\">not live</span>");
 	strbuf_adds(out, "<noscript><span>times are UTC</span></noscript>");
 	reload_link(v, out);
-	strbuf_adds(out, "</footer><div id=\"banner\" role=\"alert\" hidden></div></body></html>\n");
+	strbuf_adds(out,
+		"</footer><div id=\"banner\" role=\"alert\" hidden></div></body></html>\n");
 }
 
 void page_answer(struct visit *v, int status, struct strbuf *out)

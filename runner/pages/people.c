@@ -18,8 +18,9 @@ static void audit_row(struct strbuf *out, const struct json *a)
 	html_put(out, "<tr><td class=\"num\">#</td><td class=\"nowrap\">",
 		(long long)json_get_int(a, "id", 0));
 	html_day(out, json_get_int(a, "created_at", 0));
-	html_put(out, "</td><td>$<span class=\"sub\">$</span></td><td>$", json_get_str(a, "actor", ""),
-		json_get_str(a, "actor_kind", ""), json_get_str(a, "verb", ""));
+	html_put(out, "</td><td>$<span class=\"sub\">$</span></td><td>$",
+		json_get_str(a, "actor", ""), json_get_str(a, "actor_kind", ""),
+		json_get_str(a, "verb", ""));
 	if (to[0])
 		html_put(out, "<span class=\"sub\">$ → $</span>", from[0] ? from : "born", to);
 	html_put(out, "</td><td>$ #", json_get_str(a, "object", ""),
@@ -32,7 +33,8 @@ static void audit_row(struct strbuf *out, const struct json *a)
 
 void page_audit(struct visit *v)
 {
-	static const char *const heads[] = { ">No", "When", "Who", "What", "About", "Detail", NULL };
+	static const char *const heads[] = { ">No", "When", "Who", "What", "About",
+		"Detail", NULL };
 	struct strbuf out = STRBUF_INIT;
 	_cleanup_(json_freep) struct json *list = NULL;
 	const struct json *items, *next;
@@ -111,8 +113,9 @@ void page_keys(struct visit *v)
 	for (size_t i = 0; i < ARRAY_SIZE(list); i++)
 		html_put(&out, "<tr><td><kbd>$</kbd></td><td>$</td></tr>", list[i].keys,
 			list[i].what);
-	strbuf_adds(&out, "</tbody></table></section>"
-			  "<p><button class=\"btn js\" id=\"keys-off\" aria-pressed=\"false\" hidden>"
-			  "Turn single keys off in this browser</button></p></div>");
+	strbuf_adds(&out,
+		"</tbody></table></section>"
+		"<p><button class=\"btn js\" id=\"keys-off\" aria-pressed=\"false\" hidden>"
+		"Turn single keys off in this browser</button></p></div>");
 	page_answer(v, 200, &out);
 }

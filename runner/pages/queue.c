@@ -13,7 +13,8 @@
 static void slot(struct strbuf *out, const struct json *job, int64_t now)
 {
 	if (!job) {
-		strbuf_adds(out, "<li><span class=\"slot\"></span><span class=\"sub\">free</span></li>");
+		strbuf_adds(out,
+			"<li><span class=\"slot\"></span><span class=\"sub\">free</span></li>");
 		return;
 	}
 	html_put(out, "<li><a class=\"slot on\" href=\"/jobs/#\"><span class=\"vh\">$</span></a>"
@@ -94,7 +95,8 @@ static void row(struct strbuf *out, const struct json *j, int n, int64_t now)
 		html_put(out, "<a class=\"btn\" href=\"/runs/#/resolve\">Resolve…</a>",
 			(long long)json_get_int(j, "run_id", 0));
 	} else {
-		html_put(out, "<a href=\"/runs/#/explain/", (long long)json_get_int(j, "run_id", 0));
+		html_put(out, "<a href=\"/runs/#/explain/",
+			(long long)json_get_int(j, "run_id", 0));
 		html_url(out, json_get_str(j, "node", ""));
 		strbuf_adds(out, "\">Explain</a>");
 	}
@@ -104,7 +106,8 @@ static void row(struct strbuf *out, const struct json *j, int n, int64_t now)
 static void rows(struct strbuf *out, const struct json *list, const char *title,
 	const char *aside, const char *empty, bool numbered, int64_t now)
 {
-	html_put(out, "<tr class=\"sect\"><td colspan=\"6\"><b>$</b> — $</td></tr>", title, aside);
+	html_put(out, "<tr class=\"sect\"><td colspan=\"6\"><b>$</b> — $</td></tr>",
+		title, aside);
 	if (json_count(list) == 0)
 		html_put(out, "<tr><td colspan=\"6\" class=\"dim\">$</td></tr>", empty);
 	for (size_t i = 0; i < json_count(list); i++)
@@ -117,8 +120,9 @@ void part_queue(struct strbuf *out, struct web *w, const struct json *queue, int
 	const struct json *held = json_get(queue, "held"), *paused = json_get(queue, "paused");
 
 	strbuf_adds(out, "<div id=\"queue\">");
-	html_put(out, "<div class=\"facts\"><span><b>#</b> running</span><span><b>#</b> ready</span>"
-		      "<span><b>#</b> held by a rule</span></div>",
+	html_put(out,
+		"<div class=\"facts\"><span><b>#</b> running</span><span><b>#</b> ready</span>"
+		"<span><b>#</b> held by a rule</span></div>",
 		(long long)json_count(active), (long long)json_count(ready),
 		(long long)json_count(held));
 	if (json_is(paused, JSON_KIND_OBJECT))
@@ -126,12 +130,13 @@ void part_queue(struct strbuf *out, struct web *w, const struct json *queue, int
 			      "starts.</p>",
 			json_get_str(paused, "by", ""));
 	machine(out, active, json_get_int(web_status(w), "slots", 0), now);
-	strbuf_adds(out, "<section class=\"panel\"><table class=\"runs queue\"><caption class=\"vh\">Jobs"
-			 "</caption><thead><tr><th scope=\"col\" class=\"c-n\">Next</th>"
-			 "<th scope=\"col\" class=\"c-state\">State</th><th scope=\"col\">Job</th>"
-			 "<th scope=\"col\">Why it waits</th><th scope=\"col\" class=\"num c-time\">Since"
-			 "</th><th scope=\"col\" class=\"c-act\"><span class=\"vh\">Action</span></th>"
-			 "</tr></thead><tbody>");
+	strbuf_adds(out,
+		"<section class=\"panel\"><table class=\"runs queue\"><caption class=\"vh\">Jobs"
+		"</caption><thead><tr><th scope=\"col\" class=\"c-n\">Next</th>"
+		"<th scope=\"col\" class=\"c-state\">State</th><th scope=\"col\">Job</th>"
+		"<th scope=\"col\">Why it waits</th><th scope=\"col\" class=\"num c-time\">Since"
+		"</th><th scope=\"col\" class=\"c-act\"><span class=\"vh\">Action</span></th>"
+		"</tr></thead><tbody>");
 	rows(out, ready, "Ready", "goes as soon as a slot fits", "Nothing waits for a slot.", true,
 		now);
 	rows(out, held, "Held by a rule", "takes no slot", "Nothing is held.", false, now);

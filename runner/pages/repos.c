@@ -33,9 +33,11 @@ void page_repos(struct visit *v)
 		const struct json *r = json_at(items, i), *run = json_get(r, "last_run");
 		const char *name = json_get_str(r, "name", "");
 
-		html_put(&out, "<tr><td class=\"what\"><a href=\"/repos/$\">$</a><span class=\"sub mono\">"
-			       "$</span></td><td>$</td><td>",
-			name, name, json_get_str(r, "url", ""), json_get_str(r, "forge", ""));
+		html_put(&out,
+			"<tr><td class=\"what\"><a href=\"/repos/$\">$</a><span class=\"sub mono\">"
+			"$</span></td><td>$</td><td>",
+			name, name, json_get_str(r, "url", ""),
+			json_get_str(r, "forge", ""));
 		if (json_is(run, JSON_KIND_OBJECT)) {
 			html_state(&out, json_get_str(run, "state", ""));
 			html_put(&out, "<span class=\"sub\"><a href=\"/runs/#\">$ ###</a></span>",
@@ -87,14 +89,17 @@ static void workflows_tab(struct visit *v, struct strbuf *out, const struct json
 	strbuf_adds(out, "<div class=\"cols\"><div>");
 	page_table(out, "Workflows", "that have run", heads);
 	if (json_count(list) == 0)
-		strbuf_adds(out, "<tr><td colspan=\"3\" class=\"dim\">None has run yet. Push to this "
-				 "repository.</td></tr>");
+		strbuf_adds(out,
+			"<tr><td colspan=\"3\" class=\"dim\">None has run yet. Push to this "
+			"repository.</td></tr>");
 	for (size_t i = 0; i < json_count(list); i++) {
 		const struct json *w = json_at(list, i);
 
-		html_put(out, "<tr><td><a href=\"/?q=repo:$%20workflow:", json_get_str(repo, "name", ""));
+		html_put(out, "<tr><td><a href=\"/?q=repo:$%20workflow:",
+			json_get_str(repo, "name", ""));
 		html_url(out, json_get_str(w, "path", ""));
-		html_put(out, "\"><b>$</b></a><span class=\"sub mono\">$</span></td><td class=\"num\">",
+		html_put(out,
+			"\"><b>$</b></a><span class=\"sub mono\">$</span></td><td class=\"num\">",
 			json_get_str(w, "name", ""), json_get_str(w, "path", ""));
 		html_count(out, json_get_int(w, "runs", 0));
 		html_put(out, "</td><td><a href=\"/runs/#\">last run</a></td></tr>",
@@ -139,7 +144,8 @@ static void became(struct strbuf *out, const struct json *d)
 
 static void deliveries(struct visit *v, struct strbuf *out, const char *repo)
 {
-	static const char *const heads[] = { "Answer", "Event", "Became", "Delivery", ">When", NULL };
+	static const char *const heads[] = { "Answer", "Event", "Became", "Delivery",
+		">When", NULL };
 	_cleanup_(json_freep) struct json *list = NULL;
 	const struct json *items;
 	struct err err = ERR_INIT;
@@ -149,11 +155,13 @@ static void deliveries(struct visit *v, struct strbuf *out, const char *repo)
 	items = json_get(list, "items");
 	page_table(out, "Webhook", "the last 25 deliveries", heads);
 	if (json_count(items) == 0)
-		strbuf_adds(out, "<tr><td colspan=\"5\" class=\"dim\">None has arrived yet. Ask the forge "
-				 "to send a ping.</td></tr>");
+		strbuf_adds(out,
+			"<tr><td colspan=\"5\" class=\"dim\">None has arrived yet. Ask the forge "
+			"to send a ping.</td></tr>");
 	for (size_t i = 0; i < json_count(items); i++) {
 		const struct json *d = json_at(items, i);
-		const char *event = json_get_str(d, "event_state", ""), *key = json_get_str(d, "key", "");
+		const char *event = json_get_str(d, "event_state", ""),
+			   *key = json_get_str(d, "key", "");
 		bool failed = str_eq(event, "failed");
 
 		strbuf_adds(out, "<tr><td>");
@@ -182,8 +190,9 @@ static void hook_tab(struct visit *v, struct strbuf *out, const struct json *rep
 {
 	const struct json *hooks = json_get(repo, "hooks");
 
-	html_put(out, "<section class=\"panel\"><dl class=\"pad\"><dt>address</dt><dd class=\"mono\">"
-		      "$/hooks/$</dd><dt>secret</dt><dd>",
+	html_put(out,
+		"<section class=\"panel\"><dl class=\"pad\"><dt>address</dt><dd class=\"mono\">"
+		"$/hooks/$</dd><dt>secret</dt><dd>",
 		v->web->o->url, json_get_str(repo, "forge", ""));
 	if (json_count(hooks) == 0)
 		strbuf_adds(out, "none");
@@ -206,18 +215,21 @@ static void secrets_tab(struct visit *v, struct strbuf *out, const struct json *
 
 	page_table(out, "Secrets", "values are never shown, here or anywhere", heads);
 	if (json_count(list) == 0)
-		strbuf_adds(out, "<tr><td colspan=\"4\" class=\"dim\">None. <code>sluice secret set NAME "
-				 "--repo OWNER/NAME</code> adds one.</td></tr>");
+		strbuf_adds(out,
+			"<tr><td colspan=\"4\" class=\"dim\">None. <code>sluice secret set NAME "
+			"--repo OWNER/NAME</code> adds one.</td></tr>");
 	for (size_t i = 0; i < json_count(list); i++) {
 		const struct json *s = json_at(list, i);
 		const char *environment = json_get_str(s, "environment", "");
 
-		html_put(out, "<tr><td class=\"mono\"><b>$</b></td><td>", json_get_str(s, "name", ""));
+		html_put(out, "<tr><td class=\"mono\"><b>$</b></td><td>",
+			json_get_str(s, "name", ""));
 		if (environment[0])
 			html_put(out, "environment <b>$</b>, after its gate", environment);
 		else
 			strbuf_adds(out, "every trusted job");
-		html_put(out, "</td><td>$</td><td class=\"num\">", json_get_str(s, "updated_by", ""));
+		html_put(out, "</td><td>$</td><td class=\"num\">",
+			json_get_str(s, "updated_by", ""));
 		html_day(out, json_get_int(s, "updated_at", 0));
 		strbuf_adds(out, "</td></tr>\n");
 	}
@@ -229,8 +241,10 @@ static void secrets_tab(struct visit *v, struct strbuf *out, const struct json *
 		const struct json *x = json_at(vars, i);
 		const char *environment = json_get_str(x, "environment", "");
 
-		html_put(out, "<tr><td class=\"mono\"><b>$</b></td><td>$</td><td class=\"mono\">$</td></tr>",
-			json_get_str(x, "name", ""), environment[0] ? environment : "every job",
+		html_put(out,
+			"<tr><td class=\"mono\"><b>$</b></td><td>$</td><td class=\"mono\">$</td></tr>",
+			json_get_str(x, "name", ""),
+			environment[0] ? environment : "every job",
 			json_get_str(x, "value", ""));
 	}
 	page_table_end(out);
@@ -242,14 +256,16 @@ static void rules_tab(struct visit *v, struct strbuf *out, const struct json *re
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 
 	page_table(out, "Who is trusted here", NULL, heads);
-	strbuf_adds(out, "<tr><td>push, tag, dispatch, schedule</td><td>yes</td><td>write</td><td>no</td>"
-			 "</tr><tr><td>pull request, own branch</td><td>yes</td><td>own</td><td>no</td></tr>"
-			 "<tr><td>pull request, fork</td><td><b>no</b></td><td>read</td>"
-			 "<td>a maintainer</td></tr>");
+	strbuf_adds(out,
+		"<tr><td>push, tag, dispatch, schedule</td><td>yes</td><td>write</td><td>no</td>"
+		"</tr><tr><td>pull request, own branch</td><td>yes</td><td>own</td><td>no</td></tr>"
+		"<tr><td>pull request, fork</td><td><b>no</b></td><td>read</td>"
+		"<td>a maintainer</td></tr>");
 	page_table_end(out);
 	json_write(json_get(repo, "settings"), JSON_WRITE_PRETTY, &text);
-	html_put(out, "<section class=\"panel\"><header><h2>Settings</h2><span>sluice repo set $ KEY=VALUE"
-		      "</span></header><pre class=\"well\">$</pre></section>",
+	html_put(out,
+		"<section class=\"panel\"><header><h2>Settings</h2><span>sluice repo set $ KEY=VALUE"
+		"</span></header><pre class=\"well\">$</pre></section>",
 		json_get_str(repo, "name", ""), text.buf);
 }
 
@@ -366,7 +382,8 @@ static void replan_form(struct visit *v, struct strbuf *out, int64_t id, const s
 
 static void delivery_runs(struct strbuf *out, const struct json *runs)
 {
-	html_put(out, "<section class=\"panel\"><header><h2>Became</h2></header><ul class=\"list\">");
+	html_put(out,
+		"<section class=\"panel\"><header><h2>Became</h2></header><ul class=\"list\">");
 	for (size_t i = 0; i < json_count(runs); i++) {
 		const struct json *r = json_at(runs, i);
 
@@ -410,8 +427,8 @@ void page_delivery(struct visit *v, int64_t id)
 	page_begin(v, &out, "Delivery", "Repositories");
 	_cleanup_free_ char *repo = xasprintf("/repos/%s/hook", json_get_str(d, "repo", ""));
 
-	page_crumbs(&out, "Repositories", "/repos", json_get_str(d, "repo", ""), repo, "delivery", NULL,
-		NULL);
+	page_crumbs(&out, "Repositories", "/repos", json_get_str(d, "repo", ""), repo,
+		"delivery", NULL, NULL);
 	html_put(&out, "<h1>Delivery #</h1><div class=\"facts\">", (long long)id);
 	html_state(&out, json_get_str(d, "event_state", json_get_str(d, "state", "")));
 	html_put(&out, "<span>$ from $</span><span>", json_get_str(d, "event", ""),

@@ -80,7 +80,8 @@ static void banners(struct strbuf *out, const struct json *run)
 			"<a class=\"btn\" href=\"/runs/#/resolve\">Resolve…</a></div>",
 			json_get_str(j, "name", ""),
 			json_get_str(j, "reason", "the host lost power"),
-			(long long)json_get_int(j, "id", 0), (long long)json_get_int(run, "id", 0));
+			(long long)json_get_int(j, "id", 0),
+			(long long)json_get_int(run, "id", 0));
 		any = true;
 	}
 	if (!any && json_get_str(run, "reason", "")[0])
@@ -90,7 +91,8 @@ static void banners(struct strbuf *out, const struct json *run)
 static void earlier_attempt(struct strbuf *out, const struct json *run, int64_t attempt)
 {
 	const struct json *a = find_by(json_get(run, "attempts"), "attempt", attempt - 1);
-	long long id = json_get_int(run, "id", 0), last = json_get_int(run, "last_attempt", attempt);
+	long long id = json_get_int(run, "id", 0),
+		  last = json_get_int(run, "last_attempt", attempt);
 
 	if (last <= 1)
 		return;
@@ -193,7 +195,8 @@ static void bar(struct strbuf *out, const struct axis *x, const char *class, int
 {
 	double w = percent(x, b) - percent(x, a);
 
-	strbuf_addf(out, "<rect class=\"b-%s\" x=\"%.2f%%\" y=\"12\" width=\"%.2f%%\" height=\"9\"/>",
+	strbuf_addf(out,
+		"<rect class=\"b-%s\" x=\"%.2f%%\" y=\"12\" width=\"%.2f%%\" height=\"9\"/>",
 		class, percent(x, a), w < .3 ? .3 : w);
 }
 
@@ -321,8 +324,9 @@ static void actions(struct visit *v, struct strbuf *out, const struct json *run)
 {
 	long long id = json_get_int(run, "id", 0);
 
-	html_put(out, "<div class=\"buttons dock\"><a class=\"btn\" href=\"/runs/#/explain\">Explain"
-		      "</a>",
+	html_put(out,
+		"<div class=\"buttons dock\"><a class=\"btn\" href=\"/runs/#/explain\">Explain"
+		"</a>",
 		id);
 	if (visit_may(v, SCOPE_RUN) && v->session) {
 		if (is_over(run))
@@ -346,13 +350,15 @@ static void annotations(struct strbuf *out, const struct json *run)
 		return;
 	for (size_t i = 0; i < json_count(list); i++)
 		errors += str_eq(json_get_str(json_at(list, i), "level", ""), "error");
-	html_put(out, "<section class=\"panel\"><header><h2>Annotations</h2><span>@# errors, # others"
-		      "</span></header><ul class=\"list\">",
+	html_put(out,
+		"<section class=\"panel\"><header><h2>Annotations</h2><span>@# errors, # others"
+		"</span></header><ul class=\"list\">",
 		all == 50 ? "the first: " : "", errors, all - errors);
 	for (size_t i = 0; i < json_count(list); i++) {
 		const struct json *a = json_at(list, i);
 		const char *level = json_get_str(a, "level", "notice");
-		const char *file = json_get_str(a, "file", ""), *title = json_get_str(a, "title", "");
+		const char *file = json_get_str(a, "file", ""),
+			   *title = json_get_str(a, "title", "");
 		long long job = json_get_int(a, "job_id", 0), n = json_get_int(a, "log_line", 0);
 
 		strbuf_adds(out, "<li>");
@@ -578,7 +584,8 @@ static void rerun_choice(struct visit *v, struct strbuf *out, long long id, cons
 {
 	html_put(out, "<li><form method=\"post\" action=\"/runs/#\">", id);
 	web_csrf_field(v, out);
-	html_put(out, "<button class=\"btn\" name=\"do\" value=\"@\">@</button></form><p>@</p></li>",
+	html_put(out,
+		"<button class=\"btn\" name=\"do\" value=\"@\">@</button></form><p>@</p></li>",
 		what, label, says);
 }
 
@@ -599,8 +606,9 @@ static void rerun_one(struct visit *v, struct strbuf *out, const struct json *ru
 			html_put(out, "<option value=\"$\">$</option>", node, node);
 		last = node;
 	}
-	strbuf_adds(out, "</select> <button class=\"btn\" name=\"do\" value=\"rerun-job\">Re-run this "
-			 "job</button></form><p>That job and every job that needs it.</p></li>");
+	strbuf_adds(out,
+		"</select> <button class=\"btn\" name=\"do\" value=\"rerun-job\">Re-run this "
+		"job</button></form><p>That job and every job that needs it.</p></li>");
 }
 
 void page_rerun(struct visit *v, int64_t id)
@@ -617,10 +625,12 @@ void page_rerun(struct visit *v, int64_t id)
 		return;
 	page_begin(v, &out, "Re-run", "Runs");
 	crumbs(&out, run, "re-run");
-	html_put(&out, "<div class=\"narrow\"><h1>Re-run $</h1>"
-		       "<p>It becomes attempt # of the same run, at the same commit. Trust stays, and "
-		       "gates ask again.</p><ul class=\"panel choices\">",
-		json_get_str(run, "title", ""), (long long)json_get_int(run, "last_attempt", 1) + 1);
+	html_put(&out,
+		"<div class=\"narrow\"><h1>Re-run $</h1>"
+		"<p>It becomes attempt # of the same run, at the same commit. Trust stays, and "
+		"gates ask again.</p><ul class=\"panel choices\">",
+		json_get_str(run, "title", ""),
+		(long long)json_get_int(run, "last_attempt", 1) + 1);
 	rerun_choice(v, &out, id, "rerun", "Re-run all jobs", "Nothing of this attempt is kept.");
 	rerun_choice(v, &out, id, "rerun-failed", "Re-run failed jobs",
 		"Failed and cancelled jobs and all that need them. Results, outputs and artifacts "
@@ -644,10 +654,11 @@ void page_resolve(struct visit *v, int64_t id)
 	jobs = json_get(run, "jobs");
 	page_begin(v, &out, "Resolve", "Runs");
 	crumbs(&out, run, "resolve");
-	strbuf_adds(&out, "<div class=\"narrow\"><h1>How did it end?</h1><p>The host lost power or the "
-			  "job's processes died before they could say. It may have run to its end; it "
-			  "was not retried. Look at the log and at the target, then say what you "
-			  "found: it is written into the audit log with your name.</p>");
+	strbuf_adds(&out,
+		"<div class=\"narrow\"><h1>How did it end?</h1><p>The host lost power or the "
+		"job's processes died before they could say. It may have run to its end; it "
+		"was not retried. Look at the log and at the target, then say what you "
+		"found: it is written into the audit log with your name.</p>");
 	for (size_t i = 0; i < json_count(jobs); i++) {
 		const struct json *j = json_at(jobs, i);
 		long long n = json_get_int(j, "id", 0);

@@ -380,8 +380,8 @@ static void step(struct strbuf *out, int n, bool done, const char *title, const 
 		html_glyph(out, "done");
 	else
 		html_put(out, "<span class=\"n\">#</span>", (long long)n);
-	html_put(out, "<div><h2>$@</h2><p>$</p>", title, done ? "<span class=\"vh\">, done</span>" : "",
-		text);
+	html_put(out, "<div><h2>$@</h2><p>$</p>", title,
+		done ? "<span class=\"vh\">, done</span>" : "", text);
 	if (command)
 		html_put(out, "<pre class=\"well\">$</pre>", command);
 	strbuf_adds(out, "</div></li>");
@@ -447,8 +447,9 @@ static void first_run(struct visit *v, struct strbuf *out)
 	html_put(out,
 		"<section class=\"panel\"><header><h2>Listening for the first delivery</h2>");
 	html_state(out, "listening");
-	html_put(out, "</header><p class=\"pad\"><code>$/hooks/github</code> · nothing received yet</p>"
-		      "</section>",
+	html_put(out,
+		"</header><p class=\"pad\"><code>$/hooks/github</code> · nothing received yet</p>"
+		"</section>",
 		v->web->o->url);
 	legend(out);
 	strbuf_adds(out, "</div>");

@@ -54,7 +54,7 @@ server_up() {
       >"$T/srv.out" 2>>"$T/srv.err" </dev/null
   ) &
   pid_of_core=$!
-  tap_pids[core]=$pid_of_core
+  tap_pids['core']=$pid_of_core
   wait_for_text 20 "$T/srv.out" '^sluice serve: http' || {
     diag "the server does not start: $(tail -n 3 "$T/srv.err")"
     return 1

@@ -174,7 +174,7 @@ static void an_agent_that_cannot_be_confined_does_not_run(void **state)
 	close_work(&w);
 }
 
-/* ---- a caller that has to ask ----------------------------------------------------------- */
+/* ---- a caller that has to ask ------------------------------------------------------ */
 
 #define ASKER 54322
 

@@ -8,7 +8,7 @@
 
 #include "sandbox/sandbox-internal.h"
 
-/* ---- what a step sees ----------------------------------------------------------------- */
+/* ---- what a step sees -------------------------------------------------------------- */
 
 static void a_step_is_runner_in_a_world_of_its_own(void **state)
 {
@@ -176,7 +176,7 @@ static void a_secret_of_a_step_is_never_in_init_or_the_forker(void **state)
 	assert_false(memory_has(b->sb->init.pid + 1, secret));
 }
 
-/* ---- starting and ending ------------------------------------------------------------------ */
+/* ---- starting and ending ----------------------------------------------------------- */
 
 static void exit_codes_and_signals_are_kept_apart(void **state)
 {
@@ -411,7 +411,7 @@ static void nothing_is_left_open_when_it_is_freed(void **state)
 	assert_int_equal(test_count_fds(), before);
 }
 
-/* ---- limits --------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------ */
 
 static bool has_controllers(const struct box *b, enum sandbox_controllers wanted)
 {
@@ -522,7 +522,7 @@ static void a_frozen_job_stands_still(void **state)
 		sandbox_kill(b->sb, 10000, &b->err), &b->err); /* frozen ones die, too */
 }
 
-/* ---- network ---------------------------------------------------------------------------- */
+/* ---- network ----------------------------------------------------------------------- */
 
 static void a_listener_inside_is_served_outside(void **state)
 {
@@ -568,7 +568,7 @@ static void an_event_heard_while_listening_still_wakes_the_loop(void **state)
 	assert_int_equal(b->end.code, 3);
 }
 
-/* ---- never ------------------------------------------------------------------------------- */
+/* ---- never ------------------------------------------------------------------------- */
 
 static void a_map_to_the_hosts_root_is_refused(void **state)
 {

@@ -97,7 +97,7 @@ static int64_t history_value(struct history *h, const char *sql, int64_t arg)
 	return v;
 }
 
-/* ---- the world -------------------------------------------------------------------------- */
+/* ---- the world --------------------------------------------------------------------- */
 
 static bool history_environment(struct history *h, const char *name, const char *rules)
 {
@@ -135,7 +135,7 @@ static bool history_found(struct history *h)
 		       "{\"reviewers\": [\"*\"], \"wait_minutes\": 5, \"expires_minutes\": 60}");
 }
 
-/* ---- acts on runs ----------------------------------------------------------------------- */
+/* ---- acts on runs ------------------------------------------------------------------ */
 
 static bool history_deliver(struct history *h, unsigned how, int64_t *ret_event)
 {
@@ -273,7 +273,7 @@ static bool history_tick(struct history *h, unsigned how)
 	return gates_tick(h->s, &next, &err) == 0 || history_fail(h, "tick", &err);
 }
 
-/* ---- acts on jobs: the model ------------------------------------------------------------ */
+/* ---- acts on jobs: the model ------------------------------------------------------- */
 
 #define ST(x) (1u << JOB_##x)
 
@@ -491,7 +491,7 @@ static bool history_act(struct history *h, unsigned what, unsigned whom, unsigne
 	}
 }
 
-/* ---- whole lives ------------------------------------------------------------------------ */
+/* ---- whole lives ------------------------------------------------------------------- */
 
 static void history_finding(const struct check_finding *f, void *data)
 {

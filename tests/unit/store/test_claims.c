@@ -94,7 +94,7 @@ static void the_least_served_repository_comes_first(void **state)
 	jobs_ready_free(list, len);
 }
 
-/* ---- frames ---------------------------------------------------------------------------- */
+/* ---- frames ------------------------------------------------------------------------ */
 
 static void frames_are_applied_once_and_in_order(void **state)
 {
@@ -249,7 +249,7 @@ static void steps_that_did_not_end_are_closed_with_the_job(void **state)
 	world_check(w);
 }
 
-/* ---- death ----------------------------------------------------------------------------- */
+/* ---- death ------------------------------------------------------------------------- */
 
 /* How far a job had come, its class, and what its executor's death makes of it. */
 static const struct {
@@ -403,7 +403,7 @@ static void deployments_follow_their_job(void **state)
 	world_check(w);
 }
 
-/* ---- artifacts ------------------------------------------------------------------------- */
+/* ---- artifacts --------------------------------------------------------------------- */
 
 static void an_artifact_is_written_once_by_the_job_that_runs(void **state)
 {

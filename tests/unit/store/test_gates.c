@@ -297,7 +297,7 @@ static void rules_that_make_no_sense_are_refused(void **state)
 	}
 }
 
-/* ---- time ------------------------------------------------------------------------------ */
+/* ---- time -------------------------------------------------------------------------- */
 
 static void expires_by_the_clock_and_in_the_predicate(void **state)
 {
@@ -378,7 +378,7 @@ static void a_cancelled_run_closes_its_gates(void **state)
 	world_check(w);
 }
 
-/* ---- release --------------------------------------------------------------------------- */
+/* ---- release ----------------------------------------------------------------------- */
 
 static void release_looks_at_the_gate_again(void **state)
 {
@@ -424,7 +424,7 @@ static void a_rerun_asks_again(void **state)
 	world_check(w);
 }
 
-/* ---- forks ----------------------------------------------------------------------------- */
+/* ---- forks ------------------------------------------------------------------------- */
 
 static void a_forks_run_waits_for_a_maintainer_and_gets_no_secret(void **state)
 {

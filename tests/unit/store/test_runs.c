@@ -213,7 +213,7 @@ static void the_phase_says_what_a_person_needs_to_know(void **state)
 	world_check(w);
 }
 
-/* ---- cancelling ------------------------------------------------------------------------ */
+/* ---- cancelling -------------------------------------------------------------------- */
 
 static void cancelling_ends_what_waits_and_asks_what_runs(void **state)
 {
@@ -258,7 +258,7 @@ static void forced_cancelling_leaves_nothing_waiting(void **state)
 	world_check(w);
 }
 
-/* ---- matrices -------------------------------------------------------------------------- */
+/* ---- matrices ---------------------------------------------------------------------- */
 
 static void a_failed_row_ends_its_siblings_when_it_fails_fast(void **state)
 {
@@ -322,7 +322,7 @@ static void an_expansion_has_its_limits(void **state)
 	assert_err_has(&w->err, ERR_CONFLICT, "is expanded already");
 }
 
-/* ---- concurrency ----------------------------------------------------------------------- */
+/* ---- concurrency ------------------------------------------------------------------- */
 
 static int64_t grouped(struct world *w, bool cancels, bool keeps)
 {
@@ -412,7 +412,7 @@ static void groups_of_jobs_share_names_with_groups_of_runs(void **state)
 	world_check(w);
 }
 
-/* ---- re-runs --------------------------------------------------------------------------- */
+/* ---- re-runs ----------------------------------------------------------------------- */
 
 static void a_rerun_of_failed_jobs_carries_the_others(void **state)
 {

@@ -268,7 +268,7 @@ static void hooks_keep_their_old_secret_for_a_while(void **state)
 	hook_secrets_free(hooks, len);
 }
 
-/* ---- tokens ---------------------------------------------------------------------------- */
+/* ---- tokens ------------------------------------------------------------------------ */
 
 static void tokens_are_checked_by_hash_and_end(void **state)
 {

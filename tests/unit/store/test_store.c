@@ -9,7 +9,7 @@
 #include "store/audit.h"
 #include "store/outbox.h"
 
-/* ---- opening --------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------- */
 
 static void its_files_are_for_nobody_else(void **state)
 {
@@ -230,7 +230,7 @@ static void a_reader_needs_no_right_to_create_files(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* ---- transactions ---------------------------------------------------------------------- */
+/* ---- transactions ------------------------------------------------------------------ */
 
 static void an_inner_failure_leaves_the_outer_work(void **state)
 {
@@ -369,7 +369,7 @@ static void a_copy_is_whole_while_others_write(void **state)
 	store_free(c.s);
 }
 
-/* ---- audit ----------------------------------------------------------------------------- */
+/* ---- audit ------------------------------------------------------------------------- */
 
 static void the_audit_log_can_only_grow(void **state)
 {
@@ -425,7 +425,7 @@ static void tampering_with_any_column_shows_at_its_row(void **state)
 	assert_int_equal(audit_has_head(w->s, head, &w->err), 0);
 }
 
-/* ---- check ----------------------------------------------------------------------------- */
+/* ---- check ------------------------------------------------------------------------- */
 
 /* Each invariant is broken by hand, and check has to name it: its positive control. */
 static const struct {
@@ -523,7 +523,7 @@ static void check_names_each_invariant_that_is_broken(void **state)
 	assert_null(check_invariant_id(12));
 }
 
-/* ---- restore --------------------------------------------------------------------------- */
+/* ---- restore ----------------------------------------------------------------------- */
 
 static void a_restored_store_starts_nothing_by_itself(void **state)
 {
@@ -566,7 +566,7 @@ static void a_restored_store_starts_nothing_by_itself(void **state)
 	assert_true(world_claim(w, plain) > epoch + 1000);
 }
 
-/* ---- outbox ---------------------------------------------------------------------------- */
+/* ---- outbox ------------------------------------------------------------------------ */
 
 static void the_last_word_of_a_context_is_the_one_sent(void **state)
 {

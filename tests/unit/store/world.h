@@ -91,7 +91,7 @@ __attribute__((unused)) static int world_teardown(void **state)
 #define WORLD(fn)      TEST_WITH(fn, world_setup, world_teardown)
 #define WORLD_DISK(fn) TEST_WITH(fn, world_setup_disk, world_teardown)
 
-/* ---- events and runs ------------------------------------------------------------------- */
+/* ---- events and runs --------------------------------------------------------------- */
 
 __attribute__((unused)) static struct delivery_new world_delivery(
 	struct world *w, const char *key, const char *body)
@@ -220,7 +220,7 @@ __attribute__((unused)) static int64_t world_run(struct world *w, const char *sh
 		w, &(struct world_run){ .shape = shape, .trust = TRUST_TRUSTED });
 }
 
-/* ---- jobs ------------------------------------------------------------------------------ */
+/* ---- jobs -------------------------------------------------------------------------- */
 
 /* The row ROW of NODE in the latest attempt. */
 __attribute__((unused)) static int64_t world_job(
@@ -352,7 +352,7 @@ __attribute__((unused)) static void world_run_is(
 	assert_string_equal(r.phase, phase);
 }
 
-/* ---- environments ---------------------------------------------------------------------- */
+/* ---- environments ------------------------------------------------------------------ */
 
 __attribute__((unused)) static void world_environment(
 	struct world *w, const char *name, const char *rules)
@@ -383,7 +383,7 @@ __attribute__((unused)) static int world_vote(struct world *w, int64_t gate,
 	return gates_vote(w->s, &v, ret ? ret : &unused, &w->err);
 }
 
-/* ---- the invariants -------------------------------------------------------------------- */
+/* ---- the invariants ---------------------------------------------------------------- */
 
 __attribute__((unused)) static void world_print_finding(
 	const struct check_finding *f, void *data)

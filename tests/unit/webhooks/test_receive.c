@@ -6,7 +6,7 @@
 
 #define SECRET "0123456789abcdef0123" /* of world.h */
 
-/* ---- signatures -------------------------------------------------------------------------- */
+/* ---- signatures -------------------------------------------------------------------- */
 
 static bool matches(const char *forge, const char *header, const char *value)
 {
@@ -101,7 +101,7 @@ static void gitlab_sends_the_secret_itself(void **state)
 	assert_false(matches("gitlab", "x-gitlab-token", NULL));
 }
 
-/* ---- receiving ---------------------------------------------------------------------------- */
+/* ---- receiving --------------------------------------------------------------------- */
 
 #define BODY                                                                       \
 	"{\"ref\":\"refs/heads/main\",\"before\":\"" HEX_B "\",\"after\":\"" HEX_A \

@@ -537,7 +537,7 @@ static void an_empty_environment_is_none(void **state)
 	row_is(f, 0, "environment.name", "\"p\"");
 }
 
-/* ---- called workflows --------------------------------------------------------------- */
+/* ---- called workflows -------------------------------------------------------------- */
 
 #define CALLED                                                                          \
 	"on:\n  workflow_call:\n    inputs:\n      v: {type: string, required: true}\n" \
@@ -730,7 +730,7 @@ static void the_digest_is_of_all_files_that_have_a_say(void **state)
 		json_as_str(json_path(f->plan, "workflow.digest"), ""), before);
 }
 
-/* ---- the rest ------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------- */
 
 static void lists_what_can_be_known_beforehand(void **state)
 {
