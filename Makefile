@@ -26,9 +26,9 @@ say       = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
 PC            := pkg-config
 SLUICE_PKGS   := jansson yaml-0.1 libcrypto sqlite3 libseccomp libmicrohttpd
 HELPER_PKGS   := jansson libcrypto libseccomp libgit2 libcurl libarchive libpcre2-8 libzstd
-SLUICE_LIBS    = $(shell $(PC) --libs $(SLUICE_PKGS))
-HELPER_LIBS    = $(shell $(PC) --libs $(HELPER_PKGS))
-TEST_LIBS      = $(shell $(PC) --libs $(sort $(SLUICE_PKGS) $(HELPER_PKGS)) cmocka)
+SLUICE_LIBS    = $(shell $(PC) --libs $(SLUICE_PKGS)) -lm
+HELPER_LIBS    = $(shell $(PC) --libs $(HELPER_PKGS)) -lm
+TEST_LIBS      = $(shell $(PC) --libs $(sort $(SLUICE_PKGS) $(HELPER_PKGS)) cmocka) -lm
 
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes \
             -Wmissing-prototypes -Wwrite-strings -Wno-unused-parameter \
