@@ -102,7 +102,7 @@ $(B)/%.o: %.c
 
 # Pages' assets are compiled in: runner/assets/X becomes a byte array.
 ASSETS := $(wildcard runner/assets/*)
-$(B)/runner/assets.inc: $(ASSETS) tests/tools/embed.sh
+$(B)/runner/assets.inc: $(ASSETS) tests/tools/embed.sh tests/tools/squeeze.awk
 	@mkdir -p $(@D)
 	$(call say,EMBED,$@)sh tests/tools/embed.sh $(ASSETS) > $@
 $(B)/runner/assets.o: $(B)/runner/assets.inc

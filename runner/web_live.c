@@ -21,8 +21,8 @@
 
 #define HEARTBEAT_MS 10000
 #define RECHECK_BEATS 3	  /* whether the reader still has the right */
-#define FLUSH_MS 200	  /* at most five commits of the page in a second */
-#define LINES_MS 100	  /* between two events of one viewer of a log */
+#define FLUSH_MS 250	  /* at most four commits of the page in a second */
+#define LINES_MS 250	  /* between two events of one viewer of a log */
 #define DIRTY_MAX 32	  /* runs changed between two flushes, then "reset" */
 #define CHUNK (64 * 1024) /* of a log, in one event */
 #define LINES_CHUNK 200	  /* more at once: the page is told the number and asks itself */

@@ -117,7 +117,9 @@ void part_job_steps(struct strbuf *out, const struct json *job, int64_t now)
 			(long long)json_get_int(job, "id", 0), n, n);
 		if (why[0])
 			html_put(out, " title=\"$\"", why);
-		strbuf_adds(out, ">");
+		strbuf_adds(out, n == json_get_int(job, "asked_step", 0) ?
+				" aria-current=\"true\">" :
+				">");
 		html_glyph(out, word);
 		html_put(out, "<span class=\"name@\">$<span class=\"vh\"> $</span></span><span class=\"dim\">",
 			str_eq(word, "skipped") ? " dim" : "", json_get_str(s, "name", ""), word);
@@ -198,8 +200,8 @@ static void choose(struct visit *v, const struct json *job, struct logfile *f,
 	} else if (from && str_to_int(from, 1, INT64_MAX / 4, &a) == 0) {
 		c->from = (uint64_t)a;
 	} else if (step && f) {
-		c->from = line_of_step(job, f, step);
-		c->error = c->from;
+		c->error = line_of_step(job, f, step);
+		c->from = window_start(c->error);
 	} else if (over && f && str_eq(json_get_str(job, "state", ""), "failure") &&
 		logfile_find_prefix(f, 0, "##[error]", LOOK_MAX, &c->error, &err) == 0 &&
 		c->error) {
@@ -282,7 +284,7 @@ static void log_area(struct visit *v, struct strbuf *out, const struct json *job
 	lv->has_groups = true;
 	log_bar(out, id);
 	html_put(out,
-		"<div class=\"logwrap\"><div class=\"gh js\" id=\"gh\" hidden></div>"
+		"<div class=\"logwrap\"><div class=\"gh\" id=\"gh\" hidden></div>"
 		"<div class=\"log\" id=\"log\" role=\"region\" tabindex=\"0\" "
 		"aria-label=\"Log of $, # lines\" data-job=\"#\" data-total=\"#\" ",
 		json_get_str(job, "name", ""), (long long)c->total, id, (long long)c->total);
@@ -293,11 +295,11 @@ static void log_area(struct visit *v, struct strbuf *out, const struct json *job
 		html_put(out, "<p class=\"pad\">The log cannot be read: $</p>", err.msg);
 	else if (rendered == 0)
 		empty_log(out, c, lv);
-	strbuf_adds(out, "</div><div class=\"marks js\" id=\"marks\" aria-hidden=\"true\"></div></div>");
+	strbuf_adds(out, "</div><div class=\"marks\" id=\"marks\" aria-hidden=\"true\"></div></div>");
 	log_pages(out, id, c);
 	strbuf_adds(out, "<div class=\"follow\"><span id=\"follow-text\">");
 	html_count(out, (long long)c->total);
-	strbuf_adds(out, " lines</span><button class=\"btn primary js\" id=\"resume\" hidden>Resume at the "
+	strbuf_adds(out, " lines</span><button class=\"btn primary\" id=\"resume\" hidden>Resume at the "
 			 "end <kbd>f</kbd></button></div>");
 }
 
@@ -503,14 +505,18 @@ void page_job(struct visit *v, int64_t id, const char *tab)
 	_cleanup_free_ char *title = NULL, *path = tab ? xasprintf("/%s", tab) : xstrdup("");
 	struct choice c = { .from = 1 };
 	struct log_view lv = { 0 };
+	const char *step = http_query(v->r, "step");
 	struct err err = ERR_INIT;
 	int64_t now = clock_wall_ms();
+	long long n;
 
 	if (query_job(v->web->store, id, &job, &err) < 0) {
 		page_err(v, &err);
 		return;
 	}
 	view_of_json(job, &lv);
+	if (step && str_to_int(step, 0, 100000, &n) == 0)
+		json_set_int(job, "asked_step", n);
 	if (lv.try > 0 && logfile_open(v->web->data_dir, lv.job, lv.try, &f, &err) < 0)
 		f = NULL;
 	choose(v, job, f, &c);

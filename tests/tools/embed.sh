@@ -22,18 +22,27 @@ type_of() {
 }
 
 echo '/* Made by tests/tools/embed.sh: do not edit. */'
+# What browsers do not need is left out of style sheets and scripts.
+bytes_of() {
+  case $1 in
+  *.css) awk -v css=1 -f "${0%/*}/squeeze.awk" "$1" ;;
+  *.js) awk -f "${0%/*}/squeeze.awk" "$1" ;;
+  *) cat "$1" ;;
+  esac
+}
+
 n=0
 for file; do
   printf 'static const unsigned char asset_%d[] = {\n' "$n"
   # A C array cannot be empty: one byte more than the length says, always.
-  od -An -v -tu1 "$file" | awk '{ gsub(/ +/, ","); print substr($0, 2) "," }'
+  bytes_of "$file" | od -An -v -tu1 | awk '{ gsub(/ +/, ","); print substr($0, 2) "," }'
   printf '0 };\n'
   n=$((n + 1))
 done
 echo 'static const struct asset assets[] = {'
 n=0
 for file; do
-  hash=$(sha256sum <"$file" | cut -c 1-16)
+  hash=$(bytes_of "$file" | sha256sum | cut -c 1-16)
   printf '\t{ "%s", "%s", asset_%d, sizeof(asset_%d) - 1, "%s" },\n' \
     "$(basename "$file")" "$(type_of "$file")" "$n" "$n" "$hash"
   n=$((n + 1))
