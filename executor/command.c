@@ -143,7 +143,8 @@ static void add_prop(struct command *c, const char *p, size_t len, const struct 
 	len = (size_t)(eq - p);
 	while (eq < end && *eq == '=')
 		eq++;
-	if (eq == end || len == 0 || c->props_len == COMMAND_PROPS_MAX)
+	if (eq == end || len == 0 || c->props_len == COMMAND_PROPS_MAX ||
+		memchr(p, '\0', len))
 		return;
 	for (size_t i = 0; i < c->props_len; i++) {
 		if (name_is(p, len, c->props[i].name)) {
@@ -253,7 +254,7 @@ int command_stop(struct command_state *st, const struct command *c, struct err *
 	const struct command_state none = COMMAND_STATE_INIT;
 	enum command_kind kind;
 
-	if (c->data_len == 0 || name_is(c->data, c->data_len, "pause-logging") ||
+	if (c->data_len == 0 || strlen(c->data) != c->data_len || name_is(c->data, c->data_len, "pause-logging") ||
 		command_kind_of(&none, c->data, c->data_len, &kind))
 		return err_set(err, ERR_INPUT, "%s", COMMAND_TOKEN_FAULT);
 	command_state_done(st);

@@ -156,13 +156,16 @@ static char *clean_url(const char *url)
 	return at ? xasprintf("%.*s%s", (int)(scheme + 3 - url), url, at + 1) : xstrdup(url);
 }
 
+/* By the configuration: git_remote_lookup of libgit2 1.5 leaks for each expression it tries. */
 static char *origin_of(git_repository *repo)
 {
-	_cleanup_(git_remote_freep) git_remote *remote = NULL;
+	_cleanup_(git_config_freep) git_config *cfg = NULL;
+	const char *url;
 
-	if (git_remote_lookup(&remote, repo, "origin") < 0 || !git_remote_url(remote))
+	if (git_repository_config_snapshot(&cfg, repo) < 0 ||
+		git_config_get_string(&url, cfg, "remote.origin.url") < 0)
 		return NULL;
-	return clean_url(git_remote_url(remote));
+	return clean_url(url);
 }
 
 static void tell(struct tree *t, struct json *a)

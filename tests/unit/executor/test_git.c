@@ -10,6 +10,14 @@
 #include "executor/git-internal.h"
 #include "executor/git.h"
 
+/* libgit2 1.5 loses what PCRE2 gave it whenever it looks for an expression in a
+ * configuration; that is in the library, and its process ends after a fetch. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libpcre2\n";
+}
+
 /* A bare repository made object by object, so that it can hold what git would refuse. */
 struct rig {
 	struct test_dir *dir;
@@ -731,7 +739,7 @@ TEST_MAIN(TEST_RIG(writes_exactly_the_commit_and_a_git_that_agrees),
 	TEST_RIG(reads_workflow_files_of_one_folder), TEST_RIG(lists_changed_paths_up_to_a_limit),
 	TEST_RIG(an_impostor_commit_is_reachable_from_nothing),
 	TEST_RIG(fetches_into_a_mirror_and_says_when_a_commit_is_gone),
-	TEST(takes_only_addresses_that_run_nothing),
-	TEST(refuses_refs_and_credentials_that_are_something_else),
+	TEST_RIG(takes_only_addresses_that_run_nothing),
+	TEST_RIG(refuses_refs_and_credentials_that_are_something_else),
 	TEST_RIG(copies_what_git_would_see_of_a_working_tree),
 	TEST_RIG(copies_a_folder_without_git_as_it_is))
