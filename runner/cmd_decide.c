@@ -97,18 +97,25 @@ static const struct json *pending_gate(const struct json *run, const char *envir
 	return found;
 }
 
+/* What forges and workflow files say is shown, never obeyed. */
+static void say(const char *before, const char *text)
+{
+	fputs(before, stderr);
+	cli_print_safe(stderr, text, strlen(text), false);
+}
+
 static void describe(const struct json *run, const struct json *gate)
 {
-	fprintf(stderr, "%s of %s, run %lld, asked by %s\n", json_get_str(run, "workflow", ""),
-		json_get_str(run, "repo", ""), (long long)json_get_int(run, "id", 0),
-		json_get_str(run, "actor", ""));
-	fprintf(stderr, "  environment  %s\n", json_get_str(gate, "environment", ""));
-	fprintf(stderr, "  would run    %s %.7s\n", json_get_str(run, "branch", ""),
-		json_get_str(run, "sha", ""));
-	fprintf(stderr, "  workflow     %s, digest %.12s\n",
-		json_get_str(run, "workflow_path", ""),
-		json_get_str(gate, "digest", json_get_str(run, "workflow_digest", "")));
-	fprintf(stderr, "  votes        %lld of %lld\n",
+	say("", json_get_str(run, "workflow", ""));
+	say(" of ", json_get_str(run, "repo", ""));
+	fprintf(stderr, ", run %lld", (long long)json_get_int(run, "id", 0));
+	say(", asked by ", json_get_str(run, "actor", ""));
+	say("\n  environment  ", json_get_str(gate, "environment", ""));
+	say("\n  would run    ", json_get_str(run, "branch", ""));
+	fprintf(stderr, " %.7s", json_get_str(run, "sha", ""));
+	say("\n  workflow     ", json_get_str(run, "workflow_path", ""));
+	fprintf(stderr, ", digest %.12s\n  votes        %lld of %lld\n",
+		json_get_str(gate, "digest", json_get_str(run, "workflow_digest", "")),
 		(long long)json_get_int(gate, "approvals", 0),
 		(long long)json_get_int(gate, "required", 1));
 }

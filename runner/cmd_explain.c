@@ -98,12 +98,51 @@ static void print_needs(const struct json *run, const struct json *job)
 	}
 }
 
+static const struct json *gate_of(const struct json *run, const struct json *job)
+{
+	const struct json *gates = json_get(run, "gates");
+
+	for (size_t i = 0; i < json_count(gates); i++)
+		if (json_get_int(json_at(gates, i), "id", 0) == json_get_int(job, "gate_id", -1))
+			return json_at(gates, i);
+	return NULL;
+}
+
+/* Who has voted, and who can. */
+static void print_gate(const struct json *run, const struct json *gate)
+{
+	const struct json *votes = json_get(gate, "votes"), *who = json_get(gate, "reviewers");
+	const char *actor = json_get_str(run, "actor", "");
+
+	for (size_t i = 0; i < json_count(votes); i++) {
+		const struct json *v = json_at(votes, i);
+
+		printf("  %-10s %s%s", str_eq(json_get_str(v, "decision", ""), "approve") ?
+			"approved" : "rejected", json_get_str(v, "principal", ""),
+			json_get_str(v, "comment", "")[0] ? ": " : "");
+		put(json_get_str(v, "comment", ""));
+		putchar('\n');
+	}
+	printf("  can open   ");
+	for (size_t i = 0; i < json_count(who); i++) {
+		const char *name = json_as_str(json_at(who, i), "");
+
+		printf("%s%s", i ? ", " : "",
+			str_eq(name, "*") ? "everybody with the scope approve" : name);
+	}
+	printf("; %lld of %lld", (long long)json_get_int(gate, "approvals", 0),
+		(long long)json_get_int(gate, "required", 1));
+	if (actor[0] && !json_get_bool(gate, "is_self_approval", false)) {
+		printf("; not by its actor, ");
+		put(actor);
+	}
+	putchar('\n');
+}
+
 static const char *what_to_do(const struct json *run, const struct json *job)
 {
 	const char *state = json_get_str(job, "state", "");
 
-	if (str_eq(state, "awaiting_approval"))
-		return "a reviewer decides: sluice approve RUN ENV";
 	if (str_eq(state, "lost"))
 		return "look at the log and at the target, then: sluice rerun RUN, or cancel it";
 	if (str_eq(state, "skipped"))
@@ -122,6 +161,7 @@ static int explain_job(const struct cli_args *a, const struct json *run,
 	_cleanup_(json_freep) struct json *trace = fetch_trace(a, json_get_int(job, "id", 0));
 	const char *state = json_get_str(job, "state", "");
 	const char *why = json_get_str(job, "reason", "");
+	const struct json *gate = gate_of(run, job);
 
 	printf("%-9s %s#%lld %s, %s of %s (%.7s)\n",
 		str_eq(state, "awaiting_approval") ? "waiting" : state,
@@ -135,6 +175,12 @@ static int explain_job(const struct cli_args *a, const struct json *run,
 	}
 	print_trace(trace);
 	print_needs(run, job);
+	if (gate && str_eq(state, "awaiting_approval")) {
+		print_gate(run, gate);
+		printf("change    sluice approve %lld %s\n", (long long)json_get_int(run, "id", 0),
+			json_get_str(gate, "environment", ""));
+		return CLI_OK;
+	}
 	printf("change    %s\n", what_to_do(run, job));
 	return CLI_OK;
 }
