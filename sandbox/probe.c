@@ -121,8 +121,37 @@ static bool sub_range(
 	return false;
 }
 
+/* The first id behind all ranges of both files: two accounts must never share one. */
+static uint32_t first_free_id(void)
+{
+	static const char *const files[] = { "/etc/subuid", "/etc/subgid" };
+	long long free_from = 165536;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+		_cleanup_(strvec_done) struct strvec lines = STRVEC_INIT;
+
+		if (fd_read_file(AT_FDCWD, files[i], 1 << 20, &text, NULL) < 0)
+			continue;
+		strvec_split(&lines, text.buf, '\n');
+		strvec_foreach (line, &lines) {
+			_cleanup_(strvec_done) struct strvec f = STRVEC_INIT;
+			long long first, len;
+
+			strvec_split(&f, *line, ':');
+			if (f.len == 3 && str_to_int(f.v[1], 1, UINT32_MAX, &first) == 0 &&
+				str_to_int(f.v[2], 1, UINT32_MAX, &len) == 0 &&
+				first + len > free_from)
+				free_from = first + len;
+		}
+	}
+	return (uint32_t)free_from;
+}
+
 static void ids_self(struct sandbox_caps *caps, const char *user)
 {
+	uint32_t first = first_free_id();
+
 	caps->idmap = SANDBOX_IDMAP_SELF;
 	fact(caps, SANDBOX_FACILITY_IDS, SANDBOX_WEAKER,
 		"'%s' has no range in /etc/subuid and /etc/subgid: all jobs share the "
@@ -133,8 +162,8 @@ static void ids_self(struct sandbox_caps *caps, const char *user)
 		sizeof(caps->facts[0].weaker),
 		"ids: all jobs share the service's own id");
 	mend(caps, SANDBOX_FACILITY_IDS,
-		"sudo usermod --add-subuids 165536-231071 --add-subgids 165536-231071 %s",
-		user);
+		"sudo usermod --add-subuids %u-%u --add-subgids %u-%u %s", first, first + 65535,
+		first, first + 65535, user);
 	if (access("/usr/bin/newuidmap", X_OK) == 0)
 		return;
 	fact(caps, SANDBOX_FACILITY_IDS, SANDBOX_WEAKER,
