@@ -285,8 +285,7 @@ static int ask_git(struct run_event *e, struct err *err)
 	e->git.ref = xstrdup_null(json_get_str(m.head, "ref", NULL));
 	e->git.branch = xstrdup_null(json_get_str(m.head, "branch", NULL));
 	e->git.url = xstrdup_null(json_get_str(m.head, "url", NULL));
-	e->git.changed = json_get_int(m.head, "changed_count", 0) +
-		json_get_int(m.head, "untracked_count", 0);
+	e->git.changed = json_get_int(m.head, "changed_count", 0); /* with the untracked */
 	e->git.is_git = json_get_bool(m.head, "is_git", false);
 	return 0;
 }
