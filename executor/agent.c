@@ -27,7 +27,7 @@ struct agent {
 	bool is_busy;
 };
 
-int agent_start(struct jobrun *job, struct err *err)
+int agent_start(struct jobrun *job, const struct sandbox *sandbox, struct err *err)
 {
 	bool is_self = job->opt->ids.how == SANDBOX_IDMAP_SELF;
 	int pair[2] = { -1, -1 }, rw[DIRS];
@@ -53,7 +53,7 @@ int agent_start(struct jobrun *job, struct err *err)
 	a.keep = &pair[1];
 	a.keep_len = 1;
 	agent = xcalloc(1, sizeof(*agent));
-	result = sandbox_agent(job->sandbox, &a, &agent->pid, &agent->pidfd, err);
+	result = sandbox_agent(sandbox, &a, &agent->pid, &agent->pidfd, err);
 	(void)close(pair[1]); /* the agent has its own */
 	if (result < 0) {
 		(void)close(pair[0]); /* nobody is there */

@@ -21,8 +21,8 @@
 #include "base/strbuf.h"
 #include "executor/job.h"
 
-/* After sandbox_open; uses job->dirs. */
-int agent_start(struct jobrun *job, struct err *err);
+/* Once the ids of SANDBOX are mapped; uses job->dirs. */
+int agent_start(struct jobrun *job, const struct sandbox *sandbox, struct err *err);
 void agent_stop(struct jobrun *job); /* fine when there is none */
 
 /* A file of the job: put writes it new (the job's id owns it), get reads it back. */

@@ -228,6 +228,11 @@ static void on_sandbox(struct loop *l, int fd, uint32_t events, void *data)
 	process_events(data);
 }
 
+static int on_mapped(const struct sandbox *sb, void *data, struct err *err)
+{
+	return agent_start(data, sb, err);
+}
+
 static int open_sandbox(struct jobrun *job, struct err *err)
 {
 	struct sandbox_options o = SANDBOX_OPTIONS_INIT;
@@ -252,6 +257,8 @@ static int open_sandbox(struct jobrun *job, struct err *err)
 				err, "cannot open the root '%s'", job->spec->root_path);
 	}
 	o.rootfs = rootfs;
+	o.mapped = on_mapped;
+	o.mapped_data = job;
 	if (sandbox_open(host, &o, &job->sandbox, err) < 0)
 		return err_wrap(err, "the sandbox");
 	job->sandbox_source = loop_add_fd(
@@ -345,37 +352,62 @@ static struct json *proxy_rules(const struct jobrun *job)
 	return rules;
 }
 
-static int start_proxy(struct jobrun *job, struct err *err)
+/* What the proxy is started with, between READY's preparations and its fork. */
+struct way_out {
+	struct proxy_policy *policy;
+	int listeners[LISTENERS];
+	size_t listeners_len;
+};
+
+static void way_out_done(struct jobrun *job)
+{
+	struct way_out *w = take_ptr(job->way_out);
+
+	if (!w)
+		return;
+	for (size_t i = 0; i < w->listeners_len; i++)
+		(void)close(w->listeners[i]); /* the proxy has them, if there is one */
+	proxy_policy_free(w->policy);
+	free(w);
+}
+
+static int prepare_proxy(struct jobrun *job, struct err *err)
 {
 	_cleanup_(json_freep) struct json *rules = proxy_rules(job);
 	static const char *const addrs[LISTENERS] = { "127.0.0.1", "::1" };
-	_cleanup_(proxy_policy_freep) struct proxy_policy *policy = NULL;
-	struct proxy_options o = PROXY_OPTIONS_INIT;
-	int listeners[LISTENERS], pair[2];
+	struct way_out *w = xcalloc(1, sizeof(*w));
 	struct err why = ERR_INIT;
 
-	if (proxy_policy_new(rules, &policy, err) < 0)
+	job->way_out = w;
+	if (proxy_policy_new(rules, &w->policy, err) < 0)
 		return err_wrap(err, "the network rules");
 	for (size_t i = 0; i < LISTENERS; i++) {
 		if (sandbox_listen(job->sandbox, addrs[i], PROXY_PORT,
-			    &listeners[o.listeners_len], &why) == 0)
-			o.listeners_len++;
+			    &w->listeners[w->listeners_len], &why) == 0)
+			w->listeners_len++;
 		else if (i == 0)
 			return err_set(err, why.code, "the proxy's address: %s", why.msg);
 	}
+	return 0;
+}
+
+static int start_proxy(struct jobrun *job, struct err *err)
+{
+	struct proxy_options o = PROXY_OPTIONS_INIT;
+	int pair[2];
+
 	if (chan_pair(pair, err) < 0)
 		return -1;
-	o.listeners = listeners;
-	o.policy = policy;
+	o.listeners = job->way_out->listeners;
+	o.listeners_len = job->way_out->listeners_len;
+	o.policy = job->way_out->policy;
 	o.chan = pair[1];
 	o.is_confined = true;
 	o.host = job->opt->host ? job->opt->host : job->own_host;
 	job->proxy_pid = fork();
 	if (job->proxy_pid == 0)
 		proxy_child(job, &o, pair[1]);
-	for (size_t i = 0; i < o.listeners_len; i++)
-		(void)close(listeners[i]); /* the proxy has them */
-	(void)close(pair[1]);		   /* likewise */
+	(void)close(pair[1]); /* the proxy has it */
 	if (job->proxy_pid < 0) {
 		(void)close(pair[0]); /* nobody is there */
 		return err_sys(err, "cannot fork the job's proxy");
@@ -384,6 +416,14 @@ static int start_proxy(struct jobrun *job, struct err *err)
 	job->proxy_source =
 		loop_add_fd(job->loop, job->proxy_chan, EPOLLIN, on_proxy, job);
 	return 0;
+}
+
+int confine_launch(struct jobrun *job, struct err *err)
+{
+	int rc = job->way_out ? start_proxy(job, err) : 0;
+
+	way_out_done(job);
+	return rc;
 }
 
 static void on_proxy_late(struct loop *l, void *data)
@@ -425,11 +465,11 @@ static void stop_proxy(struct jobrun *job, bool is_finishing)
 
 int confine_open(struct jobrun *job, struct err *err)
 {
-	if (open_sandbox(job, err) < 0 || agent_start(job, err) < 0)
+	if (open_sandbox(job, err) < 0)
 		return -1;
 	if (agent_mkdirs(job, DIR_WORK, job->workspace_rel, err) < 0)
 		return err_wrap(err, "the workspace");
-	return str_eq(job->spec->network, "proxy") ? start_proxy(job, err) : 0;
+	return str_eq(job->spec->network, "proxy") ? prepare_proxy(job, err) : 0;
 }
 
 struct json *confine_facts(const struct jobrun *job)
@@ -506,6 +546,7 @@ void confine_clean(struct jobrun *job)
 void confine_close(struct jobrun *job)
 {
 	agent_stop(job);
+	way_out_done(job);
 	sandbox_free(job->sandbox);
 	job->sandbox = NULL;
 	sandbox_host_free(job->own_host);

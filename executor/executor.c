@@ -263,6 +263,7 @@ static void say_place(struct jobrun *job, const struct json *facts)
 static void ready(struct jobrun *job)
 {
 	struct json *facts = confine_facts(job), *frame, *list = json_new_array();
+	struct err err = ERR_INIT;
 
 	say_place(job, facts);
 	json_set_int(facts, "epoch", job->spec->epoch);
@@ -287,6 +288,9 @@ static void ready(struct jobrun *job)
 	FP("executor.ready.after");
 	job_set_phase(job, PHASE_READY, NULL);
 	control_ready(job->control);
+	/* While core releases: the loop has not turned, so no GO can have been read. */
+	if (confine_launch(job, &err) < 0)
+		job_break(job, &err);
 }
 
 static int set_up(struct jobrun *job, struct err *err)

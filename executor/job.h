@@ -74,6 +74,7 @@ enum job_dir {
 };
 
 struct agent;
+struct way_out;
 struct process;
 struct steprun;
 struct used_action;
@@ -152,6 +153,7 @@ struct jobrun {
 	loop_timer_fn *assist_cancel;
 	void *assist_data;
 
+	struct way_out *way_out; /* of a proxy that is not forked yet */
 	int proxy_chan; /* -1 */
 	pid_t proxy_pid;
 	struct loop_source *proxy_source, *proxy_timer;

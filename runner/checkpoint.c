@@ -17,7 +17,13 @@
 #include "store/store.h"
 
 enum {
-	SOON_MS = 200,	  /* after the first commit that was not moved yet */
+	/*
+	 * After the first commit that was not moved yet. Not sooner: the commit after a
+	 * complete checkpoint starts the log anew and syncs its head besides.
+	 */
+	SOON_MS = 2000,
+	MANY_PAGES = 4096, /* from then on: */
+	FULL_MS = 200,
 	QUIET_MS = 15000, /* without a commit: then the file is cut as well */
 	DEADLINE_MS = 10 * 60 * 1000,
 };
@@ -28,6 +34,7 @@ struct checkpoint {
 	struct worker_pool *pool;
 	struct loop_source *soon, *quiet;
 	int64_t last_ms; /* of the last commit */
+	int64_t soon_ms; /* what `soon` was armed with */
 	bool is_working, is_due;
 };
 
@@ -56,7 +63,7 @@ static void on_moved(struct chan_msg *answer, const struct err *why, const char 
 	if (why)
 		log_warnx("checkpoint: %s", why->msg);
 	if (c->is_due)
-		checkpoint_due(c);
+		checkpoint_due(c, 0);
 }
 
 static void ask(struct checkpoint *c, bool truncate)
@@ -83,12 +90,17 @@ static void on_soon(struct loop *l, void *data)
 		c->quiet = loop_add_timer(l, QUIET_MS, on_quiet, c);
 }
 
-void checkpoint_due(struct checkpoint *c)
+void checkpoint_due(struct checkpoint *c, int wal_pages)
 {
+	int64_t ms = wal_pages < MANY_PAGES ? SOON_MS : FULL_MS;
+
 	c->last_ms = clock_boot_ms();
 	c->is_due = true;
-	if (!c->soon && !c->is_working)
-		c->soon = loop_add_timer(c->loop, SOON_MS, on_soon, c);
+	if (c->is_working || (c->soon && c->soon_ms <= ms))
+		return;
+	loop_remove(c->soon);
+	c->soon_ms = ms;
+	c->soon = loop_add_timer(c->loop, ms, on_soon, c);
 }
 
 static void on_checked(struct chan_msg *answer, const struct err *why, const char *hint,

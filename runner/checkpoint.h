@@ -20,8 +20,11 @@ int checkpoint_new(struct loop *l, const char *const *argv, struct checkpoint **
 	struct err *err);
 void checkpoint_free(struct checkpoint *c); /* NULL is fine */
 DEFINE_CLEANUP(struct checkpoint, checkpoint_free);
-/* Something was committed: pages will be moved soon, and the file cut when it is quiet. */
-void checkpoint_due(struct checkpoint *c);
+/*
+ * Something was committed and the log is WAL_PAGES long now: pages are moved soon, sooner
+ * when they are many, and the file is cut when it is quiet.
+ */
+void checkpoint_due(struct checkpoint *c, int wal_pages);
 /* Looks whether the invariants hold; what does not is logged. */
 void checkpoint_check(struct checkpoint *c);
 pid_t checkpoint_pid(const struct checkpoint *c);

@@ -215,7 +215,9 @@ static int load_config(struct serve *s, struct config **ret, FILE *report, struc
 
 static void on_committed(void *data)
 {
-	checkpoint_due(((struct serve *)data)->ckpt);
+	struct serve *s = data;
+
+	checkpoint_due(s->ckpt, store_wal_pages(core_store(s->core)));
 }
 
 static void set_log_level(const struct config *c)

@@ -98,12 +98,15 @@ static int clone_init(struct sandbox *sb, struct plan *p, struct err *err)
 	 * once it is in its group. */
 	uint64_t flags =
 		CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
-	int group = p->tasks[0] >= 0 ? sb->cgroup.fds[0] : -1;
+	/* Who had the group made by another has no right over what is above it. */
+	bool may_be_born_there = p->tasks[0] >= 0 && !sb->privileged.make_cgroup;
+	int group = may_be_born_there ? sb->cgroup.fds[0] : -1;
 	int entered = p->tasks[0];
 	int rc;
 
 	/* Born in the v2 group where the kernel can; else init walks there. */
-	p->tasks[0] = -1;
+	if (group >= 0)
+		p->tasks[0] = -1;
 	plan_list_kept(p);
 	rc = ns_clone(flags, group, &sb->init);
 	if (rc < 0 && group >= 0) {
@@ -271,6 +274,8 @@ static int build(struct sandbox *sb, const struct sandbox_options *opts, struct 
 	if (map_init(sb, deadline, err) < 0)
 		return -1;
 	plan_done(&p); /* our copies of init's ends too, so that its death is seen */
+	if (opts->mapped && opts->mapped(sb, opts->mapped_data, err) < 0)
+		return -1;
 	if (await_ready(sb, deadline, &forker, err) < 0)
 		return -1;
 	if (verify(sb, &forker, err) < 0)

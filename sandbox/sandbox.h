@@ -278,6 +278,8 @@ struct sandbox_fault {
 	unsigned nth;
 };
 
+struct sandbox;
+
 struct sandbox_options {
 	enum sandbox_profile profile;
 	enum sandbox_trust trust;
@@ -303,6 +305,12 @@ struct sandbox_options {
 	const char *hostname;	 /* default "sluice-job" */
 	const char *resolv_conf; /* text of /etc/resolv.conf; default empty */
 	const char *hosts_extra; /* lines appended to /etc/hosts, or NULL */
+	/*
+	 * Called when the job's ids are mapped, while init builds the root: a sandbox_agent
+	 * may be started beside it. -1 and ERR end sandbox_open. SB is lent for the call.
+	 */
+	int (*mapped)(const struct sandbox *sb, void *data, struct err *err);
+	void *mapped_data;
 	struct sandbox_fault fault;
 };
 #define SANDBOX_OPTIONS_INIT                                                       \
@@ -311,8 +319,6 @@ struct sandbox_options {
 		.network = SANDBOX_NET_NONE, .ids = { .how = SANDBOX_IDMAP_SELF }, \
 		.limits = SANDBOX_LIMITS_INIT, .rootfs = -1,                       \
 	}
-
-struct sandbox;
 
 /*
  * Builds it and verifies it from outside (maps, rights, filters); any doubt is an error and

@@ -34,6 +34,7 @@ struct db {
 	bool is_readonly;
 	int depth;
 	int changes;
+	int wal_pages; /* after the last commit */
 	size_t cached_len;
 	struct cached cache[CACHE_SLOTS];
 };
@@ -163,6 +164,17 @@ static const char *const writer_settings = "PRAGMA journal_mode = WAL;"
 					   "PRAGMA wal_autocheckpoint = 0;"
 					   "PRAGMA journal_size_limit = 67108864;";
 
+static int on_wal(void *data, sqlite3 *h, const char *name, int pages)
+{
+	((struct db *)data)->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+int db_wal_pages(const struct db *db)
+{
+	return db->wal_pages;
+}
+
 static int configure(struct db *db, struct err *err)
 {
 	int keep = 1;
@@ -180,7 +192,10 @@ static int configure(struct db *db, struct err *err)
 		return db_script(db, "PRAGMA query_only = ON;", err);
 	/* -wal and -shm stay, so that readers who may not create files find them. */
 	(void)sqlite3_file_control(db->h, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep);
-	return db_script(db, writer_settings, err);
+	if (db_script(db, writer_settings, err) < 0)
+		return -1;
+	(void)sqlite3_wal_hook(db->h, on_wal, db);
+	return 0;
 }
 
 int db_open(const char *path, enum db_flags flags, struct db **ret, struct err *err)

@@ -136,6 +136,8 @@ int db_tx_depth(const struct db *db);
 bool db_is_broken(const struct db *db);
 bool db_is_readonly(const struct db *db);
 
+/* In the WAL after this connection's last commit. */
+int db_wal_pages(const struct db *db);
 /*
  * Moves pages from the WAL into the database without waiting for anybody; for the
  * checkpointer process with a connection of its own. TRUNCATE also empties the file, when

@@ -330,6 +330,11 @@ bool store_is_paused(struct store *s)
 	return text != NULL;
 }
 
+int store_wal_pages(const struct store *s)
+{
+	return db_wal_pages(s->db);
+}
+
 int store_checkpoint(struct store *s, bool truncate, int *ret_wal_pages, struct err *err)
 {
 	return db_checkpoint(s->db, truncate, ret_wal_pages, NULL, err);

@@ -80,6 +80,8 @@ bool store_is_paused(struct store *s);
 char *store_meta(struct store *s, const char *key);
 int store_set_meta(struct store *s, const char *key, const char *value, struct err *err);
 
+/* Of the write-ahead log after the last commit. */
+int store_wal_pages(const struct store *s);
 /* For the checkpointer process on a store of its own, and at idle with TRUNCATE. */
 int store_checkpoint(struct store *s, bool truncate, int *ret_wal_pages, struct err *err);
 /* A consistent copy while serving. The key is never in it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sends signed webhooks of one size, each body different, over COUNT connections at a time,
+ * Sends signed webhooks of one size, each a branch deleted (so that nothing is to be run and
+ * acceptance alone is measured) and each body different, COUNT connections at a time,
  * one request a connection (as the server closes after a body). Prints one line:
  * accepted, per second, p50 and p99 in microseconds, and how many were refused.
  *
@@ -45,10 +46,12 @@ static void make_request(struct slot *s)
 	char hex[SHA256_HEX_MAX];
 
 	strbuf_addf(&body,
-		"{\"ref\":\"refs/heads/bench-%ld\",\"before\":\"%040ld\",\"after\":\"%040ld\","
-		"\"repository\":{\"full_name\":\"%s\"},\"nonce\":\"%ld-%lld\",\"commits\":[],"
+		"{\"event\":\"push\",\"ref\":\"refs/heads/bench-%ld\",\"before\":\"%040ld\","
+		"\"after\":\"%040ld\",\"repository\":{\"full_name\":\"%s\"},"
+		"\"nonce\":\"bench-%ld-%lld\",\"time\":%lld,\"commits\":[],"
 		"\"deleted\":true,\"pad\":\"",
-		started, started, 0L, repo, started, (long long)clock_boot_us());
+		started, started, 0L, repo, started, (long long)clock_boot_us(),
+		(long long)clock_wall_ms() / 1000);
 	while (body.len + 2 < body_size)
 		strbuf_addc(&body, 'x');
 	strbuf_adds(&body, "\"}");

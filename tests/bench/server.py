@@ -2,17 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server measured as a whole, beside a peer or the raw thing in the same run.
 
-  tests/bench/server.py [--quick]      needs build/sluice and the load client (make bench)
+  tests/bench/server.py [--quick] [latency|many|log|viewers|hooks|memory ...]
 
-Everything on loopback and free ports, in a folder of its own; medians of a few rounds.
-Prints a Markdown table for docs/performance.md. Skips name their reason.
+needs build/sluice; for hooks the load client too (make build/gcc/tests/bench/load_hooks).
+As root (jobs have ids of their own) or as a plain user. Everything on loopback and free
+ports, in a folder of its own; medians of a few rounds. Prints a Markdown table for
+docs/performance.md. What cannot be measured is skipped with its reason.
 """
+import hashlib
+import hmac
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -21,14 +26,18 @@ import threading
 import time
 
 QUICK = "--quick" in sys.argv
+PARTS = [a for a in sys.argv[1:] if not a.startswith("-")]
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SLUICE = os.path.join(SOURCE, "build/sluice")
-ROWS = []
+ENDED = ("success", "failure", "cancelled", "skipped")
 
 
 def row(what, figure, against="", ratio=""):
-    ROWS.append((what, figure, against, ratio))
     print("| %s | %s | %s | %s |" % (what, figure, against, ratio), flush=True)
+
+
+def note(text):
+    print("<!-- %s -->" % text, flush=True)
 
 
 def wait_for(check, seconds, what):
@@ -41,8 +50,7 @@ def wait_for(check, seconds, what):
     raise SystemExit("bench: %s did not happen within %d s" % (what, seconds))
 
 
-def request(port, method, path, body=b"", headers=None):
-    s = socket.create_connection(("127.0.0.1", port), 30)
+def exchange(s, method, path, body=b"", headers=None):
     head = "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n" % (
         method, path, len(body))
     for k, v in (headers or {}).items():
@@ -66,6 +74,10 @@ def request(port, method, path, body=b"", headers=None):
             out, rest = out + rest[:n], rest[n + 2:]
         rest = out
     return int(head.split()[1]), rest
+
+
+def request(port, method, path, body=b"", headers=None):
+    return exchange(socket.create_connection(("127.0.0.1", port), 30), method, path, body, headers)
 
 
 WORKFLOW = """on: [push, workflow_dispatch]
@@ -94,15 +106,23 @@ jobs:
 """
 
 
+def stat_of(pid):
+    """Name, parent; None when it has gone."""
+    try:
+        text = open("/proc/%d/stat" % pid).read()
+    except OSError:
+        return None
+    name, _, rest = text.partition("(")[2].rpartition(")")
+    return name, int(rest.split()[1])
+
+
 class Server:
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="sluice-bench.")
         os.chmod(self.dir, 0o755)
         self.data = os.path.join(self.dir, "data")
         self.log = open(os.path.join(self.dir, "serve.log"), "w")
-        self.start()
-
-    def start(self):
+        self.spawner = 0
         began = time.time()
         self.proc = subprocess.Popen([SLUICE, "serve", "--data", self.data, "--listen", "127.0.0.1:0"],
                                      stdout=subprocess.PIPE, stderr=self.log, text=True)
@@ -114,44 +134,55 @@ class Server:
         wait_for(lambda: request(self.port, "GET", "/health/ready")[0] == 200, 20, "ready")
         self.cold_ms = (time.time() - began) * 1000
 
-    def verb(self, name, **args):
-        argv = {"token": None}
-        del argv["token"]
-        p = subprocess.run(["curl", "-sS", "--unix-socket", os.path.join(self.data, "run/api.sock"),
-                            "-H", "Content-Type: application/json", "-d", json.dumps(args),
-                            "http://x/api/v1/verbs/" + name], capture_output=True, text=True)
-        return json.loads(p.stdout)
+    def verb(self, verb, /, **args):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(60)
+        s.connect(os.path.join(self.data, "run/api.sock"))
+        status, body = exchange(s, "POST", "/api/v1/verbs/" + verb, json.dumps(args).encode(),
+                                {"Content-Type": "application/json"})
+        if status >= 300:
+            raise SystemExit("bench: %s: %s" % (verb, body.decode(errors="replace")))
+        return json.loads(body)
 
     def pids(self):
-        pids = self.verb("status")["pids"]
-        out = {}
-        for name, pid in pids.items():
-            for p in (pid if isinstance(pid, list) else [pid]):
-                if p:
-                    out.setdefault(name, p)
+        """Every process of this server by name, and of no other: by what it says, by descent."""
+        out = {"core": self.proc.pid}
+        for name, pid in self.verb("status")["pids"].items():
+            pids = [p for p in (pid if isinstance(pid, list) else [pid]) if p]
+            for i, p in enumerate(pids):
+                out[name if not i else "%s %d" % (name, i + 1)] = p
         for p in os.listdir("/proc"):
-            if p.isdigit():
+            if p.isdigit() and (stat_of(int(p)) or ("", 0))[1] == self.proc.pid and int(p) not in out.values():
                 try:
-                    cmd = open("/proc/%s/cmdline" % p).read().split("\0")
+                    argv = open("/proc/%s/cmdline" % p).read().split("\0")
                 except OSError:
                     continue
-                if len(cmd) > 1 and "sluice" in cmd[0] and cmd[1] in ("web", "planner", "checkpointer"):
-                    stat = open("/proc/%s/stat" % p).read().rsplit(")", 1)[1].split()
-                    if int(stat[1]) != self.proc.pid:
-                        continue
-                    out[cmd[1]] = int(p)
-        out["core"] = self.proc.pid
+                out[argv[1] if len(argv) > 1 and argv[1] else argv[0]] = int(p)
+        self.spawner = out.get("spawner", 0)
+        keeper = self.spawner and stat_of(self.spawner)
+        if keeper and (stat_of(keeper[1]) or ("",))[0] == "sluice-keeper":
+            out["keeper"] = keeper[1]
         return out
 
+    def database(self):
+        return sqlite3.connect("file:%s/db/sluice.db?mode=ro" % self.data, uri=True)
+
     def stop(self):
-        spawner = self.pids().get("spawner")
+        self.pids()
         self.proc.terminate()
-        self.proc.wait(20)
-        if spawner:
+        try:
+            self.proc.wait(20)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+            self.proc.wait()
+        if self.spawner:
             try:
-                os.kill(spawner, signal.SIGTERM)
+                os.kill(self.spawner, signal.SIGTERM)
             except OSError:
                 pass
+            end = time.time() + 10
+            while stat_of(self.spawner) and time.time() < end:
+                time.sleep(0.02)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
@@ -168,118 +199,106 @@ def make_repo(server, name, files):
     subprocess.run(git + ["-C", work, "add", "-A"], **q)
     subprocess.run(git + ["-C", work, "commit", "-qm", "x"], **q)
     subprocess.run(git + ["-C", work, "push", "-q", bare, "HEAD:refs/heads/main"], **q)
+    server.sha = subprocess.run(git + ["-C", work, "rev-parse", "HEAD"], check=True, capture_output=True,
+                                text=True).stdout.strip()
     if os.getuid() == 0:
         subprocess.run(["chown", "-R", "sluice:", bare], check=False)
     return server.verb("repo.add", repo="bench/" + name, url=bare)["hook_secret"]
 
 
+def push(server, secret, n):
+    """A signed push of a commit the server has met: what a forge sends."""
+    body = json.dumps({"event": "push", "repository": {"full_name": "bench/one"}, "ref": "refs/heads/main",
+                       "before": "0" * 40, "after": server.sha, "commits": [], "pusher": {"name": "bench"},
+                       "nonce": "bench-push-%d" % n, "time": int(time.time())}).encode()
+    mac = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    status, answer = request(server.port, "POST", "/hooks/generic", body, {
+        "Content-Type": "application/json", "X-Sluice-Event": "push", "X-Sluice-Delivery": "push-%d" % n,
+        "X-Sluice-Signature": "sha256=" + mac})
+    if status != 202:
+        raise SystemExit("bench: a push was answered %d %s" % (status, answer))
+
+
 def finished(server, want):
     def check():
         runs = server.verb("run.list", limit=1)["items"]
-        return runs and runs[0]["id"] >= want and runs[0]["state"] in ("success", "failure") and runs[0]
-    return wait_for(check, 300, "the run's end")
+        return runs and runs[0]["id"] >= want and runs[0]["state"] in ENDED and runs[0]
+    run = wait_for(check, 300, "the run's end")
+    if run["state"] != "success":
+        raise SystemExit("bench: run %d ended as %s: %s" % (run["id"], run["state"], run.get("reason")))
+    return run
 
 
-def ms(run, a, b):
-    from datetime import datetime
-    t = [datetime.fromisoformat(run[k].replace("Z", "+00:00")) for k in (a, b)]
-    return (t[1] - t[0]).total_seconds() * 1000
+STAGES = (("accepted to run made (plan)", "r.created_at - e.created_at"),
+          ("to queued", "j.queued_at - r.created_at"),
+          ("to claimed", "j.claimed_at - j.queued_at"),
+          ("to released (executor, sandbox, READY)", "j.released_at - j.claimed_at"),
+          ("to started (GO durable)", "j.started_at - j.released_at"),
+          ("to completed (step, kill, exit record)", "j.completed_at - j.started_at"),
+          ("to run completed", "r.completed_at - j.completed_at"))
 
 
-def bench_hooks(server, secret):
-    client = next((os.path.join(r, "load_hooks") for r, _, f in os.walk(os.path.join(SOURCE, "build"))
-                   if "load_hooks" in f), None)
-    if not client:
-        print("skip hooks: the load client is not built (make bench builds it)")
-        return
-    n = 2000 if QUICK else 10000
-
-    def load(port, path, header, secret, count, repo):
-        best = []
-        for _ in range(1 if QUICK else 3):
-            out = subprocess.run([client, str(port), path, secret, header, str(count), "16", "10240", repo],
-                                 capture_output=True, text=True).stdout
-            best.append({k: float(v) for k, v in re.findall(r"(\w+) ([\d.]+)", out)})
-        best.sort(key=lambda x: x["per_second"])
-        return best[len(best) // 2]
-
-    ours = load(server.port, "/hooks/generic", "X-Sluice-Signature", secret, n, "bench/one")
-    if ours["refused"]:
-        print("note: %d refused" % ours["refused"])
-    against, ratio = "", ""
-    peer = shutil.which("webhook")
-    if peer:
-        conf = os.path.join(server.dir, "hooks.json")
-        with open(conf, "w") as f:
-            json.dump([{"id": "b", "execute-command": "/bin/true", "trigger-rule": {"match": {
-                "type": "payload-hmac-sha256", "secret": "s3cret", "parameter": {
-                    "source": "header", "name": "X-Hub-Signature-256"}}}}], f)
-        s = socket.socket()
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-        s.close()
-        p = subprocess.Popen([peer, "-hooks", conf, "-ip", "127.0.0.1", "-port", str(port)],
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            time.sleep(0.5)
-            theirs = load(port, "/hooks/b", "X-Hub-Signature-256", "s3cret", n // 4, "bench/one")
-            against = "webhook: %.0f/s, p99 %.1f ms (not stored)" % (theirs["per_second"], theirs["p99_us"] / 1000)
-            ratio = "%.1fx" % (ours["per_second"] / theirs["per_second"])
-        finally:
-            p.terminate()
-            p.wait()
-    row("signed 10 KB webhooks, stored and committed, 16 connections",
-        "%.0f/s, p50 %.2f ms, p99 %.2f ms" % (ours["per_second"], ours["p50_us"] / 1000, ours["p99_us"] / 1000),
-        against, ratio)
+def print_latency(server, name, first, waited):
+    rows = server.database().execute(
+        "SELECT r.completed_at - e.created_at, %s FROM jobs j JOIN runs r ON r.id = j.run_id "
+        "JOIN events e ON e.id = r.event_id WHERE r.id >= ?" % ", ".join(s[1] for s in STAGES), (first,)).fetchall()
+    whole = [r[0] for r in rows]
+    row("trigger to finished, one job `true`, confined: " + name,
+        "%.0f ms at p50, best %d ms (the client saw %.0f ms)" % (
+            statistics.median(whole), min(whole), statistics.median(waited)),
+        "%d runs" % len(whole))
+    for i, (stage, _) in enumerate(STAGES):
+        values = [r[i + 1] for r in rows]
+        row("... " + stage, "%.1f ms mean, %.0f p50" % (statistics.mean(values), statistics.median(values)))
 
 
-def bench_latency(server):
+def bench_latency(server, secret):
+    rounds = 5 if QUICK else 40
     server.verb("run.dispatch", repo="bench/one", workflow="one.yml")
     last = finished(server, 1)["id"]
-    total, parts = [], []
-    for _ in range(5 if QUICK else 30):
-        began = time.time()
-        server.verb("run.dispatch", repo="bench/one", workflow="one.yml")
-        last += 1
-        run = finished(server, last)
-        total.append((time.time() - began) * 1000)
-        parts.append(ms(run, "created_at", "completed_at"))
-    row("trigger to finished, one job `true`, confined", "%.1f ms at the median (%.1f ms in the database)" % (
-        statistics.median(total), statistics.median(parts)))
-    return last
+    for name, trigger in (("a push whose commit is known", lambda i: push(server, secret, i)),
+                          ("a dispatch (fetches the branch)",
+                           lambda i: server.verb("run.dispatch", repo="bench/one", workflow="one.yml"))):
+        waited = []
+        for i in range(rounds):
+            time.sleep(0.05)  # what the last one leaves to be cleaned is not this one's
+            began = time.time()
+            trigger(i)
+            last += 1
+            finished(server, last)
+            waited.append((time.time() - began) * 1000)
+        print_latency(server, name, last - rounds + 1, waited)
 
 
-def bench_many(server, last):
-    n = 100 if QUICK else 250
+def newest(server):
+    items = server.verb("run.list", limit=1)["items"]
+    return items[0]["id"] if items else 0
+
+
+def bench_many(server):
+    n, runs = (100, 1) if QUICK else (250, 2)
+    last = newest(server)
     began = time.time()
-    runs = 1 if QUICK else 2
     for _ in range(runs):
         server.verb("run.dispatch", repo="bench/one", workflow="many.yml")
-    last += runs
-    finished(server, last)
-    wait_for(lambda: all(r["state"] in ("success", "failure") for r in server.verb("run.list", limit=runs)["items"]),
-             300, "all runs")
+    wait_for(lambda: newest(server) >= last + runs and all(
+        r["state"] in ENDED for r in server.verb("run.list", limit=runs)["items"]), 300, "all runs")
     took = time.time() - began
+    bad = [r["id"] for r in server.verb("run.list", limit=runs)["items"] if r["state"] != "success"]
+    if bad:
+        note("runs %s did not succeed" % bad)
     raw = time.time()
     for _ in range(n * runs):
         subprocess.run(["/bin/true"])
     raw = time.time() - raw
     row("%d jobs `true`" % (n * runs), "%.2f s, %.1f ms each" % (took, took * 1000 / n / runs),
         "fork and exec of `true` from here: %.2f s" % raw, "%.1fx of it" % (took / raw))
-    return last
 
 
-def bench_log(server, last):
+def bench_log(server):
     size = 10_000_000 if QUICK else 100_000_000
     cmd = "head -c %d /dev/zero | tr '\\0' x | fold -w 99" % size
-    raw = []
-    for _ in range(3):
-        began = time.time()
-        subprocess.run(cmd + " > " + os.path.join(server.dir, "raw"), shell=True, check=True)
-        raw.append(time.time() - began)
-    server.verb("run.dispatch", repo="bench/one", workflow="log.yml")
-    last += 1
-    stalls = []
+    ours, raw, stalls = [], [], []
     stop = threading.Event()
 
     def poke():
@@ -290,15 +309,24 @@ def bench_log(server, last):
             time.sleep(0.01)
     t = threading.Thread(target=poke)
     t.start()
-    run = finished(server, last)
+    for _ in range(1 if QUICK else 3):
+        began = time.time()
+        subprocess.run(cmd + " > " + os.path.join(server.dir, "raw"), shell=True, check=True)
+        raw.append(time.time() - began)
+        server.verb("run.dispatch", repo="bench/one", workflow="log.yml")
+        run = finished(server, newest(server) or 1)
+        took = server.database().execute("SELECT completed_at - started_at FROM jobs WHERE run_id = ?",
+                                         (run["id"],)).fetchone()[0]
+        ours.append(took / 1000)
     stop.set()
     t.join()
-    took = ms(run, "started_at", "completed_at") / 1000
-    row("%d MB log in lines of 100 bytes, masked and framed" % (size // 1_000_000), "%.2f s" % took,
-        "`> file`: %.2f s" % statistics.median(raw), "%.2fx" % (took / statistics.median(raw)))
-    row("worst answer of /health/live beside it", "%.1f ms" % (max(stalls) * 1000))
-    job = server.verb("run.show", run=last)["jobs"][0]["id"]
-    return last, job
+    row("%d MB log in lines of 100 bytes, masked and framed" % (size // 1_000_000),
+        "%.2f s" % statistics.median(ours), "`> file`: %.2f s" % statistics.median(raw),
+        "%.2fx" % (statistics.median(ours) / statistics.median(raw)))
+    stalls.sort()
+    row("answers of /health/live beside it", "worst %.1f ms, p99 %.1f ms" % (
+        stalls[-1] * 1000, stalls[len(stalls) * 99 // 100] * 1000))
+    return server.verb("run.show", run=newest(server))["jobs"][0]["id"]
 
 
 def bench_viewers(server, job):
@@ -325,41 +353,126 @@ def bench_viewers(server, job):
     for t in threads:
         t.join()
     took = time.time() - began
+    if sum(done) < n * size * 0.9:
+        note("viewers got %d bytes of %d" % (sum(done), n * size))
     row("%d viewers of 10 MB each" % n, "%.2f s, %.0f MB/s" % (took, sum(done) / took / 1e6))
 
 
+class Peer:
+    """Debian's `webhook` with the same duty, but nothing stored."""
+
+    def __init__(self, folder):
+        self.program = shutil.which("webhook")
+        if not self.program:
+            note("webhook is not installed: no peer for hooks")
+            return
+        conf = os.path.join(folder, "hooks.json")
+        with open(conf, "w") as f:
+            json.dump([{"id": "b", "execute-command": "/bin/true", "trigger-rule": {"match": {
+                "type": "payload-hmac-sha256", "secret": "s3cret", "parameter": {
+                    "source": "header", "name": "X-Hub-Signature-256"}}}}], f)
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.proc = subprocess.Popen([self.program, "-hooks", conf, "-ip", "127.0.0.1", "-port", str(self.port)],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.5)
+
+    def stop(self):
+        if self.program:
+            self.proc.terminate()
+            self.proc.wait()
+
+
+def bench_hooks(server, secret):
+    client = next((os.path.join(r, "load_hooks") for r, _, f in os.walk(os.path.join(SOURCE, "build"))
+                   if "load_hooks" in f), None)
+    if not client:
+        note("hooks are skipped: the load client is not built")
+        return
+    rounds = 1 if QUICK else 3
+
+    def load(port, path, header, key, count, size):
+        best = []
+        for _ in range(rounds):
+            out = subprocess.run([client, str(port), path, key, header, str(count), "16", str(size), "bench/one"],
+                                 capture_output=True, text=True)
+            got = {k: float(v) for k, v in re.findall(r"(\w+) ([\d.]+)", out.stdout)}
+            if "per_second" not in got:
+                note("load_hooks: %s" % out.stderr.strip())
+                return None
+            best.append(got)
+        best.sort(key=lambda x: x["per_second"])
+        return best[len(best) // 2]
+
+    n = 2000 if QUICK else 10000
+    peer = Peer(server.dir)
+    try:
+        for what, size, count, key, must in (
+                ("signed 10 KB webhooks, stored and committed, 16 connections", 10240, n, secret, True),
+                ("10 KB with a wrong signature", 10240, n, "not it", False),
+                ("signed 1 MB webhooks, stored", 1 << 20, n // 40, secret, True)):
+            ours = load(server.port, "/hooks/generic", "X-Sluice-Signature", key, count, size)
+            if not ours:
+                continue
+            if (must and ours["refused"]) or (not must and ours["accepted"]):
+                note("%s: %d accepted, %d refused" % (what, ours["accepted"], ours["refused"]))
+            against = ratio = ""
+            theirs = peer.program and load(peer.port, "/hooks/b", "X-Hub-Signature-256",
+                                           "s3cret" if must else "not it", max(count // 4, 50), size)
+            if theirs:
+                against = "webhook: %.0f/s, p99 %.1f ms (not stored)" % (
+                    theirs["per_second"], theirs["p99_us"] / 1000)
+                ratio = "%.1fx" % (ours["per_second"] / theirs["per_second"])
+            row(what, "%.0f/s, p50 %.2f ms, p99 %.2f ms" % (
+                ours["per_second"], ours["p50_us"] / 1000, ours["p99_us"] / 1000), against, ratio)
+    finally:
+        peer.stop()
+
+
 def memory(server, when):
-    total = 0
+    total, parts = 0, []
     for name, pid in sorted(server.pids().items()):
         try:
             text = open("/proc/%d/smaps_rollup" % pid).read()
             status = open("/proc/%d/status" % pid).read()
-        except OSError:
+        except OSError as e:
+            note("memory of %s: %s" % (name, e.strerror))
             continue
-        pss = int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
-        peak = int(re.search(r"^VmHWM:\s+(\d+)", status, re.M).group(1))
+        pss = int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1)) / 1024
+        peak = int(re.search(r"^VmHWM:\s+(\d+)", status, re.M).group(1)) / 1024
         total += pss
-        row("memory %s: %s" % (when, name), "PSS %.1f MiB, peak RSS %.1f MiB" % (pss / 1024, peak / 1024))
-    row("memory %s: all" % when, "PSS %.1f MiB" % (total / 1024))
+        parts.append("%s %.1f (peak RSS %.1f)" % (name, pss, peak))
+    row("memory %s, PSS of all processes" % when, "%.1f MiB" % total, ", ".join(parts))
 
 
 def main():
+    def wants(part):
+        return not PARTS or part in PARTS
     print("| what | figure | against, same run | ratio |\n| --- | --- | --- | --- |")
     server = Server()
     try:
         row("cold start to /health/ready, empty", "%.0f ms" % server.cold_ms)
-        memory(server, "idle")
+        if wants("memory"):
+            memory(server, "idle")
         rows = ", ".join(str(i) for i in range(100 if QUICK else 250))
         secret = make_repo(server, "one", {"one.yml": WORKFLOW, "many.yml": MANY % rows,
                                            "log.yml": LOG % (10_000_000 if QUICK else 100_000_000)})
-        last = bench_latency(server)
-        last = bench_many(server, last)
-        last, job = bench_log(server, last)
-        bench_viewers(server, job)
-        bench_hooks(server, secret)
-        memory(server, "at the end")
+        if wants("latency"):
+            bench_latency(server, secret)
+        if wants("many"):
+            bench_many(server)
+        if wants("log") or wants("viewers"):
+            job = bench_log(server)
+            if wants("viewers"):
+                bench_viewers(server, job)
+        if wants("hooks"):
+            bench_hooks(server, secret)
+        if wants("memory"):
+            memory(server, "at the end")
     finally:
         server.stop()
+    note("load average %.1f %.1f %.1f" % os.getloadavg())
 
 
 main()
