@@ -11,8 +11,9 @@
 #   api GET /api/v1/runs/1             # the API through its socket, as its owner
 #
 # As root everything but the spawner is the account 'sluice', and so are S, api and as_owner.
+# SERVE_AS is a command that starts the server as somebody else: then that is the owner.
 
-SERVICE=sluice
+SERVICE=sluice SERVE_AS=()
 URL='' D=$T/serve WORK='' PROJECT='' BARE='' serve_number=0
 
 # Skips everything where no server could run a job.
@@ -23,7 +24,7 @@ need_server() {
     chmod 755 "$T"
   fi
   # shellcheck disable=SC2153
-  "$SLUICE" doctor >"$T/doctor.out" 2>&1 ||
+  "${SERVE_AS[@]}" "$SLUICE" doctor >"$T/doctor.out" 2>&1 ||
     skip_all "no job can run here: $(sed -n 's/^verdict: //p' "$T/doctor.out")"
   mkdir -p "$T/owner"
   if [ "$(id -u)" -eq 0 ]; then chown "$SERVICE:" "$T/owner"; fi
@@ -63,7 +64,7 @@ serve_start() {
   } >"$D/sluice.yml"
   chmod 644 "$D/sluice.yml"
   serve_number=$((serve_number + 1))
-  spawn "serve$serve_number" "$SLUICE" serve --config "$D/sluice.yml"
+  spawn "serve$serve_number" "${SERVE_AS[@]}" "$SLUICE" serve --config "$D/sluice.yml"
   at_end "serve_stop"
   SERVE_OUT=$T/serve$serve_number.out
   wait_for_text 20 "$SERVE_OUT" '^sluice serve: http' ||
