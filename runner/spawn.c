@@ -194,6 +194,7 @@ void spawn_free(struct spawn *s)
 		struct request *r = s->requests;
 
 		s->requests = r->next;
+		free(r->data);
 		free(r);
 	}
 	free(s);

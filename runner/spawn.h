@@ -42,7 +42,10 @@ pid_t spawn_pid(const struct spawn *s);
 
 /* ANSWER is lent, or NULL and WHY tells; ERR_UNAVAILABLE: the link broke, outcome unknown. */
 typedef void spawn_done_fn(const struct json *answer, const struct err *why, void *data);
-/* HEAD (taken) is one of the spawner's requests without its seq. */
+/*
+ * HEAD (taken) is one of the spawner's requests without its seq. DATA is heap or NULL:
+ * DONE frees it, or spawn_free when the answer never came.
+ */
 void spawn_call(struct spawn *s, struct json *head, spawn_done_fn *done, void *data);
 
 #endif
