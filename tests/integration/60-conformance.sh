@@ -15,7 +15,7 @@ floors='expressions 100
 patterns 100
 reader 100
 actionlint 95
-act 90'
+act 97'
 
 plan 5
 while read -r suite floor; do
