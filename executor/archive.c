@@ -22,17 +22,17 @@
 #include "executor/archive-internal.h"
 #include "executor/helper-internal.h"
 
-#define BLOCK (64 * 1024)
-#define RATIO_FREE (64 * MiB) /* so much may come out of anything */
+#define BLOCK	     (64 * 1024)
+#define RATIO_FREE   (64 * MiB) /* so much may come out of anything */
 #define PATH_LEN_MAX 4096
-#define DEPTH_MAX 128
+#define DEPTH_MAX    128
 
 static int fault(struct archive *a, struct err *err, const char *what)
 {
 	const char *why = archive_error_string(a);
 
-	return err_set(err, archive_errno(a) == ENOSPC ? ERR_SYS : ERR_INPUT, "%s: %.150s",
-		what, why ? why : "the archive is damaged");
+	return err_set(err, archive_errno(a) == ENOSPC ? ERR_SYS : ERR_INPUT,
+		"%s: %.150s", what, why ? why : "the archive is damaged");
 }
 
 /* ---- unpack ---- */
@@ -59,7 +59,8 @@ static char *clean_name(const struct unpack *u, const char *name, struct err *er
 		return NULL;
 	}
 	if (strchr(name, '\\') || (name[0] && name[1] == ':')) {
-		(void)err_set(err, ERR_INPUT, "'%.150s': backslashes and drives are refused", name);
+		(void)err_set(err, ERR_INPUT,
+			"'%.150s': backslashes and drives are refused", name);
 		return NULL;
 	}
 	copy = xstrdup(name);
@@ -88,13 +89,15 @@ static char *clean_name(const struct unpack *u, const char *name, struct err *er
 static int open_parent(const struct unpack *u, const char *path, struct err *err)
 {
 	const char *slash = strrchr(path, '/');
-	_cleanup_free_ char *parent = slash ? xstrndup(path, (size_t)(slash - path)) : NULL;
+	_cleanup_free_ char *parent =
+		slash ? xstrndup(path, (size_t)(slash - path)) : NULL;
 
 	if (!parent)
 		return openat(u->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (path_mkdirs(u->dir, parent, 0755, err) < 0)
 		return -1;
-	return path_open(u->dir, parent, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
+	return path_open(
+		u->dir, parent, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
 }
 
 static int check_size(struct unpack *u, const char *path, int64_t end, struct err *err)
@@ -102,12 +105,13 @@ static int check_size(struct unpack *u, const char *path, int64_t end, struct er
 	int64_t in = archive_filter_bytes(u->in, -1);
 
 	if (u->bytes + end > u->max_bytes)
-		return err_set(err, ERR_LIMIT, "'%.100s': more than %lld MiB come out", path,
-			u->max_bytes / MiB);
+		return err_set(err, ERR_LIMIT, "'%.100s': more than %lld MiB come out",
+			path, u->max_bytes / MiB);
 	if (u->bytes + end > RATIO_FREE && (u->bytes + end) / (in + 1) > u->max_ratio)
 		return err_set(err, ERR_LIMIT,
-			"'%.100s': more than %" PRId64 " times the archive's size comes out", path,
-			u->max_ratio);
+			"'%.100s': more than %" PRId64
+			" times the archive's size comes out",
+			path, u->max_ratio);
 	return 0;
 }
 
@@ -126,7 +130,8 @@ static int write_blocks(struct unpack *u, const char *path, int fd, struct err *
 		if (rc < ARCHIVE_WARN)
 			return fault(u->in, err, path);
 		if (at < 0 || at > u->max_bytes)
-			return err_set(err, ERR_LIMIT, "'%.100s' has a hole too large", path);
+			return err_set(
+				err, ERR_LIMIT, "'%.100s' has a hole too large", path);
 		if (at + (int64_t)size > end)
 			end = at + (int64_t)size;
 		if (check_size(u, path, end, err) < 0)
@@ -138,8 +143,8 @@ static int write_blocks(struct unpack *u, const char *path, int fd, struct err *
 	return 0;
 }
 
-static int unpack_file(struct unpack *u, struct archive_entry *e, const char *path,
-	struct err *err)
+static int unpack_file(
+	struct unpack *u, struct archive_entry *e, const char *path, struct err *err)
 {
 	mode_t mode = archive_entry_perm(e) & u->mode_mask & 0777;
 	_cleanup_close_ int parent = open_parent(u, path, err);
@@ -148,11 +153,13 @@ static int unpack_file(struct unpack *u, struct archive_entry *e, const char *pa
 
 	if (parent < 0)
 		return -1;
-	if (archive_entry_size_is_set(e) && check_size(u, path, archive_entry_size(e), err) < 0)
+	if (archive_entry_size_is_set(e) &&
+		check_size(u, path, archive_entry_size(e), err) < 0)
 		return -1;
 	fd = openat(parent, path_base(path), flags, 0600);
 	if (fd < 0 && errno == EEXIST && unlinkat(parent, path_base(path), 0) == 0)
-		fd = openat(parent, path_base(path), flags, 0600); /* the last of a name wins */
+		fd = openat(parent, path_base(path), flags,
+			0600); /* the last of a name wins */
 	if (fd < 0)
 		return err_sys(err, "cannot create '%.150s'", path);
 	if (write_blocks(u, path, fd, err) < 0)
@@ -186,16 +193,16 @@ bool archive_link_stays(const char *path, const char *target)
 	return true;
 }
 
-static int unpack_link(struct unpack *u, struct archive_entry *e, const char *path,
-	struct err *err)
+static int unpack_link(
+	struct unpack *u, struct archive_entry *e, const char *path, struct err *err)
 {
 	const char *target = archive_entry_symlink(e);
 	_cleanup_close_ int parent = -1;
 
 	if (!target || !target[0] || strlen(target) > PATH_LEN_MAX ||
 		(!u->with_links && !archive_link_stays(path, target)))
-		return err_set(err, ERR_INPUT, "'%.100s' is a link that leads out of the folder",
-			path);
+		return err_set(err, ERR_INPUT,
+			"'%.100s' is a link that leads out of the folder", path);
 	parent = open_parent(u, path, err);
 	if (parent < 0)
 		return -1;
@@ -207,8 +214,8 @@ static int unpack_link(struct unpack *u, struct archive_entry *e, const char *pa
 }
 
 /* A second name of a file that this archive, or an earlier one, brought. */
-static int unpack_hardlink(struct unpack *u, struct archive_entry *e, const char *path,
-	struct err *err)
+static int unpack_hardlink(
+	struct unpack *u, struct archive_entry *e, const char *path, struct err *err)
 {
 	struct err none = ERR_INIT;
 	_cleanup_free_ char *target = clean_name(u, archive_entry_hardlink(e), &none);
@@ -238,8 +245,8 @@ static int unpack_entry(struct unpack *u, struct archive_entry *e, struct err *e
 	_cleanup_free_ char *path = clean_name(u, name, &bad);
 
 	if (++u->entries > u->max_entries)
-		return err_set(err, ERR_LIMIT, "the archive has more than %" PRId64 " entries",
-			u->max_entries);
+		return err_set(err, ERR_LIMIT,
+			"the archive has more than %" PRId64 " entries", u->max_entries);
 	if (!path) {
 		if (bad.code && err)
 			*err = bad;
@@ -267,7 +274,8 @@ static struct archive *reader_new(void)
 
 	if (!a)
 		abort(); /* no memory */
-	(void)archive_read_support_format_tar(a); /* what the build lacks shows when it is met */
+	(void)archive_read_support_format_tar(
+		a); /* what the build lacks shows when it is met */
 	(void)archive_read_support_format_zip(a);
 	(void)archive_read_support_filter_gzip(a);
 	(void)archive_read_support_filter_zstd(a);
@@ -312,7 +320,8 @@ int archive_op_unpack(struct helper_request *r, struct err *err)
 	u.strip = json_get_int(r->head, "strip", 0) > 0 ? u.strip : 0;
 	if (path[0] && strcmp(path, ".") != 0) {
 		if (!path_is_clean(path))
-			return err_set(err, ERR_INPUT, "'%.100s' is no path in the folder", path);
+			return err_set(err, ERR_INPUT,
+				"'%.100s' is no path in the folder", path);
 		if (path_mkdirs(r->fds[1], path, 0755, err) < 0)
 			return -1;
 		u.dir = path_open(r->fds[1], path, O_RDONLY | O_DIRECTORY, 0,
@@ -325,7 +334,7 @@ int archive_op_unpack(struct helper_request *r, struct err *err)
 	u.in = reader_new();
 	rc = unpack_all(&u, r->fds[0], err);
 	(void)archive_read_free(u.in); /* read only */
-	(void)close(u.dir); /* a folder */
+	(void)close(u.dir);	       /* a folder */
 	json_set_int(r->answer, "files", u.files);
 	json_set_int(r->answer, "bytes", u.bytes);
 	return rc;

@@ -23,9 +23,9 @@
 #include "executor/helper-internal.h"
 #include "workflows/glob.h"
 
-#define CHUNK (256 * 1024)
+#define CHUNK	     (256 * 1024)
 #define PATTERNS_MAX 256
-#define DEPTH_MAX 128
+#define DEPTH_MAX    128
 
 struct pack {
 	struct glob *patterns[PATTERNS_MAX];
@@ -33,7 +33,7 @@ struct pack {
 	bool with_hidden;
 	int root;
 	struct archive *out;
-	char *base;  /* dropped from the names: "" or "a/b/" */
+	char *base; /* dropped from the names: "" or "a/b/" */
 	int64_t files, bytes, max_bytes, max_files;
 	struct strbuf path;
 	char *buf;
@@ -102,7 +102,8 @@ static size_t common_folders(const char *a, const char *b)
 	size_t common = 0;
 
 	for (size_t i = 0;; i++) {
-		bool end_a = a[i] == '\0' || a[i] == '/', end_b = b[i] == '\0' || b[i] == '/';
+		bool end_a = a[i] == '\0' || a[i] == '/',
+		     end_b = b[i] == '\0' || b[i] == '/';
 
 		if (end_a && end_b)
 			common = i;
@@ -143,7 +144,8 @@ static int out_fault(struct pack *p, struct err *err)
 {
 	const char *why = archive_error_string(p->out);
 
-	return err_set(err, ERR_SYS, "cannot write the archive: %.150s", why ? why : "no reason");
+	return err_set(err, ERR_SYS, "cannot write the archive: %.150s",
+		why ? why : "no reason");
 }
 
 static int add_bytes(struct pack *p, int fd, int64_t size, struct err *err)
@@ -165,7 +167,8 @@ static int add_bytes(struct pack *p, int fd, int64_t size, struct err *err)
 
 static int add_file(struct pack *p, struct err *err)
 {
-	_cleanup_close_ int fd = path_open(p->root, p->path.buf, O_RDONLY | O_NONBLOCK, 0, 0, NULL);
+	_cleanup_close_ int fd =
+		path_open(p->root, p->path.buf, O_RDONLY | O_NONBLOCK, 0, 0, NULL);
 	struct archive_entry *e;
 	struct stat st;
 	size_t skip = strlen(p->base);
@@ -179,14 +182,15 @@ static int add_file(struct pack *p, struct err *err)
 			"the archive would hold more than %lld MiB or %" PRId64 " files",
 			p->max_bytes / MiB, p->max_files);
 	e = archive_entry_new();
-	archive_entry_set_pathname(e, p->path.buf +
-			(strncmp(p->path.buf, p->base, skip) == 0 ? skip : 0));
+	archive_entry_set_pathname(
+		e, p->path.buf + (strncmp(p->path.buf, p->base, skip) == 0 ? skip : 0));
 	archive_entry_set_filetype(e, AE_IFREG);
 	archive_entry_set_perm(e, st.st_mode & 0111 ? 0755 : 0644);
 	archive_entry_set_size(e, st.st_size);
 	archive_entry_set_mtime(e, st.st_mtime, 0);
-	rc = archive_write_header(p->out, e) < ARCHIVE_WARN ? out_fault(p, err) :
-							       add_bytes(p, fd, st.st_size, err);
+	rc = archive_write_header(p->out, e) < ARCHIVE_WARN
+		     ? out_fault(p, err)
+		     : add_bytes(p, fd, st.st_size, err);
 	archive_entry_free(e);
 	return rc;
 }
@@ -209,7 +213,8 @@ static int list_names(int dir, struct strvec *ret, struct err *err)
 			strvec_push(ret, e->d_name);
 	}
 	(void)closedir(d); /* only read */
-	qsort(ret->v, ret->len, sizeof(*ret->v), compare_names); /* the same archive each time */
+	qsort(ret->v, ret->len, sizeof(*ret->v),
+		compare_names); /* the same archive each time */
 	return 0;
 }
 
@@ -229,7 +234,8 @@ static int add_name(struct pack *p, int dir, const char *name, int depth, struct
 		return 0;
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return errno == EACCES ? err_sys(err, "cannot open '%.150s'", p->path.buf) : 0;
+		return errno == EACCES ? err_sys(err, "cannot open '%.150s'", p->path.buf)
+				       : 0;
 	return add_folder(p, fd, depth + 1, err);
 }
 
@@ -256,8 +262,10 @@ static const struct {
 	int (*filter)(struct archive *);
 } formats[] = {
 	{ "zip", archive_write_set_format_zip, NULL },
-	{ "tar.zst", archive_write_set_format_pax_restricted, archive_write_add_filter_zstd },
-	{ "tar.gz", archive_write_set_format_pax_restricted, archive_write_add_filter_gzip },
+	{ "tar.zst", archive_write_set_format_pax_restricted,
+		archive_write_add_filter_zstd },
+	{ "tar.gz", archive_write_set_format_pax_restricted,
+		archive_write_add_filter_gzip },
 	{ "tar", archive_write_set_format_pax_restricted, NULL },
 };
 
@@ -271,15 +279,16 @@ static int open_out(struct pack *p, const struct json *head, int fd, struct err 
 	while (i < ARRAY_SIZE(formats) && strcmp(formats[i].name, name) != 0)
 		i++;
 	if (i == ARRAY_SIZE(formats))
-		return err_set(err, ERR_INPUT, "'%.40s' is no format: zip, tar, tar.gz or tar.zst",
-			name);
+		return err_set(err, ERR_INPUT,
+			"'%.40s' is no format: zip, tar, tar.gz or tar.zst", name);
 	p->out = archive_write_new();
 	if (!p->out)
 		abort(); /* no memory */
 	if (formats[i].format(p->out) < ARCHIVE_WARN ||
 		(formats[i].filter && formats[i].filter(p->out) < ARCHIVE_WARN))
 		return out_fault(p, err);
-	(void)snprintf(text, sizeof(text), "%d", level >= 0 && level <= 9 ? (int)level : 6);
+	(void)snprintf(
+		text, sizeof(text), "%d", level >= 0 && level <= 9 ? (int)level : 6);
 	if (level >= 0 && i != 3) /* a level nobody knows is the default */
 		(void)archive_write_set_option(p->out, NULL, "compression-level", text);
 	(void)archive_write_set_bytes_in_last_block(p->out, 1); /* no padding to 10 KiB */
@@ -312,8 +321,10 @@ static int run(struct pack *p, struct helper_request *r, struct err *err)
 {
 	if (read_patterns(p, json_get(r->head, "paths"), err) < 0)
 		return -1;
-	p->base = json_get_bool(r->head, "strip_common", true) ? find_base(p) : xstrdup("");
-	if (open_out(p, r->head, r->fds[1], err) < 0 || add_folder(p, p->root, 0, err) < 0)
+	p->base =
+		json_get_bool(r->head, "strip_common", true) ? find_base(p) : xstrdup("");
+	if (open_out(p, r->head, r->fds[1], err) < 0 ||
+		add_folder(p, p->root, 0, err) < 0)
 		return -1;
 	if (archive_write_close(p->out) < ARCHIVE_WARN)
 		return out_fault(p, err);
@@ -325,7 +336,8 @@ int archive_op_pack(struct helper_request *r, struct err *err)
 	int64_t max = json_get_int(r->head, "max_bytes", LIMIT_ARTIFACT_SIZE);
 	struct pack p = { .root = r->fds[0],
 		.with_hidden = json_get_bool(r->head, "hidden", false),
-		.max_bytes = max > 0 && max < LIMIT_ARTIFACT_SIZE ? max : LIMIT_ARTIFACT_SIZE,
+		.max_bytes =
+			max > 0 && max < LIMIT_ARTIFACT_SIZE ? max : LIMIT_ARTIFACT_SIZE,
 		.max_files = LIMIT_ARCHIVE_ENTRIES,
 		.path = STRBUF_INIT,
 		.buf = xmalloc(CHUNK) };

@@ -34,7 +34,9 @@ static const struct {
 
 const char *command_name(enum command_kind kind)
 {
-	return kind < NAMED ? kinds[kind].name : kind == COMMAND_RESUME ? "resume" : "command";
+	return kind < NAMED		? kinds[kind].name
+	       : kind == COMMAND_RESUME ? "resume"
+					: "command";
 }
 
 bool command_omits_echo(enum command_kind kind)
@@ -97,7 +99,8 @@ static const struct escape prop_escapes[] = { { "%0D", '\r' }, { "%0A", '\n' },
 static const struct escape old_escapes[] = { { "%3B", ';' }, { "%0D", '\r' },
 	{ "%0A", '\n' }, { "%5D", ']' }, { "%25", '%' }, { NULL, 0 } };
 
-static char *unescape(const char *p, size_t len, const struct escape *table, size_t *ret_len)
+static char *unescape(
+	const char *p, size_t len, const struct escape *table, size_t *ret_len)
 {
 	char *out = xmalloc(len + 1);
 	size_t n = 0;
@@ -130,7 +133,8 @@ static bool is_blank(char c)
 }
 
 /* "k=v": empty names and values are dropped, as .NET's split without empties does. */
-static void add_prop(struct command *c, const char *p, size_t len, const struct escape *table)
+static void add_prop(
+	struct command *c, const char *p, size_t len, const struct escape *table)
 {
 	const char *end = p + len;
 	const char *eq;
@@ -158,8 +162,8 @@ static void add_prop(struct command *c, const char *p, size_t len, const struct 
 }
 
 /* INFO is "name k=v,k=v". False when the name is none. */
-static bool parse_info(const struct command_state *st, const char *info, size_t len, char sep,
-	const struct escape *table, struct command *ret)
+static bool parse_info(const struct command_state *st, const char *info, size_t len,
+	char sep, const struct escape *table, struct command *ret)
 {
 	const char *end = info + len;
 	const char *blank = memchr(info, ' ', len);
@@ -188,8 +192,8 @@ static bool parse_info(const struct command_state *st, const char *info, size_t 
 	return true;
 }
 
-static bool parse_new(const struct command_state *st, const char *line, size_t len,
-	struct command *ret)
+static bool parse_new(
+	const struct command_state *st, const char *line, size_t len, struct command *ret)
 {
 	const char *end = line + len;
 	const char *data;
@@ -200,16 +204,15 @@ static bool parse_new(const struct command_state *st, const char *line, size_t l
 		return false;
 	line += 2;
 	data = memmem(line, (size_t)(end - line), "::", 2);
-	if (!data ||
-		!parse_info(st, line, (size_t)(data - line), ',', prop_escapes, ret))
+	if (!data || !parse_info(st, line, (size_t)(data - line), ',', prop_escapes, ret))
 		return false;
 	data += 2;
 	ret->data = unescape(data, (size_t)(end - data), data_escapes, &ret->data_len);
 	return true;
 }
 
-static bool parse_old(const struct command_state *st, const char *line, size_t len,
-	struct command *ret)
+static bool parse_old(
+	const struct command_state *st, const char *line, size_t len, struct command *ret)
 {
 	const char *end = line + len;
 	const char *info = memmem(line, len, "##[", 3);
@@ -226,8 +229,8 @@ static bool parse_old(const struct command_state *st, const char *line, size_t l
 	return true;
 }
 
-bool command_scan(const struct command_state *st, const char *line, size_t len,
-	struct command *ret)
+bool command_scan(
+	const struct command_state *st, const char *line, size_t len, struct command *ret)
 {
 	struct command c = COMMAND_INIT;
 
@@ -254,7 +257,8 @@ int command_stop(struct command_state *st, const struct command *c, struct err *
 	const struct command_state none = COMMAND_STATE_INIT;
 	enum command_kind kind;
 
-	if (c->data_len == 0 || strlen(c->data) != c->data_len || name_is(c->data, c->data_len, "pause-logging") ||
+	if (c->data_len == 0 || strlen(c->data) != c->data_len ||
+		name_is(c->data, c->data_len, "pause-logging") ||
 		command_kind_of(&none, c->data, c->data_len, &kind))
 		return err_set(err, ERR_INPUT, "%s", COMMAND_TOKEN_FAULT);
 	command_state_done(st);

@@ -39,10 +39,10 @@ enum command_kind {
 };
 
 #define COMMAND_PROPS_MAX 32
-#define COMMAND_LINE_MAX (1280 * 1024) /* an output of LIMIT_OUTPUT_TOTAL fits in */
+#define COMMAND_LINE_MAX  (1280 * 1024) /* an output of LIMIT_OUTPUT_TOTAL fits in */
 
 struct command_prop {
-	char *name; /* as written */
+	char *name;  /* as written */
 	char *value; /* unescaped; empty ones are dropped */
 };
 
@@ -54,7 +54,10 @@ struct command {
 	size_t data_len;
 };
 
-#define COMMAND_INIT { .props_len = 0 }
+#define COMMAND_INIT           \
+	{                      \
+		.props_len = 0 \
+	}
 
 void command_done(struct command *c);
 
@@ -70,7 +73,10 @@ struct command_state {
 	char *token; /* NULL: commands are obeyed */
 };
 
-#define COMMAND_STATE_INIT { NULL }
+#define COMMAND_STATE_INIT \
+	{                  \
+		NULL       \
+	}
 
 void command_state_done(struct command_state *st);
 
@@ -110,8 +116,8 @@ struct command_stream_ops {
 };
 
 /* ST, OPS and CTX are borrowed and must outlive the stream. */
-struct command_stream *command_stream_new(struct command_state *st,
-	const struct command_stream_ops *ops, void *ctx);
+struct command_stream *command_stream_new(
+	struct command_state *st, const struct command_stream_ops *ops, void *ctx);
 void command_stream_free(struct command_stream *cs);
 DEFINE_CLEANUP(struct command_stream, command_stream_free);
 /* One text call per line from now on (problem matchers are active). */
@@ -122,14 +128,17 @@ void command_stream_flush(struct command_stream *cs);
 
 /* Splits lines over LIMIT_LOG_LINE with a mark. Initialise with LINE_LIMIT_INIT. */
 struct line_limit {
-	size_t at; /* bytes in the line so far */
+	size_t at;     /* bytes in the line so far */
 	size_t splits; /* marks made */
 };
 
-#define LINE_LIMIT_INIT { 0, 0 }
+#define LINE_LIMIT_INIT \
+	{               \
+		0, 0    \
+	}
 #define LINE_LIMIT_MARK " [sluice: long line, continued]\n"
 
-void line_limit_write(struct line_limit *ll, const char *data, size_t len,
-	struct strbuf *out);
+void line_limit_write(
+	struct line_limit *ll, const char *data, size_t len, struct strbuf *out);
 
 #endif

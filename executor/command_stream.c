@@ -27,8 +27,8 @@ struct command_stream {
 	bool is_by_line;
 };
 
-struct command_stream *command_stream_new(struct command_state *st,
-	const struct command_stream_ops *ops, void *ctx)
+struct command_stream *command_stream_new(
+	struct command_state *st, const struct command_stream_ops *ops, void *ctx)
 {
 	struct command_stream *cs = xcalloc(1, sizeof(*cs));
 
@@ -102,8 +102,8 @@ static bool is_candidate(const char *line, size_t len)
 
 	if (len > LIMIT_LOG_LINE)
 		len = LIMIT_LOG_LINE;
-	while (i < len && (line[i] == ' ' || line[i] == '\t' || line[i] == '\v' ||
-		line[i] == '\f'))
+	while (i < len &&
+		(line[i] == ' ' || line[i] == '\t' || line[i] == '\v' || line[i] == '\f'))
 		i++;
 	return len - i >= 2 && line[i] == ':' && line[i + 1] == ':';
 }
@@ -120,7 +120,7 @@ static bool is_long_command(const struct command_stream *cs, const char *line, s
 	while (n < len && n < 256 && name[n] != ' ' && name[n] != ':')
 		n++;
 	return command_kind_of(cs->st, name, n, &kind) &&
-		(!cs->st->token || kind == COMMAND_RESUME);
+	       (!cs->st->token || kind == COMMAND_RESUME);
 }
 
 static void too_long(struct command_stream *cs)
@@ -199,8 +199,8 @@ struct forms {
 };
 
 /* Whole lines, up to the first that may be a command or to the end; how many bytes. */
-static size_t plain_lines(struct command_stream *cs, const char *p, size_t len,
-	struct forms *f, size_t at)
+static size_t plain_lines(
+	struct command_stream *cs, const char *p, size_t len, struct forms *f, size_t at)
 {
 	if (cs->is_by_line)
 		return 0;
@@ -331,7 +331,8 @@ void command_stream_flush(struct command_stream *cs)
 	end_line(cs);
 }
 
-void line_limit_write(struct line_limit *ll, const char *data, size_t len, struct strbuf *out)
+void line_limit_write(
+	struct line_limit *ll, const char *data, size_t len, struct strbuf *out)
 {
 	while (len > 0) {
 		const char *lf = memchr(data, '\n', len);

@@ -89,8 +89,8 @@ static int read_heredoc(struct text *t, const struct line *line, const char *mar
 }
 
 /* The pair that starts with LINE. */
-static int read_pair(struct text *t, const struct line *line, struct pair *ret,
-	struct err *err)
+static int read_pair(
+	struct text *t, const struct line *line, struct pair *ret, struct err *err)
 {
 	const char *equals = memchr(line->p, '=', line->len);
 	const char *mark = memmem(line->p, line->len, "<<", 2);
@@ -171,8 +171,9 @@ int envfile_parse_paths(const char *data, size_t len, struct strvec *ret, struct
 			return err_set(err, ERR_LIMIT, "more than %d entries in one file",
 				LIMIT_ENV_KEYS);
 		if (len > LIMIT_ENV_VALUE)
-			return err_set(err, ERR_LIMIT, "an entry has %zu bytes, more than %lld",
-				len, (long long)LIMIT_ENV_VALUE);
+			return err_set(err, ERR_LIMIT,
+				"an entry has %zu bytes, more than %lld", len,
+				(long long)LIMIT_ENV_VALUE);
 		strvec_push_take(ret, take_ptr(entry));
 	}
 	return 0;

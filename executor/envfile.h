@@ -13,8 +13,8 @@
 #include "base/strvec.h"
 
 /* NAME and VALUE are borrowed for the call; both are NUL-ended and hold no NUL inside. */
-typedef int envfile_pair_fn(const char *name, const char *value, size_t value_len, void *ctx,
-	struct err *err);
+typedef int envfile_pair_fn(const char *name, const char *value, size_t value_len,
+	void *ctx, struct err *err);
 
 /*
  * Calls FN for each pair in order and stops at the first fault: the pairs before it have
@@ -31,7 +31,8 @@ int envfile_parse(const char *data, size_t len, size_t max_value, envfile_pair_f
  * GITHUB_PATH: appends the entries in the order written, empty lines left out. ERR_LIMIT
  * over LIMIT_ENV_KEYS entries or LIMIT_ENV_VALUE bytes in one, ERR_INPUT for a NUL.
  */
-int envfile_parse_paths(const char *data, size_t len, struct strvec *ret, struct err *err);
+int envfile_parse_paths(
+	const char *data, size_t len, struct strvec *ret, struct err *err);
 
 /* Adds ENTRY to the job's list, whose last element goes first in PATH; a repeated entry
  * moves. */

@@ -15,11 +15,11 @@
 #include "base/strvec.h"
 
 #define GIT_TREE_ENTRIES_MAX 2000000 /* files of one commit */
-#define GIT_TREE_DEPTH_MAX 256
-#define GIT_PATH_MAX 4096
-#define GIT_BLOB_MAX (2LL << 30)
-#define GIT_MESSAGE_MAX (64 * 1024)
-#define GIT_REF_MAX 1024 /* bytes of a ref's name */
+#define GIT_TREE_DEPTH_MAX   256
+#define GIT_PATH_MAX	     4096
+#define GIT_BLOB_MAX	     (2LL << 30)
+#define GIT_MESSAGE_MAX	     (64 * 1024)
+#define GIT_REF_MAX	     1024 /* bytes of a ref's name */
 
 DEFINE_CLEANUP(git_repository, git_repository_free);
 DEFINE_CLEANUP(git_commit, git_commit_free);
@@ -62,8 +62,8 @@ int git_ref_commit(git_repository *repo, const char *name, git_oid *ret, struct 
 /* SHA is that commit or behind it. */
 int git_is_behind(git_repository *repo, const git_oid *tip, const git_oid *sha);
 void git_hex(const git_oid *oid, char buf[GIT_OID_HEXSZ + 1]);
-int git_lookup_commit(git_repository *repo, const char *sha, git_commit **ret,
-	struct err *err);
+int git_lookup_commit(
+	git_repository *repo, const char *sha, git_commit **ret, struct err *err);
 
 /* May NAME be an entry of a tree that we write to a disk? WHY gets the reason. */
 bool git_name_is_safe(const char *name, size_t len, bool is_link, const char **why);
@@ -81,7 +81,10 @@ struct git_url {
 	char *text; /* what is handed on; no password in it */
 };
 
-#define GIT_URL_INIT { GIT_URL_HTTPS, NULL, NULL, 0, NULL, NULL }
+#define GIT_URL_INIT                                     \
+	{                                                \
+		GIT_URL_HTTPS, NULL, NULL, 0, NULL, NULL \
+	}
 
 void git_url_done(struct git_url *u);
 /* IS_LOCAL: a registered path or file:// is fine. */
@@ -90,7 +93,7 @@ int git_url_parse(const char *text, bool is_local, bool is_insecure, struct git_
 
 struct git_source {
 	struct git_url url;
-	struct strvec specs; /* refspecs */
+	struct strvec specs;			  /* refspecs */
 	const char *user, *host_key, *proxy, *ca; /* the request's */
 	const char *secret;			  /* token or private key */
 	size_t secret_len;
@@ -98,7 +101,10 @@ struct git_source {
 	bool no_program; /* libgit2 even where git is installed */
 };
 
-#define GIT_SOURCE_INIT { .url = GIT_URL_INIT, .specs = STRVEC_INIT }
+#define GIT_SOURCE_INIT                                   \
+	{                                                 \
+		.url = GIT_URL_INIT, .specs = STRVEC_INIT \
+	}
 
 /* From the fields url, refs, user, host_key, ... of a request; borrows from it. */
 int git_source_read(const struct json *head, const char *secret, size_t secret_len,
@@ -129,8 +135,8 @@ struct git_pack;
 int git_pack_new(int dir, struct git_pack **ret, struct err *err);
 void git_pack_free(struct git_pack *p); /* removes what was not finished */
 DEFINE_CLEANUP(struct git_pack, git_pack_free);
-int git_pack_add(struct git_pack *p, const git_oid *oid, git_object_t type, const void *data,
-	size_t len, struct err *err);
+int git_pack_add(struct git_pack *p, const git_oid *oid, git_object_t type,
+	const void *data, size_t len, struct err *err);
 bool git_pack_has(const struct git_pack *p, const git_oid *oid);
 /* All that COMMITS lead to. 1: it would be more than MAX bytes, the pack is of no use. */
 int git_pack_add_history(struct git_pack *p, git_repository *repo,
@@ -143,8 +149,8 @@ int git_pack_finish(struct git_pack *p, struct err *err);
 /* Packs (as hard links if asked and possible) and loose objects of one .git to another. */
 int git_copy_objects(int from_git, int to_git, bool is_link, struct err *err);
 /* A plain configuration; URL and BRANCH may be NULL. */
-int git_write_config(const char *git_path, const char *url, const char *branch,
-	struct err *err);
+int git_write_config(
+	const char *git_path, const char *url, const char *branch, struct err *err);
 
 struct git_files {
 	int64_t files, bytes;
@@ -155,7 +161,7 @@ struct git_files {
  * be NULL) gets all its objects, INDEX (may be NULL) its entries with what stat says of the
  * files.
  */
-int git_write_files(git_repository *repo, git_commit *commit, int dir, struct git_pack *pack,
-	git_index *index, struct git_files *ret, struct err *err);
+int git_write_files(git_repository *repo, git_commit *commit, int dir,
+	struct git_pack *pack, git_index *index, struct git_files *ret, struct err *err);
 
 #endif

@@ -8,7 +8,7 @@
 #include "executor/git-internal.h"
 
 #define WINDOW_SIZE (32u << 20) /* of a mapped pack */
-#define MAPPED_MAX (512u << 20)
+#define MAPPED_MAX  (512u << 20)
 
 int git_setup(struct err *err)
 {
@@ -25,10 +25,11 @@ int git_setup(struct err *err)
 	if (rc >= 0)
 		rc = git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, (size_t)WINDOW_SIZE);
 	if (rc >= 0)
-		rc = git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, (size_t)MAPPED_MAX);
+		rc = git_libgit2_opts(
+			GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, (size_t)MAPPED_MAX);
 	if (rc >= 0)
-		rc = git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECTS,
-			(size_t)LIMIT_GIT_OBJECTS);
+		rc = git_libgit2_opts(
+			GIT_OPT_SET_PACK_MAX_OBJECTS, (size_t)LIMIT_GIT_OBJECTS);
 	/* What comes in is hashed by the indexer; hashing each read again costs as much
 	 * as all the rest of a checkout. */
 	if (rc >= 0)
@@ -77,8 +78,8 @@ int git_fault(struct err *err, int rc, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	return err_set(err, code_of(rc, last ? last->klass : GIT_ERROR_NONE), "%s: %s", what,
-		last && last->message ? last->message : "git gives no reason");
+	return err_set(err, code_of(rc, last ? last->klass : GIT_ERROR_NONE), "%s: %s",
+		what, last && last->message ? last->message : "git gives no reason");
 }
 
 void git_hex(const git_oid *oid, char buf[GIT_OID_HEXSZ + 1])
@@ -89,14 +90,15 @@ void git_hex(const git_oid *oid, char buf[GIT_OID_HEXSZ + 1])
 bool git_sha_is(const char *s)
 {
 	return s && strlen(s) == GIT_OID_HEXSZ &&
-		strspn(s, "0123456789abcdef") == GIT_OID_HEXSZ;
+	       strspn(s, "0123456789abcdef") == GIT_OID_HEXSZ;
 }
 
 int git_sha(const char *s, git_oid *ret, struct err *err)
 {
 	if (!git_sha_is(s))
 		return err_set(err, ERR_INPUT,
-			"'%.60s' is no full commit id: 40 digits 0-9a-f are needed", s ? s : "");
+			"'%.60s' is no full commit id: 40 digits 0-9a-f are needed",
+			s ? s : "");
 	if (git_oid_fromstr(ret, s) < 0)
 		return git_fault(err, GIT_EINVALIDSPEC, "'%s'", s);
 	return 0;
@@ -107,7 +109,7 @@ bool git_ref_is(const char *name)
 	int valid = 0;
 
 	return name && strncmp(name, "refs/", 5) == 0 && strlen(name) <= GIT_REF_MAX &&
-		git_reference_name_is_valid(&valid, name) == 0 && valid;
+	       git_reference_name_is_valid(&valid, name) == 0 && valid;
 }
 
 int git_open_mirror(const char *path, git_repository **ret, struct err *err)
@@ -139,8 +141,8 @@ int git_is_behind(git_repository *repo, const git_oid *tip, const git_oid *sha)
 	return git_oid_equal(tip, sha) || git_graph_descendant_of(repo, tip, sha) == 1;
 }
 
-int git_lookup_commit(git_repository *repo, const char *sha, git_commit **ret,
-	struct err *err)
+int git_lookup_commit(
+	git_repository *repo, const char *sha, git_commit **ret, struct err *err)
 {
 	git_oid oid;
 	int rc;
@@ -166,9 +168,11 @@ static unsigned next_hfs(const unsigned char **p, const unsigned char *end)
 			return c >= 'A' && c <= 'Z' ? c + 32 : c;
 		}
 		if (c == 0xe2 && end - *p >= 3) {
-			unsigned cp = (c & 15u) << 12 | ((*p)[1] & 63u) << 6 | ((*p)[2] & 63u);
+			unsigned cp =
+				(c & 15u) << 12 | ((*p)[1] & 63u) << 6 | ((*p)[2] & 63u);
 
-			if ((cp >= 0x200c && cp <= 0x200f) || (cp >= 0x202a && cp <= 0x202e) ||
+			if ((cp >= 0x200c && cp <= 0x200f) ||
+				(cp >= 0x202a && cp <= 0x202e) ||
 				(cp >= 0x206a && cp <= 0x206f)) {
 				*p += 3;
 				continue;
@@ -237,9 +241,11 @@ bool git_name_is_safe(const char *name, size_t len, bool is_link, const char **w
 		*why = "a name with a backslash";
 	else if ((len == 1 && name[0] == '.') || (len == 2 && memcmp(name, "..", 2) == 0))
 		*why = "a name that leads out of its folder";
-	else if (is_folded(name, len, ".git") || (is_short_name(name, len) && name[3] == '~'))
+	else if (is_folded(name, len, ".git") ||
+		 (is_short_name(name, len) && name[3] == '~'))
 		*why = "a name that stands for .git on some file systems";
-	else if (is_link && (is_folded(name, len, ".gitmodules") || is_short_name(name, len)))
+	else if (is_link &&
+		 (is_folded(name, len, ".gitmodules") || is_short_name(name, len)))
 		*why = ".gitmodules as a symbolic link";
 	return *why == NULL;
 }

@@ -52,12 +52,13 @@ static int resolve(struct action *a, git_oid *ret, struct err *err)
 	if (git_ref_is(a->ref) && git_ref_commit(a->source, a->ref, ret, NULL) == 0)
 		return 0;
 	if (!git_sha_is(a->ref))
-		return is_abbreviated(a->ref) ?
-			err_set(err, ERR_INPUT,
-				"the provided ref `%s` is the shortened version of a commit SHA, "
-				"which is not supported: use the full commit SHA instead",
-				a->ref) :
-			err_set(err, ERR_NOT_FOUND, "unable to find version `%.100s`", a->ref);
+		return is_abbreviated(a->ref)
+			       ? err_set(err, ERR_INPUT,
+					 "the provided ref `%s` is the shortened version of a commit SHA, "
+					 "which is not supported: use the full commit SHA instead",
+					 a->ref)
+			       : err_set(err, ERR_NOT_FOUND,
+					 "unable to find version `%.100s`", a->ref);
 	if (git_sha(a->ref, ret, err) < 0)
 		return -1;
 	/* A commit of a fork is in the same object store: only what a ref leads to counts. */
@@ -67,16 +68,18 @@ static int resolve(struct action *a, git_oid *ret, struct err *err)
 				git_is_behind(a->source, &tip, ret);
 		git_reference_iterator_free(it);
 	}
-	return found ? 0 :
-		       err_set(err, ERR_NOT_FOUND,
-			       "unable to find version `%s`: no branch or tag holds it", a->ref);
+	return found ? 0
+		     : err_set(err, ERR_NOT_FOUND,
+			       "unable to find version `%s`: no branch or tag holds it",
+			       a->ref);
 }
 
 static int is_there(const struct helper_request *r, const char *dir)
 {
 	struct stat st;
 
-	return fstatat(r->fds[0], dir, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+	return fstatat(r->fds[0], dir, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISDIR(st.st_mode);
 }
 
 /* Into a folder of its own first, then under its name in one step. */
@@ -92,24 +95,25 @@ static int export_files(struct helper_request *r, struct action *a, git_commit *
 	if (mkdirat(r->fds[1], stage, 0755) < 0)
 		return err_sys(err, "cannot make a folder for an action");
 	fd = openat(r->fds[1], stage, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	rc = fd < 0 ? err_sys(err, "cannot open a folder for an action") :
-		      git_write_files(a->source, commit, fd, NULL, NULL, &counts, err);
+	rc = fd < 0 ? err_sys(err, "cannot open a folder for an action")
+		    : git_write_files(a->source, commit, fd, NULL, NULL, &counts, err);
 	if (rc == 0)
 		rc = path_mkdirs(r->fds[0], a->dir, 0755, err);
-	if (rc == 0 && renameat(r->fds[1], stage, r->fds[0], dir) < 0 && errno != EEXIST &&
-		errno != ENOTEMPTY)
+	if (rc == 0 && renameat(r->fds[1], stage, r->fds[0], dir) < 0 &&
+		errno != EEXIST && errno != ENOTEMPTY)
 		rc = err_sys(err, "cannot put an action in its place");
 	(void)path_remove_tree(r->fds[1], stage, NULL); /* gone when it was renamed */
 	return rc;
 }
 
-static int fetch_source(struct helper_request *r, struct action *a, const char *dir,
-	struct err *err)
+static int fetch_source(
+	struct helper_request *r, struct action *a, const char *dir, struct err *err)
 {
 	const char *base = json_get_str(r->head, "url", "https://github.com");
 	_cleanup_(json_freep) struct json *head = json_clone(r->head);
 	_cleanup_free_ char *url = NULL;
-	_cleanup_free_ char *mirror = xasprintf("%s/%s/mirror.git", (const char *)r->state, a->dir);
+	_cleanup_free_ char *mirror =
+		xasprintf("%s/%s/mirror.git", (const char *)r->state, a->dir);
 	struct json *refs = json_new_array();
 	const char *method;
 	struct git_source s;
@@ -123,7 +127,8 @@ static int fetch_source(struct helper_request *r, struct action *a, const char *
 	json_push_str(refs, "refs/heads/");
 	json_push_str(refs, "refs/tags/");
 	json_set(head, "refs", refs);
-	if (path_mkdirs(r->fds[0], a->dir, 0755, err) < 0 || git_make_mirror(mirror, err) < 0 ||
+	if (path_mkdirs(r->fds[0], a->dir, 0755, err) < 0 ||
+		git_make_mirror(mirror, err) < 0 ||
 		git_source_read(head, r->msg->body.buf, r->msg->body.len, &s, err) < 0)
 		return -1;
 	rc = git_fetch(&s, mirror, &method, err);
@@ -139,9 +144,10 @@ static int open_local(struct helper_request *r, struct action *a, struct err *er
 		return err_set(err, ERR_INPUT, "the request has no folder of the action");
 	if (git_vouch(r->msg->fds[0], err) < 0)
 		return -1;
-	rc = git_repository_open_ext(&a->source, r->attached, GIT_REPOSITORY_OPEN_NO_SEARCH,
-		NULL);
-	return rc < 0 ? git_fault(err, rc, "the folder of the action is no git work tree") : 0;
+	rc = git_repository_open_ext(
+		&a->source, r->attached, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL);
+	return rc < 0 ? git_fault(err, rc, "the folder of the action is no git work tree")
+		      : 0;
 }
 
 static int provide(struct helper_request *r, struct action *a, struct err *err)
@@ -181,13 +187,16 @@ static int provide(struct helper_request *r, struct action *a, struct err *err)
 int git_op_action(struct helper_request *r, struct err *err)
 {
 	struct action a = { .owner = helper_str(r->head, "owner", err),
-		.repo = helper_str(r->head, "repo", err), .ref = helper_str(r->head, "ref", err) };
+		.repo = helper_str(r->head, "repo", err),
+		.ref = helper_str(r->head, "ref", err) };
 	int rc;
 
 	if (!a.owner || !a.repo || !a.ref)
 		return -1;
-	if (!path_is_name(a.owner) || !path_is_name(a.repo) || strlen(a.ref) > GIT_REF_MAX)
-		return err_set(err, ERR_INPUT, "'%.60s/%.60s' is no repository", a.owner, a.repo);
+	if (!path_is_name(a.owner) || !path_is_name(a.repo) ||
+		strlen(a.ref) > GIT_REF_MAX)
+		return err_set(err, ERR_INPUT, "'%.60s/%.60s' is no repository", a.owner,
+			a.repo);
 	a.dir = xasprintf("%s/%s", a.owner, a.repo);
 	rc = provide(r, &a, err);
 	explicit_bzero(r->msg->body.buf, r->msg->body.len);
@@ -206,11 +215,12 @@ int git_op_action_read(struct helper_request *r, struct err *err)
 	if (!path)
 		return -1;
 	if (!path_is_clean(dir) || !path_is_clean(path))
-		return err_set(err, ERR_INPUT, "'%.60s/%.100s' is no path of an action", dir, path);
+		return err_set(err, ERR_INPUT, "'%.60s/%.100s' is no path of an action",
+			dir, path);
 	fd = path_open(r->fds[0], dir, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
 	if (fd < 0)
 		return -1;
-	return fd_read_file(fd, path, max > 0 && max < ACTION_FILE_MAX ? (size_t)max :
-									 ACTION_FILE_MAX,
-		r->body, err);
+	return fd_read_file(fd, path,
+		max > 0 && max < ACTION_FILE_MAX ? (size_t)max : ACTION_FILE_MAX, r->body,
+		err);
 }

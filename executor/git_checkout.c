@@ -20,8 +20,8 @@
 #include "executor/git-internal.h"
 #include "executor/git.h"
 
-#define DEPTH_MAX 100000
-#define STORED_FREE (128u << 20)
+#define DEPTH_MAX    100000
+#define STORED_FREE  (128u << 20)
 #define STORED_RATIO 4
 
 enum objects { OBJECTS_LINK, OBJECTS_COPY, OBJECTS_STORED, OBJECTS_BUILT };
@@ -35,9 +35,9 @@ struct checkout {
 	bool is_trusted;
 	enum objects how;
 	int mirror_fd;
-	int dir;	/* where the files go */
-	int git;	/* its .git */
-	char *git_path; /* the same for libgit2 */
+	int dir;		 /* where the files go */
+	int git;		 /* its .git */
+	char *git_path;		 /* the same for libgit2 */
 	struct git_set *history; /* commits within the depth */
 	struct strbuf shallow;	 /* lines of .git/shallow */
 };
@@ -83,8 +83,8 @@ static int open_folder(struct checkout *c, int workspace, struct err *err)
 		c->dir = openat(workspace, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	} else {
 		if (!path_is_clean(path))
-			return err_set(err, ERR_INPUT, "'%.100s' is no path in the workspace",
-				path);
+			return err_set(err, ERR_INPUT,
+				"'%.100s' is no path in the workspace", path);
 		if (path_mkdirs(workspace, path, 0755, err) < 0)
 			return -1;
 		c->dir = path_open(workspace, path, O_RDONLY | O_DIRECTORY, 0,
@@ -103,8 +103,8 @@ static int open_folder(struct checkout *c, int workspace, struct err *err)
 
 static int make_git_folder(struct checkout *c, struct err *err)
 {
-	static const char *const folders[] = { "objects/pack", "objects/info", "refs/heads",
-		"refs/tags", "info" };
+	static const char *const folders[] = { "objects/pack", "objects/info",
+		"refs/heads", "refs/tags", "info" };
 
 	if (mkdirat(c->dir, ".git", 0755) < 0)
 		return err_sys(err, "cannot create '.git'");
@@ -183,7 +183,9 @@ static int inherit_shallow(struct checkout *c, struct err *err)
 	struct err none = ERR_INIT;
 
 	if (fd_read_file(c->mirror_fd, "shallow", 1 << 20, &own, &none) < 0)
-		return none.code == ERR_NOT_FOUND ? 0 : err_set(err, none.code, "%s", none.msg);
+		return none.code == ERR_NOT_FOUND
+			       ? 0
+			       : err_set(err, none.code, "%s", none.msg);
 	if (own.len > 0 && own.buf[own.len - 1] != '\n')
 		strbuf_addc(&own, '\n');
 	strbuf_add(&c->shallow, own.buf, own.len);
@@ -221,8 +223,8 @@ static bool is_pack_file(const char *name)
 	       (str_ends(name, ".pack") || str_ends(name, ".idx"));
 }
 
-static int each_file(int from, int to, bool is_link, bool (*want)(const char *name),
-	struct err *err)
+static int each_file(
+	int from, int to, bool is_link, bool (*want)(const char *name), struct err *err)
 {
 	int copy = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = copy < 0 ? NULL : fdopendir(copy);
@@ -258,25 +260,27 @@ static int copy_loose(int from, int to, struct err *err)
 			return err_sys(err, "cannot create a folder of objects");
 		out = openat(to, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (out < 0 || each_file(in, out, false, NULL, err) < 0)
-			return out < 0 ? err_sys(err, "cannot open a folder of objects") : -1;
+			return out < 0 ? err_sys(err, "cannot open a folder of objects")
+				       : -1;
 	}
 	return 0;
 }
 
 int git_copy_objects(int from_git, int to_git, bool is_link, struct err *err)
 {
-	_cleanup_close_ int from = openat(from_git, "objects",
-		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_close_ int to = openat(to_git, "objects",
-		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_close_ int from_pack = openat(from, "pack",
-		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_close_ int to_pack = openat(to, "pack",
-		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int from = openat(
+		from_git, "objects", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int to = openat(
+		to_git, "objects", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int from_pack =
+		openat(from, "pack", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int to_pack =
+		openat(to, "pack", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (from < 0 || to < 0 || to_pack < 0)
 		return err_sys(err, "cannot open the objects");
-	if (from_pack >= 0 && each_file(from_pack, to_pack, is_link, is_pack_file, err) < 0)
+	if (from_pack >= 0 &&
+		each_file(from_pack, to_pack, is_link, is_pack_file, err) < 0)
 		return -1;
 	return copy_loose(from, to, err);
 }
@@ -348,8 +352,8 @@ static void add_ref(struct strbuf *packed, const git_oid *oid, const char *name)
 }
 
 /* Annotated tags live in the mirror's packs; a pack of our own holds commits alone. */
-static const git_oid *tag_target(const struct checkout *c, git_reference *ref,
-	git_oid *commit)
+static const git_oid *tag_target(
+	const struct checkout *c, git_reference *ref, git_oid *commit)
 {
 	_cleanup_(git_object_freep) git_object *obj = NULL;
 
@@ -358,13 +362,14 @@ static const git_oid *tag_target(const struct checkout *c, git_reference *ref,
 	*commit = *git_object_id(obj);
 	if (!git_set_has(c->history, commit))
 		return NULL;
-	return c->how == OBJECTS_LINK || c->how == OBJECTS_COPY ? git_reference_target(ref) :
-								  commit;
+	return c->how == OBJECTS_LINK || c->how == OBJECTS_COPY
+		       ? git_reference_target(ref)
+		       : commit;
 }
 
 /* Tags of the history; with all of it and trust, the other branches too. */
-static int add_refs(struct checkout *c, bool with_tags, struct strbuf *packed,
-	struct err *err)
+static int add_refs(
+	struct checkout *c, bool with_tags, struct strbuf *packed, struct err *err)
 {
 	git_reference_iterator *it = NULL;
 	git_reference *ref;
@@ -382,9 +387,9 @@ static int add_refs(struct checkout *c, bool with_tags, struct strbuf *packed,
 
 			add_ref(packed, target, remote);
 		} else if (target && with_tags && strncmp(name, "refs/tags/", 10) == 0 &&
-			(!c->ref || strcmp(name, c->ref) != 0)) {
-			const git_oid *oid = with_branches ? target :
-							     tag_target(c, ref, &commit);
+			   (!c->ref || strcmp(name, c->ref) != 0)) {
+			const git_oid *oid =
+				with_branches ? target : tag_target(c, ref, &commit);
 			if (oid)
 				add_ref(packed, oid, name);
 		}
@@ -406,7 +411,8 @@ static int write_refs(struct checkout *c, struct err *err)
 	if ((with_tags || c->depth == 0) && add_refs(c, with_tags, &packed, err) < 0)
 		return -1;
 	if (is_branch) {
-		_cleanup_free_ char *remote = xasprintf("refs/remotes/origin/%s", c->ref + 11);
+		_cleanup_free_ char *remote =
+			xasprintf("refs/remotes/origin/%s", c->ref + 11);
 
 		strbuf_addf(&head, "ref: %s\n", c->ref);
 		add_ref(&packed, oid, c->ref);
@@ -422,18 +428,19 @@ static int write_refs(struct checkout *c, struct err *err)
 
 		add_ref(&packed, oid, remote);
 	}
-	if (c->shallow.len > 0 && fd_replace_file(c->git, "shallow", c->shallow.buf,
-					  c->shallow.len, 0644, FD_REPLACE_NOSYNC, err) < 0)
+	if (c->shallow.len > 0 &&
+		fd_replace_file(c->git, "shallow", c->shallow.buf, c->shallow.len, 0644,
+			FD_REPLACE_NOSYNC, err) < 0)
 		return -1;
 	if (fd_replace_file(c->git, "packed-refs", packed.buf, packed.len, 0644,
 		    FD_REPLACE_NOSYNC, err) < 0)
 		return -1;
-	return fd_replace_file(c->git, "HEAD", head.buf, head.len, 0644, FD_REPLACE_NOSYNC,
-		err);
+	return fd_replace_file(
+		c->git, "HEAD", head.buf, head.len, 0644, FD_REPLACE_NOSYNC, err);
 }
 
-int git_write_config(const char *git_path, const char *url, const char *branch,
-	struct err *err)
+int git_write_config(
+	const char *git_path, const char *url, const char *branch, struct err *err)
 {
 	_cleanup_free_ char *path = path_join(git_path, "config");
 	_cleanup_(git_config_freep) git_config *cfg = NULL;
@@ -464,12 +471,15 @@ int git_write_config(const char *git_path, const char *url, const char *branch,
 		if (git_config_set_string(cfg, remote, "origin") == 0)
 			(void)git_config_set_string(cfg, merge, full);
 	}
-	return rc < 0 ? git_fault(err, rc, "cannot write the configuration of a workspace") : 0;
+	return rc < 0 ? git_fault(
+				err, rc, "cannot write the configuration of a workspace")
+		      : 0;
 }
 
 /* ---- all of it ---- */
 
-static int read_request(struct checkout *c, const struct helper_request *r, struct err *err)
+static int read_request(
+	struct checkout *c, const struct helper_request *r, struct err *err)
 {
 	c->head = r->head;
 	c->sha = helper_str(r->head, "sha", err);
@@ -477,10 +487,12 @@ static int read_request(struct checkout *c, const struct helper_request *r, stru
 		return -1;
 	c->ref = json_get_str(r->head, "ref", NULL);
 	if (c->ref && !git_ref_is(c->ref))
-		return err_set(err, ERR_INPUT, "'%.100s' is no full name of a ref", c->ref);
+		return err_set(
+			err, ERR_INPUT, "'%.100s' is no full name of a ref", c->ref);
 	c->depth = json_get_int(r->head, "depth", 1);
 	if (c->depth < 0 || c->depth > DEPTH_MAX)
-		return err_set(err, ERR_INPUT, "a depth of %" PRId64 " is not possible", c->depth);
+		return err_set(err, ERR_INPUT, "a depth of %" PRId64 " is not possible",
+			c->depth);
 	if (json_get_bool(r->head, "submodules", false) ||
 		json_get_bool(r->head, "lfs", false) ||
 		json_count(json_get(r->head, "sparse")) > 0)
@@ -503,17 +515,18 @@ static int read_request(struct checkout *c, const struct helper_request *r, stru
  */
 static int link_packs(struct checkout *c, struct err *err)
 {
-	return c->how == OBJECTS_LINK ? git_copy_objects(c->mirror_fd, c->git, true, err) : 0;
+	return c->how == OBJECTS_LINK ? git_copy_objects(c->mirror_fd, c->git, true, err)
+				      : 0;
 }
 
-static int write_objects_and_files(struct checkout *c, struct git_files *ret,
-	struct err *err)
+static int write_objects_and_files(
+	struct checkout *c, struct git_files *ret, struct err *err)
 {
 	_cleanup_(git_pack_freep) struct git_pack *pack = NULL;
 	_cleanup_(git_index_freep) git_index *index = NULL;
 	_cleanup_free_ char *path = path_join(c->git_path, "index");
-	_cleanup_close_ int dir = openat(c->git, "objects/pack",
-		O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int dir =
+		openat(c->git, "objects/pack", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int rc = git_index_open(&index, path);
 
 	if (rc < 0)
@@ -527,7 +540,8 @@ static int write_objects_and_files(struct checkout *c, struct git_files *ret,
 		if (rc < 0 || (rc > 0 && build_pack(c, err) < 0))
 			return -1;
 	}
-	if (c->how == OBJECTS_COPY && git_copy_objects(c->mirror_fd, c->git, false, err) < 0)
+	if (c->how == OBJECTS_COPY &&
+		git_copy_objects(c->mirror_fd, c->git, false, err) < 0)
 		return -1;
 	if (git_write_files(c->mirror, c->commit, c->dir, pack, index, ret, err) < 0)
 		return -1;
@@ -539,16 +553,18 @@ static int write_objects_and_files(struct checkout *c, struct git_files *ret,
 
 static int run(struct checkout *c, struct helper_request *r, struct err *err)
 {
-	const char *branch = c->ref && strncmp(c->ref, "refs/heads/", 11) == 0 ? c->ref + 11 :
-										  NULL;
+	const char *branch =
+		c->ref && strncmp(c->ref, "refs/heads/", 11) == 0 ? c->ref + 11 : NULL;
 	struct git_files counts;
 
 	if (git_lookup_commit(c->mirror, c->sha, &c->commit, err) < 0)
 		return -1;
-	if (walk_history(c, err) < 0 || (c->how == OBJECTS_COPY || c->how == OBJECTS_LINK ?
-						inherit_shallow(c, err) : 0) < 0)
+	if (walk_history(c, err) < 0 || (c->how == OBJECTS_COPY || c->how == OBJECTS_LINK
+							? inherit_shallow(c, err)
+							: 0) < 0)
 		return -1;
-	if (git_write_config(c->git_path, json_get_str(c->head, "url", NULL), branch, err) < 0 ||
+	if (git_write_config(
+		    c->git_path, json_get_str(c->head, "url", NULL), branch, err) < 0 ||
 		write_refs(c, err) < 0 || write_objects_and_files(c, &counts, err) < 0)
 		return -1;
 	json_set_str(r->answer, "sha", c->sha);

@@ -27,13 +27,13 @@
 #include "executor/git-internal.h"
 #include "executor/git.h"
 
-#define PROGRAM "/usr/bin/git"
+#define PROGRAM	    "/usr/bin/git"
 #define SSH_PROGRAM "/usr/bin/ssh"
-#define FD_SECRET 8 /* in git and what it runs */
-#define FD_HOSTS 9
-#define OUTPUT_MAX (64 * 1024)
-#define REFS_MAX 64
-#define SECRET_MAX (64 * 1024)
+#define FD_SECRET   8 /* in git and what it runs */
+#define FD_HOSTS    9
+#define OUTPUT_MAX  (64 * 1024)
+#define REFS_MAX    64
+#define SECRET_MAX  (64 * 1024)
 
 /* ---- the git program ---- */
 
@@ -43,7 +43,7 @@ static int hidden_file(const char *data, size_t len, struct err *err)
 	int fd = fd_memfd("sluice", data, len, err);
 
 	if (fd >= 0 && fchmod(fd, 0600) < 0) { /* ssh insists on it for a key */
-		(void)close(fd); /* nothing was written that matters */
+		(void)close(fd);	       /* nothing was written that matters */
 		return err_sys(err, "cannot protect a credential");
 	}
 	return fd;
@@ -83,7 +83,8 @@ static void add_web_config(struct strvec *argv, const struct git_source *s)
 		/* Git asks the shell, the shell reads our descriptor; for this host alone. */
 		_cleanup_free_ char *helper = xasprintf(
 			"credential.%s://%s%s.helper=!f() { cat /proc/self/fd/%d; }; f",
-			u->scheme == GIT_URL_HTTPS ? "https" : "http", u->host, port, FD_SECRET);
+			u->scheme == GIT_URL_HTTPS ? "https" : "http", u->host, port,
+			FD_SECRET);
 
 		add_config(argv, helper);
 	}
@@ -104,12 +105,14 @@ static void add_fetch(struct strvec *argv, const struct git_source *s, const cha
 	if (is_web(&s->url))
 		add_web_config(argv, s);
 	strvec_pushf(argv, "--git-dir=%s", mirror);
-	strvec_push_all(argv, (const char *const[]){ "fetch", "--quiet", "--force", "--no-tags",
-		"--no-write-fetch-head", "--no-recurse-submodules", "--no-show-forced-updates",
-		"--no-auto-maintenance", NULL });
+	strvec_push_all(argv,
+		(const char *const[]){ "fetch", "--quiet", "--force", "--no-tags",
+			"--no-write-fetch-head", "--no-recurse-submodules",
+			"--no-show-forced-updates", "--no-auto-maintenance", NULL });
 	if (s->depth > 0)
 		strvec_pushf(argv, "--depth=%" PRId64, s->depth);
-	strvec_push_all(argv, (const char *const[]){ "--end-of-options", s->url.text, NULL });
+	strvec_push_all(
+		argv, (const char *const[]){ "--end-of-options", s->url.text, NULL });
 	strvec_foreach (spec, &s->specs)
 		strvec_push(argv, *spec);
 }
@@ -117,14 +120,18 @@ static void add_fetch(struct strvec *argv, const struct git_source *s, const cha
 static void add_env(struct strvec *env, const struct git_source *s)
 {
 	static const char *const protocols[] = { [GIT_URL_HTTPS] = "https",
-		[GIT_URL_HTTP] = "http", [GIT_URL_SSH] = "ssh", [GIT_URL_GIT] = "git",
+		[GIT_URL_HTTP] = "http",
+		[GIT_URL_SSH] = "ssh",
+		[GIT_URL_GIT] = "git",
 		[GIT_URL_FILE] = "file" };
 
-	strvec_push_all(env, (const char *const[]){ "PATH=/usr/bin:/bin", "HOME=/nonexistent",
-		"LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_SYSTEM=/dev/null",
-		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_ATTR_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
-		"GIT_ASKPASS=", "SSH_ASKPASS=", "GIT_NO_REPLACE_OBJECTS=1",
-		"GIT_SSH_VARIANT=ssh", NULL });
+	strvec_push_all(
+		env, (const char *const[]){ "PATH=/usr/bin:/bin", "HOME=/nonexistent",
+			     "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1",
+			     "GIT_CONFIG_SYSTEM=/dev/null", "GIT_CONFIG_GLOBAL=/dev/null",
+			     "GIT_ATTR_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
+			     "GIT_ASKPASS=", "SSH_ASKPASS=", "GIT_NO_REPLACE_OBJECTS=1",
+			     "GIT_SSH_VARIANT=ssh", NULL });
 	strvec_pushf(env, "GIT_ALLOW_PROTOCOL=%s", protocols[s->url.scheme]);
 	if (s->url.scheme != GIT_URL_SSH)
 		return;
@@ -203,18 +210,21 @@ static const struct {
 	{ "Authentication failed", ERR_DENIED, "the token is not accepted" },
 	{ "unable to update url base from redirection", ERR_DENIED,
 		"the server redirects: register the new address" },
-	{ "returned error: 30", ERR_DENIED, "the server redirects: register the new address" },
-	{ "Repository not found", ERR_NOT_FOUND, "no such repository, or not for this token" },
+	{ "returned error: 30", ERR_DENIED,
+		"the server redirects: register the new address" },
+	{ "Repository not found", ERR_NOT_FOUND,
+		"no such repository, or not for this token" },
 	{ "not found", ERR_NOT_FOUND, "no such repository" },
 	{ "does not appear to be a git repository", ERR_NOT_FOUND, "no such repository" },
 	{ "dubious ownership", ERR_DENIED, "the repository belongs to another user" },
-	{ "SSL certificate problem", ERR_DENIED, "the server's certificate does not verify" },
+	{ "SSL certificate problem", ERR_DENIED,
+		"the server's certificate does not verify" },
 	{ "certificate", ERR_DENIED, "the server's certificate does not verify" },
 };
 
 /* The last line that says why, without git's prefix. */
-static int program_fault(const struct git_source *s, const struct strbuf *out,
-	struct err *err)
+static int program_fault(
+	const struct git_source *s, const struct strbuf *out, struct err *err)
 {
 	const char *host = s->url.host ? s->url.host : s->url.path;
 	const char *line = strstr(out->buf, "fatal: ");
@@ -223,8 +233,9 @@ static int program_fault(const struct git_source *s, const struct strbuf *out,
 	log_debug("git: %s", out->buf);
 	for (size_t i = 0; i < ARRAY_SIZE(known_faults); i++) {
 		if (strstr(out->buf, known_faults[i].part))
-			return err_set(err, known_faults[i].code, "cannot fetch from %.100s: %s",
-				host, known_faults[i].words);
+			return err_set(err, known_faults[i].code,
+				"cannot fetch from %.100s: %s", host,
+				known_faults[i].words);
 	}
 	line = line ? line + 7 : out->buf;
 	n = strcspn(line, "\n");
@@ -244,7 +255,8 @@ static int secret_file(const struct git_source *s, struct err *err)
 		if (!strbuf_ends_with(&text, "\n"))
 			strbuf_addc(&text, '\n');
 	} else {
-		strbuf_addf(&text, "username=%s\npassword=", s->user ? s->user : "x-access-token");
+		strbuf_addf(&text,
+			"username=%s\npassword=", s->user ? s->user : "x-access-token");
 		strbuf_add(&text, s->secret, s->secret_len);
 		strbuf_addc(&text, '\n');
 	}
@@ -253,7 +265,8 @@ static int secret_file(const struct git_source *s, struct err *err)
 	return fd < 0 ? -2 : fd;
 }
 
-static int fetch_by_program(const struct git_source *s, const char *mirror, struct err *err)
+static int fetch_by_program(
+	const struct git_source *s, const char *mirror, struct err *err)
 {
 	struct strvec argv = STRVEC_INIT, env = STRVEC_INIT;
 	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
@@ -295,8 +308,8 @@ static int fetch_by_program(const struct git_source *s, const char *mirror, stru
 	if (waitpid(pid, &status, 0) < 0)
 		return err_sys(err, "cannot wait for git");
 	if (late)
-		return err_set(err, ERR_TIMEOUT, "the fetch took longer than %" PRId64 " s",
-			s->timeout_ms / 1000);
+		return err_set(err, ERR_TIMEOUT,
+			"the fetch took longer than %" PRId64 " s", s->timeout_ms / 1000);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		return program_fault(s, &out, err);
 	return 0;
@@ -325,11 +338,11 @@ static int on_credential(git_credential **out, const char *url, const char *user
 		return GIT_EAUTH;
 	t->asked = true;
 	if (s->url.scheme == GIT_URL_SSH && (allowed & GIT_CREDENTIAL_SSH_MEMORY))
-		rc = git_credential_ssh_key_memory_new(out, user ? user : "git", NULL, secret,
-			NULL);
+		rc = git_credential_ssh_key_memory_new(
+			out, user ? user : "git", NULL, secret, NULL);
 	else if (is_web(&s->url) && (allowed & GIT_CREDENTIAL_USERPASS_PLAINTEXT))
-		rc = git_credential_userpass_plaintext_new(out,
-			s->user ? s->user : "x-access-token", secret);
+		rc = git_credential_userpass_plaintext_new(
+			out, s->user ? s->user : "x-access-token", secret);
 	explicit_bzero(secret, strlen(secret));
 	return rc;
 }
@@ -357,7 +370,8 @@ static int on_progress(const git_indexer_progress *p, void *payload)
 	return t->is_late || p->total_objects > LIMIT_GIT_OBJECTS ? GIT_EUSER : 0;
 }
 
-static int fetch_by_library(const struct git_source *s, const char *mirror, struct err *err)
+static int fetch_by_library(
+	const struct git_source *s, const char *mirror, struct err *err)
 {
 	_cleanup_(git_repository_freep) git_repository *repo = NULL;
 	_cleanup_(git_remote_freep) git_remote *remote = NULL;
@@ -385,22 +399,23 @@ static int fetch_by_library(const struct git_source *s, const char *mirror, stru
 	if (rc == 0)
 		rc = git_remote_fetch(remote, &specs, &o, "fetch");
 	if (rc < 0 && t.is_late)
-		return err_set(err, ERR_TIMEOUT, "the fetch took longer than %" PRId64 " s",
-			s->timeout_ms / 1000);
+		return err_set(err, ERR_TIMEOUT,
+			"the fetch took longer than %" PRId64 " s", s->timeout_ms / 1000);
 	return rc < 0 ? git_fault(err, rc, "cannot fetch from %.100s",
-				s->url.host ? s->url.host : s->url.path) :
-			0;
+				s->url.host ? s->url.host : s->url.path)
+		      : 0;
 }
 
 int git_fetch(const struct git_source *s, const char *mirror, const char **ret_method,
 	struct err *err)
 {
-	bool has_program = access(PROGRAM, X_OK) == 0 && !s->no_program &&
+	bool has_program =
+		access(PROGRAM, X_OK) == 0 && !s->no_program &&
 		(s->url.scheme != GIT_URL_SSH || access(SSH_PROGRAM, X_OK) == 0);
 
 	*ret_method = has_program ? "git" : "libgit2";
-	return has_program ? fetch_by_program(s, mirror, err) :
-			     fetch_by_library(s, mirror, err);
+	return has_program ? fetch_by_program(s, mirror, err)
+			   : fetch_by_library(s, mirror, err);
 }
 
 /* ---- the source, from a request ---- */
@@ -417,7 +432,8 @@ static int add_spec(struct git_source *s, const char *ref, struct err *err)
 	_cleanup_free_ char *probe = NULL;
 
 	if (s->specs.len >= REFS_MAX)
-		return err_set(err, ERR_LIMIT, "more than %d refs in one fetch", REFS_MAX);
+		return err_set(
+			err, ERR_LIMIT, "more than %d refs in one fetch", REFS_MAX);
 	if (git_sha_is(ref)) {
 		strvec_pushf(&s->specs, "+%s:refs/sluice/%s", ref, ref);
 		return 0;
@@ -425,7 +441,8 @@ static int add_spec(struct git_source *s, const char *ref, struct err *err)
 	if (n > 0 && ref[n - 1] == '/') {
 		probe = xasprintf("%sx", ref);
 		if (!git_ref_is(probe))
-			return err_set(err, ERR_INPUT, "'%.100s' is no name of refs", ref);
+			return err_set(
+				err, ERR_INPUT, "'%.100s' is no name of refs", ref);
 		strvec_pushf(&s->specs, "+%s*:%s*", ref, ref);
 		return 0;
 	}
@@ -487,7 +504,7 @@ int git_make_mirror(const char *path, struct err *err)
 	if (access(head, F_OK) == 0)
 		return 0;
 	o.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKDIR |
-		GIT_REPOSITORY_INIT_NO_DOTGIT_DIR;
+		  GIT_REPOSITORY_INIT_NO_DOTGIT_DIR;
 	o.initial_head = "refs/heads/main";
 	rc = git_repository_init_ext(&repo, path, &o);
 	if (rc == 0)
@@ -513,9 +530,9 @@ static int check_fetched(struct helper_request *r, git_repository *repo, struct 
 		return -1;
 	for (size_t i = 0; i < json_count(refs); i++) {
 		const char *name = json_as_str(json_at(refs, i), "");
-		_cleanup_free_ char *kept = git_sha_is(name) ?
-			xasprintf("refs/sluice/%s", name) :
-			xstrdup(name);
+		_cleanup_free_ char *kept = git_sha_is(name)
+						    ? xasprintf("refs/sluice/%s", name)
+						    : xstrdup(name);
 		char hex[GIT_OID_HEXSZ + 1];
 		git_oid tip;
 
@@ -531,8 +548,8 @@ static int check_fetched(struct helper_request *r, git_repository *repo, struct 
 		is_there = git_held_below(repo, refs, &want);
 	if (sha && !is_there)
 		return err_set(err, ERR_NOT_FOUND,
-			"commit %s is not in %.80s: it was removed or replaced since", sha,
-			json_as_str(json_at(refs, 0), "any ref asked for"));
+			"commit %s is not in %.80s: it was removed or replaced since",
+			sha, json_as_str(json_at(refs, 0), "any ref asked for"));
 	json_set_bool(r->answer, "reachable", is_there);
 	return 0;
 }
@@ -554,8 +571,8 @@ int git_op_fetch(struct helper_request *r, struct err *err)
 	if (git_source_read(r->head, r->msg->body.buf, r->msg->body.len, &s, err) < 0)
 		return -1;
 	path = xasprintf("%s/%s.git", (const char *)r->state, name);
-	rc = s.specs.len == 0 ? err_set(err, ERR_INPUT, "the request names no refs") :
-				git_make_mirror(path, err);
+	rc = s.specs.len == 0 ? err_set(err, ERR_INPUT, "the request names no refs")
+			      : git_make_mirror(path, err);
 	if (rc == 0)
 		rc = git_fetch(&s, path, &method, err);
 	explicit_bzero(r->msg->body.buf, r->msg->body.len);

@@ -116,8 +116,8 @@ static int check_tree(struct writer *w, const git_oid *oid, int depth, struct er
 
 /* ---- then write ---- */
 
-static int add_index(struct writer *w, const git_tree_entry *e, const struct stat *st,
-	struct err *err)
+static int add_index(
+	struct writer *w, const git_tree_entry *e, const struct stat *st, struct err *err)
 {
 	git_index_entry entry = { 0 };
 	int rc;
@@ -141,8 +141,8 @@ static int add_index(struct writer *w, const git_tree_entry *e, const struct sta
 }
 
 /* The bytes of a file as they belong on disk: line ends and $Id$ by its attributes. */
-static int filtered(struct writer *w, const git_tree_entry *e, git_buf *ret, bool *is_filtered,
-	struct err *err)
+static int filtered(struct writer *w, const git_tree_entry *e, git_buf *ret,
+	bool *is_filtered, struct err *err)
 {
 	git_filter_options o = GIT_FILTER_OPTIONS_INIT;
 	_cleanup_(git_blob_freep) git_blob *blob = NULL;
@@ -151,12 +151,12 @@ static int filtered(struct writer *w, const git_tree_entry *e, git_buf *ret, boo
 
 	*is_filtered = false;
 	o.flags = GIT_FILTER_ATTRIBUTES_FROM_COMMIT | GIT_FILTER_NO_SYSTEM_ATTRIBUTES |
-		GIT_FILTER_ALLOW_UNSAFE;
+		  GIT_FILTER_ALLOW_UNSAFE;
 	o.attr_commit_id = *git_commit_id(w->commit);
 	rc = git_blob_lookup(&blob, w->repo, git_tree_entry_id(e));
 	if (rc == 0)
-		rc = git_filter_list_load_ext(&filters, w->repo, blob, w->path.buf,
-			GIT_FILTER_TO_WORKTREE, &o);
+		rc = git_filter_list_load_ext(
+			&filters, w->repo, blob, w->path.buf, GIT_FILTER_TO_WORKTREE, &o);
 	if (rc == 0 && filters) {
 		rc = git_filter_list_apply_to_blob(ret, filters, blob);
 		*is_filtered = rc == 0;
@@ -165,10 +165,11 @@ static int filtered(struct writer *w, const git_tree_entry *e, git_buf *ret, boo
 	return rc < 0 ? git_fault(err, rc, "'%.150s'", w->path.buf) : 0;
 }
 
-static int write_bytes(struct writer *w, int dir, const git_tree_entry *e, const void *data,
-	size_t len, struct stat *ret_st, struct err *err)
+static int write_bytes(struct writer *w, int dir, const git_tree_entry *e,
+	const void *data, size_t len, struct stat *ret_st, struct err *err)
 {
-	mode_t mode = git_tree_entry_filemode(e) == GIT_FILEMODE_BLOB_EXECUTABLE ? 0755 : 0644;
+	mode_t mode =
+		git_tree_entry_filemode(e) == GIT_FILEMODE_BLOB_EXECUTABLE ? 0755 : 0644;
 	_cleanup_close_ int fd = openat(dir, git_tree_entry_name(e),
 		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 
@@ -178,8 +179,8 @@ static int write_bytes(struct writer *w, int dir, const git_tree_entry *e, const
 	return 0;
 }
 
-static int write_link(struct writer *w, int dir, const git_tree_entry *e, const void *data,
-	size_t len, struct stat *ret_st, struct err *err)
+static int write_link(struct writer *w, int dir, const git_tree_entry *e,
+	const void *data, size_t len, struct stat *ret_st, struct err *err)
 {
 	_cleanup_free_ char *target = NULL;
 
@@ -197,7 +198,8 @@ static int write_blob(struct writer *w, int dir, const git_tree_entry *e, struct
 {
 	_cleanup_(git_odb_object_freep) git_odb_object *obj = NULL;
 	const git_oid *oid = git_tree_entry_id(e);
-	bool is_link = git_tree_entry_filemode(e) == GIT_FILEMODE_LINK, is_filtered = false;
+	bool is_link = git_tree_entry_filemode(e) == GIT_FILEMODE_LINK,
+	     is_filtered = false;
 	git_buf text = GIT_BUF_INIT;
 	struct stat st;
 	int rc = git_odb_read(&obj, w->odb, oid);
@@ -206,19 +208,22 @@ static int write_blob(struct writer *w, int dir, const git_tree_entry *e, struct
 		return git_fault(err, rc, "cannot read '%.150s'", w->path.buf);
 	if (git_odb_object_type(obj) != GIT_OBJECT_BLOB ||
 		git_odb_object_size(obj) > (size_t)GIT_BLOB_MAX)
-		return err_set(err, ERR_LIMIT, "'%.150s' is larger than 2 GiB", w->path.buf);
-	if (w->pack && git_pack_add(w->pack, oid, GIT_OBJECT_BLOB, git_odb_object_data(obj),
-			       git_odb_object_size(obj), err) < 0)
+		return err_set(
+			err, ERR_LIMIT, "'%.150s' is larger than 2 GiB", w->path.buf);
+	if (w->pack &&
+		git_pack_add(w->pack, oid, GIT_OBJECT_BLOB, git_odb_object_data(obj),
+			git_odb_object_size(obj), err) < 0)
 		return -1;
 	if (dir < 0)
 		return 0;
 	if (is_link) {
-		rc = write_link(w, dir, e, git_odb_object_data(obj), git_odb_object_size(obj),
-			&st, err);
+		rc = write_link(w, dir, e, git_odb_object_data(obj),
+			git_odb_object_size(obj), &st, err);
 	} else if (w->has_attributes && filtered(w, e, &text, &is_filtered, err) < 0) {
 		rc = -1;
 	} else {
-		rc = write_bytes(w, dir, e, is_filtered ? text.ptr : git_odb_object_data(obj),
+		rc = write_bytes(w, dir, e,
+			is_filtered ? text.ptr : git_odb_object_data(obj),
 			is_filtered ? text.size : git_odb_object_size(obj), &st, err);
 	}
 	git_buf_dispose(&text);
@@ -229,16 +234,17 @@ static int write_blob(struct writer *w, int dir, const git_tree_entry *e, struct
 static int write_tree(struct writer *w, const git_oid *oid, int dir, struct err *err);
 
 /* A new folder; a submodule stays an empty one. */
-static int write_folder(struct writer *w, int dir, const git_tree_entry *e, struct err *err)
+static int write_folder(
+	struct writer *w, int dir, const git_tree_entry *e, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
 	struct stat st;
 
 	if (dir < 0) {
 		strbuf_addc(&w->path, '/');
-		return git_tree_entry_filemode(e) == GIT_FILEMODE_COMMIT ?
-			0 :
-			write_tree(w, git_tree_entry_id(e), -1, err);
+		return git_tree_entry_filemode(e) == GIT_FILEMODE_COMMIT
+			       ? 0
+			       : write_tree(w, git_tree_entry_id(e), -1, err);
 	}
 	if (mkdirat(dir, git_tree_entry_name(e), 0755) < 0)
 		return err_sys(err, "cannot create '%.150s'", w->path.buf);
@@ -262,8 +268,8 @@ static int pack_object(struct writer *w, const git_oid *oid, struct err *err)
 	rc = git_odb_read(&obj, w->odb, oid);
 	if (rc < 0)
 		return git_fault(err, rc, "cannot read the folder '%.100s'", w->path.buf);
-	return git_pack_add(w->pack, oid, git_odb_object_type(obj), git_odb_object_data(obj),
-		git_odb_object_size(obj), err);
+	return git_pack_add(w->pack, oid, git_odb_object_type(obj),
+		git_odb_object_data(obj), git_odb_object_size(obj), err);
 }
 
 static int write_tree(struct writer *w, const git_oid *oid, int dir, struct err *err)
@@ -281,15 +287,16 @@ static int write_tree(struct writer *w, const git_oid *oid, int dir, struct err 
 		bool is_file = git_tree_entry_type(e) == GIT_OBJECT_BLOB;
 
 		strbuf_adds(&w->path, git_tree_entry_name(e));
-		if ((is_file ? write_blob(w, dir, e, err) : write_folder(w, dir, e, err)) < 0)
+		if ((is_file ? write_blob(w, dir, e, err)
+			     : write_folder(w, dir, e, err)) < 0)
 			return -1;
 		strbuf_truncate(&w->path, at);
 	}
 	return 0;
 }
 
-int git_write_files(git_repository *repo, git_commit *commit, int dir, struct git_pack *pack,
-	git_index *index, struct git_files *ret, struct err *err)
+int git_write_files(git_repository *repo, git_commit *commit, int dir,
+	struct git_pack *pack, git_index *index, struct git_files *ret, struct err *err)
 {
 	_cleanup_(git_odb_freep) git_odb *odb = NULL;
 	struct git_files counts = { 0, 0 };

@@ -15,9 +15,9 @@
 #include "base/mem.h"
 #include "executor/git-internal.h"
 
-#define BUFFER (1u << 20)
+#define BUFFER	   (1u << 20)
 #define STORED_MAX 65535
-#define TEMP "pack.tmp"
+#define TEMP	   "pack.tmp"
 
 struct item {
 	uint32_t crc;
@@ -48,20 +48,22 @@ static void crc_init(uint32_t table[8][256])
 	}
 	for (uint32_t i = 0; i < 256; i++) {
 		for (int n = 1; n < 8; n++)
-			table[n][i] = table[0][table[n - 1][i] & 255] ^ table[n - 1][i] >> 8;
+			table[n][i] =
+				table[0][table[n - 1][i] & 255] ^ table[n - 1][i] >> 8;
 	}
 }
 
-static uint32_t crc_add(uint32_t table[8][256], uint32_t crc, const uint8_t *p, size_t len)
+static uint32_t crc_add(
+	uint32_t table[8][256], uint32_t crc, const uint8_t *p, size_t len)
 {
 	crc = ~crc;
 	for (; len >= 8; p += 8, len -= 8) {
 		uint32_t low = crc ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 |
-			(uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+					     (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
 
 		crc = table[7][low & 255] ^ table[6][low >> 8 & 255] ^
-			table[5][low >> 16 & 255] ^ table[4][low >> 24] ^ table[3][p[4]] ^
-			table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
+		      table[5][low >> 16 & 255] ^ table[4][low >> 24] ^ table[3][p[4]] ^
+		      table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
 	}
 	for (; len > 0; p++, len--)
 		crc = table[0][(crc ^ *p) & 255] ^ crc >> 8;
@@ -117,7 +119,8 @@ int git_pack_new(int dir, struct git_pack **ret, struct err *err)
 	p->ids = git_set_new();
 	strbuf_init(&p->buffer);
 	crc_init(p->crc_table);
-	p->fd = openat(dir, TEMP, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+	p->fd = openat(
+		dir, TEMP, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
 	if (p->fd < 0) {
 		(void)err_sys(err, "cannot create the pack of a workspace");
 		git_pack_free(p);
@@ -166,7 +169,8 @@ static size_t object_header(git_object_t type, size_t len, uint8_t out[16])
 }
 
 /* A zlib stream of stored blocks. */
-static int put_stored(struct git_pack *p, const uint8_t *data, size_t len, struct err *err)
+static int put_stored(
+	struct git_pack *p, const uint8_t *data, size_t len, struct err *err)
 {
 	size_t left = len;
 
@@ -174,7 +178,8 @@ static int put_stored(struct git_pack *p, const uint8_t *data, size_t len, struc
 		return -1;
 	do {
 		size_t n = left < STORED_MAX ? left : STORED_MAX;
-		const uint8_t head[5] = { n == left, n & 255, n >> 8, ~n & 255, ~n >> 8 & 255 };
+		const uint8_t head[5] = { n == left, n & 255, n >> 8, ~n & 255,
+			~n >> 8 & 255 };
 
 		if (put(p, head, 5, err) < 0 || put(p, data + (len - left), n, err) < 0)
 			return -1;
@@ -183,8 +188,8 @@ static int put_stored(struct git_pack *p, const uint8_t *data, size_t len, struc
 	return put32(p, adler_of(data, len), err);
 }
 
-int git_pack_add(struct git_pack *p, const git_oid *oid, git_object_t type, const void *data,
-	size_t len, struct err *err)
+int git_pack_add(struct git_pack *p, const git_oid *oid, git_object_t type,
+	const void *data, size_t len, struct err *err)
 {
 	uint8_t head[16];
 	struct item *item;
@@ -209,7 +214,8 @@ struct sorted {
 
 static int compare_ids(const void *a, const void *b)
 {
-	return git_oid_cmp(((const struct sorted *)a)->oid, ((const struct sorted *)b)->oid);
+	return git_oid_cmp(
+		((const struct sorted *)a)->oid, ((const struct sorted *)b)->oid);
 }
 
 static struct sorted *sort_ids(const struct git_pack *p)
@@ -228,8 +234,8 @@ static void add32(struct strbuf *sb, uint32_t v)
 	strbuf_add(sb, &v, sizeof(v));
 }
 
-static void make_index(const struct git_pack *p, const uint8_t trailer[SHA1_LEN],
-	struct strbuf *out)
+static void make_index(
+	const struct git_pack *p, const uint8_t trailer[SHA1_LEN], struct strbuf *out)
 {
 	_cleanup_(strbuf_done) struct strbuf large = STRBUF_INIT;
 	_cleanup_(sha1_freep) struct sha1 *sha = sha1_new();
@@ -302,8 +308,8 @@ int git_pack_finish(struct git_pack *p, struct err *err)
 		return err_sys(err, "cannot name the pack of a workspace");
 	(void)close(take_fd(&p->fd)); /* written in full */
 	(void)snprintf(name, sizeof(name), "pack-%s.idx", hex);
-	return fd_replace_file(p->dir, name, index.buf, index.len, 0444, FD_REPLACE_NOSYNC,
-		err);
+	return fd_replace_file(
+		p->dir, name, index.buf, index.len, 0444, FD_REPLACE_NOSYNC, err);
 }
 
 /* ---- the objects of a history ---- */
@@ -325,8 +331,8 @@ static int add_object(struct adder *a, const git_oid *oid, struct err *err)
 		return git_fault(err, rc, "the history is not complete");
 	if (a->pack->offset + git_odb_object_size(obj) > a->max)
 		return 1;
-	return git_pack_add(a->pack, oid, git_odb_object_type(obj), git_odb_object_data(obj),
-		git_odb_object_size(obj), err);
+	return git_pack_add(a->pack, oid, git_odb_object_type(obj),
+		git_odb_object_data(obj), git_odb_object_size(obj), err);
 }
 
 /* A tree that is in the pack has all it names in it too. */
@@ -350,7 +356,7 @@ static int add_tree(struct adder *a, const git_oid *oid, int depth, struct err *
 		if (git_tree_entry_type(e) == GIT_OBJECT_TREE)
 			rc = add_tree(a, git_tree_entry_id(e), depth + 1, err);
 		else if (git_tree_entry_type(e) == GIT_OBJECT_BLOB &&
-			!git_pack_has(a->pack, git_tree_entry_id(e)))
+			 !git_pack_has(a->pack, git_tree_entry_id(e)))
 			rc = add_object(a, git_tree_entry_id(e), err);
 	}
 	return rc;

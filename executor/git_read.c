@@ -10,7 +10,7 @@
 #include "executor/git-internal.h"
 #include "executor/git.h"
 
-#define REFS_MAX 10000
+#define REFS_MAX    10000
 #define COMMITS_MAX 1000
 
 int git_start(struct helper_request *r, struct err *err)
@@ -24,7 +24,8 @@ int git_start(struct helper_request *r, struct err *err)
 }
 
 /* The bare repository the request names. */
-static int open_mirror(const struct helper_request *r, git_repository **ret, struct err *err)
+static int open_mirror(
+	const struct helper_request *r, git_repository **ret, struct err *err)
 {
 	const char *name = helper_str(r->head, "repo", err);
 	const char *repos = r->state;
@@ -116,7 +117,8 @@ int git_op_commits(struct helper_request *r, struct err *err)
 	if (rc < 0)
 		return git_fault(err, rc, "cannot walk the history");
 	newest = json_new_array();
-	while ((rc = git_revwalk_next(&oid, walk)) == 0 && (int64_t)json_count(newest) < max) {
+	while ((rc = git_revwalk_next(&oid, walk)) == 0 &&
+		(int64_t)json_count(newest) < max) {
 		_cleanup_(git_commit_freep) git_commit *c = NULL;
 		struct json *o;
 
@@ -135,13 +137,13 @@ int git_op_commits(struct helper_request *r, struct err *err)
 
 static const char *kind_of(const char *ref)
 {
-	return strncmp(ref, "refs/heads/", 11) == 0 ? "branch" :
-		strncmp(ref, "refs/tags/", 10) == 0 ? "tag" :
-						       "other";
+	return strncmp(ref, "refs/heads/", 11) == 0  ? "branch"
+	       : strncmp(ref, "refs/tags/", 10) == 0 ? "tag"
+						     : "other";
 }
 
-static int answer_ref(struct helper_request *r, git_repository *repo, const char *ref,
-	struct err *err)
+static int answer_ref(
+	struct helper_request *r, git_repository *repo, const char *ref, struct err *err)
 {
 	git_oid oid;
 
@@ -217,8 +219,8 @@ int git_op_refs(struct helper_request *r, struct err *err)
 }
 
 /* REFS (array of full names; absent: all branches and tags) until one holds SHA. */
-static bool holding_ref(git_repository *repo, const struct json *refs, const git_oid *sha,
-	char **ret_ref)
+static bool holding_ref(
+	git_repository *repo, const struct json *refs, const git_oid *sha, char **ret_ref)
 {
 	_cleanup_(git_reference_iterator_freep) git_reference_iterator *it = NULL;
 	const char *name;
@@ -293,8 +295,8 @@ struct reader {
 	bool is_cut;
 };
 
-static int add_file(struct reader *rd, const char *path, const git_tree_entry *e,
-	struct err *err)
+static int add_file(
+	struct reader *rd, const char *path, const git_tree_entry *e, struct err *err)
 {
 	_cleanup_(git_odb_object_freep) git_odb_object *obj = NULL;
 	struct json *o = json_new_object();
@@ -351,7 +353,8 @@ static int add_folder(struct reader *rd, git_tree *root, const char *dir, struct
 		_cleanup_free_ char *path = NULL;
 
 		if (git_tree_entry_type(e) != GIT_OBJECT_BLOB ||
-			!has_suffix(json_get(rd->r->head, "suffixes"), git_tree_entry_name(e)))
+			!has_suffix(json_get(rd->r->head, "suffixes"),
+				git_tree_entry_name(e)))
 			continue;
 		rd->is_cut = (int64_t)json_count(rd->list) >= rd->max_files;
 		if (rd->is_cut)
@@ -369,7 +372,8 @@ int git_op_files(struct helper_request *r, struct err *err)
 	_cleanup_(git_commit_freep) git_commit *c = NULL;
 	_cleanup_(git_tree_freep) git_tree *root = NULL;
 	_cleanup_(git_odb_freep) git_odb *odb = NULL;
-	const struct json *dirs = json_get(r->head, "dirs"), *paths = json_get(r->head, "paths");
+	const struct json *dirs = json_get(r->head, "dirs"),
+			  *paths = json_get(r->head, "paths");
 	struct reader rd = { r, NULL, NULL, json_new_array(),
 		json_get_int(r->head, "max_bytes", LIMIT_WORKFLOW_FILE),
 		json_get_int(r->head, "max_files", LIMIT_WORKFLOW_FILES), false };
@@ -428,7 +432,8 @@ static int add_path(struct changes *ch, const char *path)
 static int on_delta(const git_diff *so_far, const git_diff_delta *d, const char *pathspec,
 	void *payload)
 {
-	int rc = add_path(payload, d->new_file.path ? d->new_file.path : d->old_file.path);
+	int rc =
+		add_path(payload, d->new_file.path ? d->new_file.path : d->old_file.path);
 
 	return rc < 0 ? rc : 1;
 }
@@ -476,8 +481,8 @@ int git_op_changes(struct helper_request *r, struct err *err)
 	if (rc == 0)
 		rc = git_diff_tree_to_tree(&diff, repo, a, b, &o);
 	if (rc < 0 && !ch.is_cut)
-		return git_fault(err, rc, "cannot compare %s with %s", from ? from : "nothing",
-			json_get_str(r->head, "to", ""));
+		return git_fault(err, rc, "cannot compare %s with %s",
+			from ? from : "nothing", json_get_str(r->head, "to", ""));
 	json_set_bool(r->answer, "truncated", ch.is_cut);
 	return 0;
 }

@@ -20,10 +20,10 @@
 #include "executor/git-internal.h"
 #include "executor/git.h"
 
-#define CHANGED_MAX 1000
+#define CHANGED_MAX	 1000
 #define PACKS_COPIED_MAX (256 * MiB) /* beyond it only the objects of HEAD */
 #define LOOSE_COPIED_MAX 2000
-#define INDEX_MAX (512 * MiB)
+#define INDEX_MAX	 (512 * MiB)
 
 /* ---- start ---- */
 
@@ -44,9 +44,9 @@ int git_vouch(int fd, struct err *err)
 		return err_set(err, ERR_DENIED,
 			"the working tree belongs to uid %u, but its '.git' to uid %u",
 			dir.st_uid, git.st_uid);
-	return git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0) < 0 ?
-		err_set(err, ERR_BUG, "libgit2 cannot be told whose tree it is") :
-		0;
+	return git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0) < 0
+		       ? err_set(err, ERR_BUG, "libgit2 cannot be told whose tree it is")
+		       : 0;
 }
 
 /* A linked worktree has a file `.git` that names a folder elsewhere; that one names the
@@ -121,17 +121,20 @@ static int open_tree(struct tree *t, struct err *err)
 
 	if (fstatat(t->r->fds[0], ".git", &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
-	rc = git_repository_open_ext(&t->repo, t->r->state, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL);
+	rc = git_repository_open_ext(
+		&t->repo, t->r->state, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL);
 	if (rc < 0)
-		return git_fault(err, rc, "cannot open the repository of the working tree");
+		return git_fault(
+			err, rc, "cannot open the repository of the working tree");
 	if (git_repository_is_bare(t->repo))
 		return err_set(err, ERR_INPUT, "the repository has no working tree");
 	if (read_head(t, err) < 0)
 		return -1;
 	rc = git_repository_index(&t->index, t->repo);
 	o.show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
-	o.flags = GIT_STATUS_OPT_INCLUDE_UNTRACKED | GIT_STATUS_OPT_RECURSE_UNTRACKED_DIRS |
-		GIT_STATUS_OPT_EXCLUDE_SUBMODULES;
+	o.flags = GIT_STATUS_OPT_INCLUDE_UNTRACKED |
+		  GIT_STATUS_OPT_RECURSE_UNTRACKED_DIRS |
+		  GIT_STATUS_OPT_EXCLUDE_SUBMODULES;
 	if (rc == 0)
 		rc = git_status_list_new(&t->status, t->repo, &o);
 	return rc < 0 ? git_fault(err, rc, "cannot compare the working tree") : 0;
@@ -139,7 +142,8 @@ static int open_tree(struct tree *t, struct err *err)
 
 static const char *path_of(const git_status_entry *e)
 {
-	const git_diff_delta *d = e->index_to_workdir ? e->index_to_workdir : e->head_to_index;
+	const git_diff_delta *d =
+		e->index_to_workdir ? e->index_to_workdir : e->head_to_index;
 
 	return d->new_file.path ? d->new_file.path : d->old_file.path;
 }
@@ -152,8 +156,10 @@ static char *clean_url(const char *url)
 	if (!scheme || strncmp(url, "http", 4) != 0)
 		return xstrdup(url);
 	slash = strchr(scheme + 3, '/');
-	at = memrchr(scheme + 3, '@', slash ? (size_t)(slash - scheme - 3) : strlen(scheme + 3));
-	return at ? xasprintf("%.*s%s", (int)(scheme + 3 - url), url, at + 1) : xstrdup(url);
+	at = memrchr(scheme + 3, '@',
+		slash ? (size_t)(slash - scheme - 3) : strlen(scheme + 3));
+	return at ? xasprintf("%.*s%s", (int)(scheme + 3 - url), url, at + 1)
+		  : xstrdup(url);
 }
 
 /* By the configuration: git_remote_lookup of libgit2 1.5 leaks for each expression it tries. */
@@ -191,9 +197,10 @@ static void tell(struct tree *t, struct json *a)
 	git_hex(&t->head, hex);
 	json_set(a, "sha", t->has_head ? json_new_str(hex) : NULL);
 	json_set(a, "ref", t->branch ? json_new_str(t->branch) : NULL);
-	json_set(a, "branch", t->branch && str_starts(t->branch, "refs/heads/") ?
-				      json_new_str(t->branch + 11) :
-				      NULL);
+	json_set(a, "branch",
+		t->branch && str_starts(t->branch, "refs/heads/")
+			? json_new_str(t->branch + 11)
+			: NULL);
 	{
 		_cleanup_free_ char *url = origin_of(t->repo);
 
@@ -223,26 +230,29 @@ static void copier_close(struct copier *c)
 static int enter(struct copier *c, const char *path, struct err *err)
 {
 	const char *slash = strrchr(path, '/');
-	_cleanup_free_ char *folder = slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
+	_cleanup_free_ char *folder =
+		slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
 	struct err gone = ERR_INIT;
 
 	if (c->folder && strcmp(c->folder, folder) == 0)
 		return 0;
 	copier_close(c);
-	c->from_dir = path_open(c->from, folder, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS,
-		&gone);
+	c->from_dir = path_open(
+		c->from, folder, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, &gone);
 	if (c->from_dir < 0)
 		return 1; /* removed, or no folder any more: a change like others */
 	if (slash && path_mkdirs(c->to, folder, 0755, err) < 0)
 		return -1;
-	c->to_dir = path_open(c->to, folder, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
+	c->to_dir = path_open(
+		c->to, folder, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
 	if (c->to_dir < 0)
 		return -1;
 	c->folder = take_ptr(folder);
 	return 0;
 }
 
-static int copy_link(struct copier *c, const char *name, const char *path, struct err *err)
+static int copy_link(
+	struct copier *c, const char *name, const char *path, struct err *err)
 {
 	char target[GIT_PATH_MAX + 1];
 	ssize_t n = readlinkat(c->from_dir, name, target, sizeof(target) - 1);
@@ -271,14 +281,15 @@ static int copy_bytes(int in, int out, int64_t *bytes)
 static int copy_regular(struct copier *c, const char *name, const char *path,
 	const struct stat *st, struct err *err)
 {
-	_cleanup_close_ int in = openat(c->from_dir, name,
-		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_close_ int in =
+		openat(c->from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	_cleanup_close_ int out = -1;
 
 	if (in < 0)
 		return err_sys(err, "cannot read '%.150s' (mode %o, of uid %u)", path,
 			st->st_mode & 07777, st->st_uid);
-	out = openat(c->to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	out = openat(c->to_dir, name,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		st->st_mode & 0111 ? 0755 : 0644);
 	if (out < 0 || copy_bytes(in, out, &c->bytes) < 0)
 		return err_sys(err, "cannot write '%.150s'", path);
@@ -297,7 +308,8 @@ static int copy_path(struct copier *c, const char *path, struct err *err)
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
 	if (fstatat(c->from_dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : err_sys(err, "cannot look at '%.150s'", path);
+		return errno == ENOENT ? 0
+				       : err_sys(err, "cannot look at '%.150s'", path);
 	if (S_ISLNK(st.st_mode))
 		return copy_link(c, name, path, err);
 	if (S_ISREG(st.st_mode))
@@ -309,10 +321,12 @@ static int copy_tracked(struct tree *t, struct copier *c, struct err *err)
 {
 	for (size_t i = 0; i < git_index_entrycount(t->index); i++) {
 		const git_index_entry *e = git_index_get_byindex(t->index, i);
-		const git_index_entry *last = i ? git_index_get_byindex(t->index, i - 1) : NULL;
+		const git_index_entry *last =
+			i ? git_index_get_byindex(t->index, i - 1) : NULL;
 
 		if (!path_is_clean(e->path))
-			return err_set(err, ERR_INPUT, "'%.150s' is no path in the tree", e->path);
+			return err_set(err, ERR_INPUT, "'%.150s' is no path in the tree",
+				e->path);
 		if (last && strcmp(last->path, e->path) == 0)
 			continue; /* a conflict has up to three entries */
 		if (e->mode == GIT_FILEMODE_COMMIT) {
@@ -344,7 +358,8 @@ static int copy_untracked(struct tree *t, struct copier *c, struct err *err)
 
 static int64_t count_objects(int git, int64_t *ret_packs)
 {
-	_cleanup_close_ int objects = openat(git, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int objects =
+		openat(git, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int64_t loose = 0;
 
 	*ret_packs = 0;
@@ -355,7 +370,8 @@ static int64_t count_objects(int git, int64_t *ret_packs)
 		struct dirent *e;
 		struct stat st;
 
-		(void)snprintf(name, sizeof(name), i < 0 ? "pack" : "%02x", (unsigned)i & 255);
+		(void)snprintf(
+			name, sizeof(name), i < 0 ? "pack" : "%02x", (unsigned)i & 255);
 		fd = openat(objects, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		d = fd < 0 ? NULL : fdopendir(fd);
 		while (d && (e = readdir(d))) {
@@ -378,7 +394,8 @@ static int store_head(struct tree *t, int git, struct err *err)
 	_cleanup_(git_pack_freep) struct git_pack *pack = NULL;
 	_cleanup_(git_odb_freep) git_odb *odb = NULL;
 	_cleanup_(git_commit_freep) git_commit *head = NULL;
-	_cleanup_close_ int dir = openat(git, "objects/pack", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int dir =
+		openat(git, "objects/pack", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct git_files counts;
 	int rc;
 
@@ -427,7 +444,8 @@ static int copy_whole(int from, const char *name, int to, size_t max, struct err
 			*err = why;
 		return -1;
 	}
-	return fd_replace_file(to, name, text.buf, text.len, 0644, FD_REPLACE_NOSYNC, err);
+	return fd_replace_file(
+		to, name, text.buf, text.len, 0644, FD_REPLACE_NOSYNC, err);
 }
 
 /* All refs when all objects came along, else the one of HEAD. */
@@ -444,7 +462,8 @@ static int write_tree_refs(struct tree *t, int git, bool has_all, struct err *er
 
 			if (oid && str_starts(git_reference_name(ref), "refs/")) {
 				git_hex(oid, hex);
-				strbuf_addf(&packed, "%s %s\n", hex, git_reference_name(ref));
+				strbuf_addf(
+					&packed, "%s %s\n", hex, git_reference_name(ref));
 			}
 			git_reference_free(ref);
 		}
@@ -457,10 +476,11 @@ static int write_tree_refs(struct tree *t, int git, bool has_all, struct err *er
 		strbuf_addf(&head, "ref: %s\n", t->branch);
 	else
 		strbuf_addf(&head, "%s\n", hex);
-	if (fd_replace_file(git, "packed-refs", packed.buf, packed.len, 0644, FD_REPLACE_NOSYNC,
-		    err) < 0)
+	if (fd_replace_file(git, "packed-refs", packed.buf, packed.len, 0644,
+		    FD_REPLACE_NOSYNC, err) < 0)
 		return -1;
-	return fd_replace_file(git, "HEAD", head.buf, head.len, 0644, FD_REPLACE_NOSYNC, err);
+	return fd_replace_file(
+		git, "HEAD", head.buf, head.len, 0644, FD_REPLACE_NOSYNC, err);
 }
 
 static int make_git(struct tree *t, int to, struct err *err)
@@ -478,21 +498,25 @@ static int make_git(struct tree *t, int to, struct err *err)
 	}
 	git = openat(to, ".git", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	own = open(git_repository_path(t->repo), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	common = open(git_repository_commondir(t->repo), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	common = open(
+		git_repository_commondir(t->repo), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (git < 0 || own < 0 || common < 0)
 		return err_sys(err, "cannot open '.git'");
 	loose = count_objects(common, &packs);
-	has_all = !t->has_head || (packs <= PACKS_COPIED_MAX && loose <= LOOSE_COPIED_MAX &&
-		faccessat(common, "objects/info/alternates", F_OK, 0) < 0);
+	has_all = !t->has_head ||
+		  (packs <= PACKS_COPIED_MAX && loose <= LOOSE_COPIED_MAX &&
+			  faccessat(common, "objects/info/alternates", F_OK, 0) < 0);
 	if (helper_reach(git, &path, err) < 0)
 		return -1;
-	if ((has_all ? git_copy_objects(common, git, false, err) : store_head(t, git, err)) < 0)
+	if ((has_all ? git_copy_objects(common, git, false, err)
+		     : store_head(t, git, err)) < 0)
 		return -1;
 	if (has_all && copy_whole(common, "shallow", git, 1 << 20, err) < 0)
 		return -1;
 	if (write_tree_refs(t, git, has_all, err) < 0 ||
 		git_write_config(path, url,
-			t->branch && str_starts(t->branch, "refs/heads/") ? t->branch + 11 : NULL,
+			t->branch && str_starts(t->branch, "refs/heads/") ? t->branch + 11
+									  : NULL,
 			err) < 0)
 		return -1;
 	return copy_whole(own, "index", git, INDEX_MAX, err);
@@ -503,13 +527,15 @@ static int make_git(struct tree *t, int to, struct err *err)
 static int copy_all(struct tree *t, struct err *err)
 {
 	const char *path = json_get_str(t->r->head, "path", NULL);
-	struct copier c = { .from = t->r->fds[0], .to = -1, .from_dir = -1, .to_dir = -1 };
+	struct copier c = {
+		.from = t->r->fds[0], .to = -1, .from_dir = -1, .to_dir = -1
+	};
 	int rc = 0;
 
 	if (path && path[0] && strcmp(path, ".") != 0) {
 		if (!path_is_clean(path))
-			return err_set(err, ERR_INPUT, "'%.100s' is no path in the workspace",
-				path);
+			return err_set(err, ERR_INPUT,
+				"'%.100s' is no path in the workspace", path);
 		if (path_mkdirs(t->r->fds[1], path, 0755, err) < 0)
 			return -1;
 		c.to = path_open(t->r->fds[1], path, O_RDONLY | O_DIRECTORY, 0,
@@ -522,7 +548,7 @@ static int copy_all(struct tree *t, struct err *err)
 	if (!t->repo)
 		rc = path_copy_tree(c.from, c.to, err);
 	else if (copy_tracked(t, &c, err) < 0 || copy_untracked(t, &c, err) < 0 ||
-		make_git(t, c.to, err) < 0)
+		 make_git(t, c.to, err) < 0)
 		rc = -1;
 	json_set_int(t->r->answer, "files", c.files);
 	json_set_int(t->r->answer, "bytes", c.bytes);
@@ -540,8 +566,9 @@ static int serve(struct helper_request *r, bool is_copy, struct err *err)
 	if (rc == 0)
 		tell(&t, r->answer);
 	if (rc == 0 && is_copy)
-		rc = r->fds_len < 2 ? err_set(err, ERR_INPUT, "there is no workspace to copy to") :
-				      copy_all(&t, err);
+		rc = r->fds_len < 2
+			     ? err_set(err, ERR_INPUT, "there is no workspace to copy to")
+			     : copy_all(&t, err);
 	json_set_int(r->answer, "ms", clock_boot_ms() - start);
 	tree_done(&t);
 	return rc;

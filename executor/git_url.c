@@ -51,7 +51,7 @@ static bool is_word(const char *s, size_t len, const char *extra)
 static bool is_loopback(const char *host)
 {
 	return str_eq(host, "localhost") || strncmp(host, "127.", 4) == 0 ||
-		str_eq(host, "[::1]");
+	       str_eq(host, "[::1]");
 }
 
 /* "user@host:port"; what is in front of the path. */
@@ -66,7 +66,8 @@ static int parse_authority(const char *p, size_t len, struct git_url *u, struct 
 			return err_set(err, ERR_INPUT,
 				"the address holds a password: give it apart (--token-stdin)");
 		if (!is_word(p, (size_t)(at - p), "._-+~"))
-			return err_set(err, ERR_INPUT, "the address has no usable user name");
+			return err_set(
+				err, ERR_INPUT, "the address has no usable user name");
 		u->user = xstrndup(p, (size_t)(at - p));
 		p = at + 1;
 	}
@@ -75,7 +76,8 @@ static int parse_authority(const char *p, size_t len, struct git_url *u, struct 
 		return err_set(err, ERR_INPUT, "the address has no usable host");
 	colon = memchr(colon, ':', (size_t)(end - colon));
 	if (colon) {
-		_cleanup_free_ char *digits = xstrndup(colon + 1, (size_t)(end - colon - 1));
+		_cleanup_free_ char *digits =
+			xstrndup(colon + 1, (size_t)(end - colon - 1));
 
 		if (str_to_int(digits, 1, 65535, &port) < 0)
 			return err_set(err, ERR_INPUT, "the address has no usable port");
@@ -119,17 +121,20 @@ static int parse_scheme(const char *text, struct git_url *u, struct err *err)
 			return err_set(err, ERR_INPUT, "the address names no repository");
 		u->path = xstrdup(path);
 		if (u->scheme != GIT_URL_FILE)
-			return parse_authority(text + n, (size_t)(path - text) - n, u, err);
-		return path == text + n ? 0 :
-					  err_set(err, ERR_INPUT, "file:// takes no host");
+			return parse_authority(
+				text + n, (size_t)(path - text) - n, u, err);
+		return path == text + n
+			       ? 0
+			       : err_set(err, ERR_INPUT, "file:// takes no host");
 	}
 	if (strstr(text, "://"))
-		return err_set(err, ERR_INPUT, "'%.100s': only https, ssh and git are fetched",
-			text);
+		return err_set(err, ERR_INPUT,
+			"'%.100s': only https, ssh and git are fetched", text);
 	return parse_scp(text, u, err);
 }
 
-static int check(const struct git_url *u, bool is_local, bool is_insecure, struct err *err)
+static int check(
+	const struct git_url *u, bool is_local, bool is_insecure, struct err *err)
 {
 	if (u->scheme == GIT_URL_FILE && !is_local)
 		return err_set(err, ERR_DENIED,
@@ -139,8 +144,9 @@ static int check(const struct git_url *u, bool is_local, bool is_insecure, struc
 			"http:// is not encrypted: use https://, or register it as insecure");
 	/* The other side's shell reads it, through git's own quotes. */
 	if (u->scheme == GIT_URL_SSH && !is_word(u->path, strlen(u->path), "/._-+~@=%,:"))
-		return err_set(err, ERR_INPUT, "the path of the repository has characters that "
-					       "ssh addresses may not have");
+		return err_set(err, ERR_INPUT,
+			"the path of the repository has characters that "
+			"ssh addresses may not have");
 	return 0;
 }
 
@@ -151,7 +157,8 @@ int git_url_parse(const char *text, bool is_local, bool is_insecure, struct git_
 	int rc = 0;
 
 	if (strlen(text) > URL_MAX)
-		return err_set(err, ERR_LIMIT, "the address has more than %d bytes", URL_MAX);
+		return err_set(
+			err, ERR_LIMIT, "the address has more than %d bytes", URL_MAX);
 	for (const char *p = text; *p; p++) {
 		if ((unsigned char)*p <= ' ' || *p == 0x7f)
 			return err_set(err, ERR_INPUT,
@@ -161,8 +168,9 @@ int git_url_parse(const char *text, bool is_local, bool is_insecure, struct git_
 		u.scheme = GIT_URL_FILE;
 		u.path = xstrdup(text);
 	} else {
-		rc = text[0] == '-' ? err_set(err, ERR_INPUT, "'%.60s' is no address", text) :
-				      parse_scheme(text, &u, err);
+		rc = text[0] == '-'
+			     ? err_set(err, ERR_INPUT, "'%.60s' is no address", text)
+			     : parse_scheme(text, &u, err);
 	}
 	if (rc == 0)
 		rc = check(&u, is_local, is_insecure, err);
@@ -170,7 +178,8 @@ int git_url_parse(const char *text, bool is_local, bool is_insecure, struct git_
 		git_url_done(&u);
 		return -1;
 	}
-	u.text = u.scheme == GIT_URL_FILE ? xasprintf("file://%s", u.path) : xstrdup(text);
+	u.text =
+		u.scheme == GIT_URL_FILE ? xasprintf("file://%s", u.path) : xstrdup(text);
 	*ret = u;
 	return 0;
 }

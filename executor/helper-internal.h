@@ -26,12 +26,12 @@ struct helper_request {
 	struct json *answer; /* to be filled */
 	struct strbuf *body; /* to be filled */
 	void *state;	     /* what the mode keeps over its requests, or NULL */
-	void (*free_state)(void *state); /* NULL: free */
+	void (*free_state)(void *state);	 /* NULL: free */
 	void (*after)(struct helper_request *r); /* called once when the answer is out */
 	void *after_data;
-	void *prepared;	     /* from before to fn */
-	char *attached;	     /* path of the folder attached to the message, or NULL */
-	int extra[4];	     /* descriptors `start` wants readable under the confinement */
+	void *prepared; /* from before to fn */
+	char *attached; /* path of the folder attached to the message, or NULL */
+	int extra[4];	/* descriptors `start` wants readable under the confinement */
 	size_t extra_len;
 };
 
@@ -60,13 +60,15 @@ struct helper_mode {
 	size_t fds_min;
 	unsigned rw; /* bit n: descriptor 3 + n may be written below */
 	uint64_t memory;
-	helper_op_fn *start; /* before the confinement: sets state; head is NULL. May be NULL */
+	helper_op_fn *
+		start; /* before the confinement: sets state; head is NULL. May be NULL */
 	struct helper_op ops[HELPER_OPS_MAX];
 };
 
 const struct helper_mode *helper_mode_find(const char *name);
 /* Serves until the chan ends; the exit status. FDS_LEN descriptors from 3 up. */
-int helper_serve(const struct helper_mode *mode, int chan, const int *fds, size_t fds_len);
+int helper_serve(
+	const struct helper_mode *mode, int chan, const int *fds, size_t fds_len);
 
 /* A required string of the request; ERR_INPUT names what is missing. */
 const char *helper_str(const struct json *head, const char *key, struct err *err);

@@ -170,7 +170,10 @@ int helper_spawn(const struct helper_options *o, struct helper *ret, struct err 
 	_cleanup_close_ int report_in = -1;
 	_cleanup_close_ int report_out = -1;
 	struct helper h = HELPER_INIT;
-	struct launch l = { .fds = o->fds, .fds_len = o->fds_len, .argv = argv, .envp = envp,
+	struct launch l = { .fds = o->fds,
+		.fds_len = o->fds_len,
+		.argv = argv,
+		.envp = envp,
 		.dies_with_us = o->dies_with_us };
 	int pair[2];
 	int rc;
@@ -214,7 +217,8 @@ void helper_done(struct helper *h, int ms)
 	cleanup_closep(&h->chan);
 	if (h->pid > 0) {
 		if (h->pidfd < 0 || poll(&p, 1, ms) <= 0)
-			(void)kill(h->pid, SIGKILL); /* not reaped: the number is still its own */
+			(void)kill(h->pid,
+				SIGKILL); /* not reaped: the number is still its own */
 		(void)waitpid(h->pid, NULL, 0); /* its answer has told what matters */
 	}
 	cleanup_closep(&h->pidfd);
@@ -268,8 +272,8 @@ static int wait_answer(const struct helper *h, int ms, struct err *err)
 		if (n > 0)
 			return 0;
 		if (n == 0)
-			return err_set(err, ERR_TIMEOUT, "the helper took longer than %d s",
-				ms / 1000);
+			return err_set(err, ERR_TIMEOUT,
+				"the helper took longer than %d s", ms / 1000);
 		if (errno != EINTR)
 			return err_sys(err, "cannot wait for the helper");
 	}
@@ -290,7 +294,8 @@ int helper_call(struct helper *h, struct json *head, const void *body, size_t le
 	if (rc < 0)
 		return err_wrap(err, "the helper");
 	if (rc == 0 || !str_eq(chan_msg_op(&m), "answer"))
-		return err_set(err, ERR_UNAVAILABLE, "the helper ended without an answer");
+		return err_set(
+			err, ERR_UNAVAILABLE, "the helper ended without an answer");
 	if (helper_answer_err(m.head, err) < 0)
 		return -1;
 	if (ret) {

@@ -104,9 +104,9 @@
 #include "base/err.h"
 #include "base/json.h"
 
-#define HELPER_FD_CHAN 0
+#define HELPER_FD_CHAN	0
 #define HELPER_FD_FIRST 3
-#define HELPER_FDS_MAX 8
+#define HELPER_FDS_MAX	8
 
 /* Beside this program, else ../libexec/sluice/; heap. ERR_NOT_FOUND says where it looked. */
 char *helper_path(struct err *err);
@@ -117,12 +117,15 @@ struct helper_options {
 	const char *mode;
 	const int *fds; /* stay the caller's */
 	size_t fds_len;
-	int exe; /* from helper_open; -1: found here */
-	int log; /* stderr of the helper; -1: ours */
+	int exe;	   /* from helper_open; -1: found here */
+	int log;	   /* stderr of the helper; -1: ours */
 	bool dies_with_us; /* PDEATHSIG */
 };
 
-#define HELPER_OPTIONS_INIT { .exe = -1, .log = -1, .dies_with_us = true }
+#define HELPER_OPTIONS_INIT                                \
+	{                                                  \
+		.exe = -1, .log = -1, .dies_with_us = true \
+	}
 
 struct helper {
 	pid_t pid;
@@ -130,7 +133,10 @@ struct helper {
 	int chan;
 };
 
-#define HELPER_INIT { -1, -1, -1 }
+#define HELPER_INIT        \
+	{                  \
+		-1, -1, -1 \
+	}
 
 /* Forks and executes it. The chan is the caller's end, blocking. */
 int helper_spawn(const struct helper_options *o, struct helper *ret, struct err *err);

@@ -12,7 +12,8 @@
 
 static int usage(void)
 {
-	(void)fputs("sluice-helper is started by sluice and does nothing by hand\n", stderr);
+	(void)fputs(
+		"sluice-helper is started by sluice and does nothing by hand\n", stderr);
 	return 2;
 }
 

@@ -37,9 +37,10 @@ static const struct helper_mode modes[] = {
 		.start = git_start,
 		.ops = { { "fetch", git_op_fetch, HELPER_NET | HELPER_EXEC },
 			{ "resolve", git_op_resolve, 0 }, { "refs", git_op_refs, 0 },
-			{ "reachable", git_op_reachable, 0 }, { "commit", git_op_commit, 0 },
-			{ "commits", git_op_commits, 0 }, { "files", git_op_files, 0 },
-			{ "changes", git_op_changes, 0 }, { "remove", git_op_remove, 0 } } },
+			{ "reachable", git_op_reachable, 0 },
+			{ "commit", git_op_commit, 0 }, { "commits", git_op_commits, 0 },
+			{ "files", git_op_files, 0 }, { "changes", git_op_changes, 0 },
+			{ "remove", git_op_remove, 0 } } },
 	{ .name = "actions",
 		.flags = HELPER_FORKS,
 		.fds_min = 2,
@@ -79,7 +80,7 @@ static const struct helper_mode modes[] = {
 		.ops = { { "add", match_op_add, 0 }, { "remove", match_op_remove, 0 },
 			{ "lines", match_op_lines, 0 } } },
 	{ .name = "connect",
-		.flags = HELPER_NET,
+		.flags = HELPER_NET | HELPER_LATE,
 		.fds_min = 1,
 		.memory = LIMIT_WORKER_MEMORY(256 * MiB),
 		.start = transfer_start,
@@ -113,7 +114,7 @@ static bool is_same_folder(int fd, const char *path)
 	struct stat a, b;
 
 	return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev &&
-		a.st_ino == b.st_ino && access(path, R_OK | X_OK) == 0;
+	       a.st_ino == b.st_ino && access(path, R_OK | X_OK) == 0;
 }
 
 static int write_map(const char *file, const char *text)
@@ -165,7 +166,8 @@ int helper_reach(int fd, char **ret, struct err *err)
 /* ---- confinement ---- */
 
 /* What programs and resolvers read; what is not there is left out. */
-static const char *const exec_paths[] = { "/usr", "/lib", "/lib64", "/bin", "/sbin", NULL };
+static const char *const exec_paths[] = { "/usr", "/lib", "/lib64", "/bin", "/sbin",
+	NULL };
 static const char *const net_paths[] = { "/usr", "/lib", "/lib64", "/etc/ssl", "/etc/pki",
 	"/etc/ca-certificates", "/etc/crypto-policies", "/etc/resolv.conf", "/etc/hosts",
 	"/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services",
@@ -178,7 +180,7 @@ struct confine {
 	enum helper_flags flags;
 	uint64_t memory;
 	int rw[8 + 1], ro[8 + PATHS_MAX]; /* one more for /dev/null */
-	size_t rw_len, ro_len, opened; /* ro[opened..] are ours to close */
+	size_t rw_len, ro_len, opened;	  /* ro[opened..] are ours to close */
 };
 
 static void open_paths(struct confine *c, const char *const *paths)
@@ -193,8 +195,9 @@ static void open_paths(struct confine *c, const char *const *paths)
 
 static int confine(struct confine *c, struct err *err)
 {
-	struct sandbox_worker w = { .rw = c->rw, .rw_len = c->rw_len, .memory = c->memory,
-		.nofile = 1024 };
+	struct sandbox_worker w = {
+		.rw = c->rw, .rw_len = c->rw_len, .memory = c->memory, .nofile = 1024
+	};
 	_cleanup_close_ int null = -1;
 	int rc;
 
@@ -218,14 +221,15 @@ static int confine(struct confine *c, struct err *err)
 	return rc;
 }
 
-/* The descriptors the caller gave, and what start and the message bring. */
-static void confine_fds(struct confine *c, const struct helper_mode *mode,
-	const struct helper_request *r)
+/* The descriptors the caller gave, and what start and the message bring or name. */
+static void confine_fds(
+	struct confine *c, const struct helper_mode *mode, const struct helper_request *r)
 {
 	for (size_t i = 0; i < r->fds_len && c->rw_len < 8; i++) {
 		struct stat st;
 
-		if (fstat(r->fds[i], &st) < 0 || (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)))
+		if (fstat(r->fds[i], &st) < 0 ||
+			(!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)))
 			continue; /* a socket has no place in a tree */
 		if (mode->rw & 1u << i)
 			c->rw[c->rw_len++] = r->fds[i];
@@ -236,6 +240,13 @@ static void confine_fds(struct confine *c, const struct helper_mode *mode,
 		c->ro[c->ro_len++] = r->extra[i];
 	for (size_t i = 0; r->msg && i < r->msg->fds_len && c->ro_len < 8; i++)
 		c->ro[c->ro_len++] = r->msg->fds[i];
+	if (r->head && json_get_str(r->head, "ca", NULL) &&
+		c->ro_len < ARRAY_SIZE(c->ro)) {
+		int fd = open(json_get_str(r->head, "ca", ""), O_PATH | O_CLOEXEC);
+
+		if (fd >= 0) /* else the library says that it is not there */
+			c->ro[c->ro_len++] = fd;
+	}
 }
 
 /* ---- requests ---- */
@@ -304,12 +315,16 @@ static int wait_child(pid_t pid, struct err *fault)
 		return 1;
 	if (n == 0)
 		return (void)err_set(fault, ERR_TIMEOUT, "git took longer than %d s",
-			       CHILD_MS / 1000), 1;
+			       CHILD_MS / 1000),
+		       1;
 	if (WIFSIGNALED(status))
 		return (void)err_set(fault, ERR_UNAVAILABLE, "git ended by signal %d",
-			       WTERMSIG(status)), 1;
+			       WTERMSIG(status)),
+		       1;
 	if (WEXITSTATUS(status) != 0)
-		return (void)err_set(fault, ERR_UNAVAILABLE, "git ended without an answer"), 1;
+		return (void)err_set(
+			       fault, ERR_UNAVAILABLE, "git ended without an answer"),
+		       1;
 	return 0;
 }
 
@@ -348,8 +363,8 @@ static void serve_forked(const struct helper_mode *mode, const struct helper_op 
 }
 
 /* For the descriptors of the caller and for good. */
-static int confine_mode(const struct helper_mode *mode, const struct helper_request *r,
-	struct err *err)
+static int confine_mode(
+	const struct helper_mode *mode, const struct helper_request *r, struct err *err)
 {
 	struct confine c = { .flags = mode->flags, .memory = mode->memory };
 
@@ -357,7 +372,8 @@ static int confine_mode(const struct helper_mode *mode, const struct helper_requ
 	return confine(&c, err);
 }
 
-static int serve_message(const struct helper_mode *mode, int chan, struct helper_request *r)
+static int serve_message(
+	const struct helper_mode *mode, int chan, struct helper_request *r)
 {
 	const struct helper_op *op = find_op(mode, chan_msg_op(r->msg));
 	struct err err = ERR_INIT;
@@ -371,21 +387,24 @@ static int serve_message(const struct helper_mode *mode, int chan, struct helper
 		serve_forked(mode, op, chan, r);
 		return 0;
 	}
-	if (op->before && (op->before(r, &err) < 0 || confine_mode(mode, r, &err) < 0)) {
+	if ((mode->flags & HELPER_LATE) && ((op->before && op->before(r, &err) < 0) ||
+						   confine_mode(mode, r, &err) < 0)) {
 		(void)answer_fault(chan, r->head, &err);
 		return -1;
 	}
 	return serve_op(chan, op, r);
 }
 
-static int prepare(const struct helper_mode *mode, struct helper_request *r, struct err *err)
+static int prepare(
+	const struct helper_mode *mode, struct helper_request *r, struct err *err)
 {
 	if (r->fds_len < mode->fds_min)
-		return err_set(err, ERR_INPUT, "mode %s needs %zu descriptors", mode->name,
-			mode->fds_min);
+		return err_set(err, ERR_INPUT, "mode %s needs %zu descriptors",
+			mode->name, mode->fds_min);
 	if (mode->start && mode->start(r, err) < 0)
 		return -1;
-	return mode->flags & (HELPER_FORKS | HELPER_LATE) ? 0 : confine_mode(mode, r, err);
+	return mode->flags & (HELPER_FORKS | HELPER_LATE) ? 0
+							  : confine_mode(mode, r, err);
 }
 
 int helper_serve(const struct helper_mode *mode, int chan, const int *fds, size_t fds_len)

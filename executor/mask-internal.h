@@ -29,14 +29,14 @@ size_t mask_scan_patterns(const struct mask_scan *s);
 size_t mask_scan_bytes(const struct mask_scan *s);
 
 struct mask_hit {
-	size_t at; /* where it starts; the text's length when there is none */
+	size_t at;  /* where it starts; the text's length when there is none */
 	size_t len; /* 0: none, or undecided when at < the text's length */
 	bool is_next;
 };
 
 /* One walk over one text; start with zeroes. */
 struct mask_cursor {
-	size_t work; /* bucket steps so far */
+	size_t work;		   /* bucket steps so far */
 	size_t flat_from, flat_to; /* positions the automaton has decided */
 };
 

@@ -57,8 +57,8 @@ static void add_form(const char *pattern, size_t len, void *ctx)
 	size_t size = (len + pieces - 1) / pieces;
 
 	for (size_t at = 0; at < len; at += size)
-		mask_scan_add(m->scan, pattern + at, len - at < size ? len - at : size,
-			at > 0);
+		mask_scan_add(
+			m->scan, pattern + at, len - at < size ? len - at : size, at > 0);
 }
 
 int mask_add(struct mask *m, const char *value, size_t len, enum mask_verdict *ret,
@@ -76,8 +76,9 @@ int mask_add(struct mask *m, const char *value, size_t len, enum mask_verdict *r
 	}
 	/* The largest form is a hundred and some times the value: no overflow, bounded time. */
 	if (len > MASK_PATTERN_BYTES)
-		return err_set(err, ERR_LIMIT, "a value to mask has %zu bytes, more than %u",
-			len, MASK_PATTERN_BYTES);
+		return err_set(err, ERR_LIMIT,
+			"a value to mask has %zu bytes, more than %u", len,
+			MASK_PATTERN_BYTES);
 	mask_forms(value, len, count_form, &bytes);
 	if (bytes == 0) {
 		*ret = MASK_SHORT;
@@ -108,7 +109,8 @@ static size_t mask_run(struct mask *m, const char *text, size_t len, bool is_end
 	size_t at = 0;
 
 	while (at < len) {
-		struct mask_hit hit = mask_scan_next(m->scan, text, len, at, is_end, &cur);
+		struct mask_hit hit =
+			mask_scan_next(m->scan, text, len, at, is_end, &cur);
 
 		if (hit.at > at) {
 			strbuf_add(out, text + at, hit.at - at);
@@ -129,7 +131,8 @@ void mask_text(struct mask *m, const char *data, size_t len, struct strbuf *out)
 {
 	bool is_after_hit = false;
 
-	(void)mask_run(m, data, len, true, &is_after_hit, out); /* all of it, at the end */
+	(void)mask_run(
+		m, data, len, true, &is_after_hit, out); /* all of it, at the end */
 }
 
 char *mask_str(struct mask *m, const char *s)
@@ -173,8 +176,8 @@ void mask_stream_free(struct mask_stream *s)
 	free(s);
 }
 
-void mask_stream_write(struct mask_stream *s, const char *data, size_t len,
-	struct strbuf *out)
+void mask_stream_write(
+	struct mask_stream *s, const char *data, size_t len, struct strbuf *out)
 {
 	size_t done;
 

@@ -35,8 +35,8 @@
 #include "base/err.h"
 #include "base/strbuf.h"
 
-#define MASK_STARS "***"
-#define MASK_PIECE 512
+#define MASK_STARS	   "***"
+#define MASK_PIECE	   512
 #define MASK_PATTERN_BYTES (32u << 20) /* all patterns of a job together */
 
 struct mask;
@@ -77,8 +77,8 @@ void mask_stream_free(struct mask_stream *s);
 DEFINE_CLEANUP(struct mask_stream, mask_stream_free);
 
 /* Appends to OUT what is decided after these bytes. DATA must not alias OUT. */
-void mask_stream_write(struct mask_stream *s, const char *data, size_t len,
-	struct strbuf *out);
+void mask_stream_write(
+	struct mask_stream *s, const char *data, size_t len, struct strbuf *out);
 /* The end of a step: nothing more can follow, so appends all that is held back. */
 void mask_stream_flush(struct mask_stream *s, struct strbuf *out);
 /* Bytes held back now. */

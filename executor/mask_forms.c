@@ -78,8 +78,8 @@ static void url_form_tilde(const unsigned char *v, size_t len, struct strbuf *ou
 }
 
 /* Puts PREFIX before each character of SET. */
-static void prefixed(const unsigned char *v, size_t len, const char *set, const char *prefix,
-	struct strbuf *out)
+static void prefixed(const unsigned char *v, size_t len, const char *set,
+	const char *prefix, struct strbuf *out)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (v[i] && strchr(set, v[i]))
@@ -277,8 +277,8 @@ static void entities(const unsigned char *v, size_t len, const struct entity *ta
 
 static void xml_text(const unsigned char *v, size_t len, struct strbuf *out)
 {
-	static const struct entity table[] = {
-		{ '&', "&amp;" }, { '<', "&lt;" }, { '>', "&gt;" }, { '\0', NULL } };
+	static const struct entity table[] = { { '&', "&amp;" }, { '<', "&lt;" },
+		{ '>', "&gt;" }, { '\0', NULL } };
 
 	entities(v, len, table, out);
 }
@@ -324,12 +324,33 @@ static void hex_upper(const unsigned char *v, size_t len, struct strbuf *out)
 }
 
 static encode_fn *const encoders[] = {
-	url_data, url_data_lower, url_path, url_script, url_form, url_form_tilde,
-	json_plain, json_slash, json_ascii, json_ascii_slash, json_html, json_html_strict,
-	xml_text, xml_attribute, html_attribute, html_numeric,
-	c_escape, c_escape_hex, double_backslash,
-	shell_double, shell_single, shell_single_double, shell_q, argument, expression,
-	hex_lower, hex_upper,
+	url_data,
+	url_data_lower,
+	url_path,
+	url_script,
+	url_form,
+	url_form_tilde,
+	json_plain,
+	json_slash,
+	json_ascii,
+	json_ascii_slash,
+	json_html,
+	json_html_strict,
+	xml_text,
+	xml_attribute,
+	html_attribute,
+	html_numeric,
+	c_escape,
+	c_escape_hex,
+	double_backslash,
+	shell_double,
+	shell_single,
+	shell_single_double,
+	shell_q,
+	argument,
+	expression,
+	hex_lower,
+	hex_upper,
 };
 
 /* ---- base64 ---- */
@@ -352,7 +373,8 @@ static void emit_base64(const struct emit *e, const char *p, size_t len)
  * their own (anything may follow); where V ends the data, the last, partly decided
  * character, without and with its padding, makes two more.
  */
-static void base64_at(const struct emit *e, const unsigned char *v, size_t len, size_t lead)
+static void base64_at(
+	const struct emit *e, const unsigned char *v, size_t len, size_t lead)
 {
 	static const size_t skip[] = { 0, 2, 3 }; /* characters the lead has a part in */
 	_cleanup_(strbuf_done) struct strbuf data = STRBUF_INIT;
@@ -371,8 +393,8 @@ static void base64_at(const struct emit *e, const unsigned char *v, size_t len, 
 }
 
 /* The lines that wrapped output of V alone has. */
-static void base64_wrapped(const struct emit *e, const unsigned char *v, size_t len,
-	size_t columns)
+static void base64_wrapped(
+	const struct emit *e, const unsigned char *v, size_t len, size_t columns)
 {
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 

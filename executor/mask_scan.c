@@ -20,21 +20,21 @@
 #include "executor/mask-internal.h"
 #include "executor/mask.h"
 
-#define BLOCK 4 /* bytes of text that index the jump table */
-#define WINDOW_MAX 32
-#define NARROW 8 /* windows below this are scanned place by place */
+#define BLOCK	       4 /* bytes of text that index the jump table */
+#define WINDOW_MAX     32
+#define NARROW	       8 /* windows below this are scanned place by place */
 #define SHIFT_BITS_MIN 12
 #define SHIFT_BITS_MAX 20
-#define NONE UINT32_MAX
-#define STRETCH (32 * 1024) /* positions the automaton decides at a time */
-#define WORK_PER_BYTE 4	    /* bucket steps per byte before the automaton takes over */
-#define WORK_FREE 4096
+#define NONE	       UINT32_MAX
+#define STRETCH	       (32 * 1024) /* positions the automaton decides at a time */
+#define WORK_PER_BYTE  4 /* bucket steps per byte before the automaton takes over */
+#define WORK_FREE      4096
 
 _Static_assert(LIMIT_MASK_MIN >= BLOCK, "a pattern is at least one block long");
 
 struct pattern {
-	size_t at; /* in bytes */
-	uint32_t next; /* of its bucket, longest first */
+	size_t at;	    /* in bytes */
+	uint32_t next;	    /* of its bucket, longest first */
 	uint32_t head_next; /* of its first-four-bytes chain */
 	uint16_t len;
 	bool is_next;
@@ -68,8 +68,8 @@ struct mask_scan {
 	size_t window;
 	unsigned bits;
 	uint8_t *shift;
-	uint32_t *bucket; /* by first and last block of the window */
-	uint32_t *head; /* by first block, for what is undecided at the end */
+	uint32_t *bucket;   /* by first and last block of the window */
+	uint32_t *head;	    /* by first block, for what is undecided at the end */
 	unsigned head_bits; /* of both */
 	uint8_t first[256 / 8];
 	uint8_t first2[65536 / 8];
@@ -77,7 +77,7 @@ struct mask_scan {
 	size_t longest;
 
 	struct automaton *flat; /* NULL: to be built */
-	uint16_t *starts; /* STRETCH: the pattern that begins there */
+	uint16_t *starts;	/* STRETCH: the pattern that begins there */
 	uint8_t *starts_next;
 	bool is_forced;
 };
@@ -278,7 +278,8 @@ static unsigned bits_for(size_t entries)
 	return bits;
 }
 
-static void index_reset(struct mask_scan *s, size_t window, unsigned bits, unsigned head_bits)
+static void index_reset(
+	struct mask_scan *s, size_t window, unsigned bits, unsigned head_bits)
 {
 	size_t n = (size_t)1 << bits, heads = (size_t)1 << head_bits;
 
@@ -308,15 +309,16 @@ static void index_patterns(struct mask_scan *s)
 	}
 	bits = bits_for(s->len * (window - BLOCK + 1) * (window < NARROW ? 64 : 4));
 	head_bits = bits_for(s->len * 2);
-	if (!s->shift || window != s->window || bits > s->bits || head_bits > s->head_bits)
+	if (!s->shift || window != s->window || bits > s->bits ||
+		head_bits > s->head_bits)
 		index_reset(s, window, bits, head_bits);
 	for (; s->indexed < s->len; s->indexed++)
 		index_one(s, s->indexed);
 }
 
 /* What the window at AT holds. hit.at is AT for a match or an undecided place, else LEN. */
-static struct mask_hit look(const struct mask_scan *s, const unsigned char *text, size_t len,
-	size_t at, bool is_end, size_t *work)
+static struct mask_hit look(const struct mask_scan *s, const unsigned char *text,
+	size_t len, size_t at, bool is_end, size_t *work)
 {
 	const unsigned char *t = text + at;
 	size_t left = len - at;
@@ -338,8 +340,8 @@ static struct mask_hit look(const struct mask_scan *s, const unsigned char *text
 }
 
 /* Whether the LEFT bytes at T, fewer than a window, begin a pattern. */
-static bool begins(const struct mask_scan *s, const unsigned char *t, size_t left,
-	size_t *work)
+static bool begins(
+	const struct mask_scan *s, const unsigned char *t, size_t left, size_t *work)
 {
 	if (!(s->first[t[0] >> 3] & 1u << (t[0] & 7)))
 		return false;
@@ -423,7 +425,8 @@ static void automaton_children(struct automaton *a, const struct mask_scan *s,
 {
 	uint32_t i = r.lo;
 
-	while (i < r.hi && keys[i].len == depth) { /* patterns are distinct: at most one */
+	while (i < r.hi &&
+		keys[i].len == depth) { /* patterns are distinct: at most one */
 		a->nodes[r.node].longest = (uint16_t)depth;
 		a->nodes[r.node].is_next = s->patterns[keys[i].index].is_next;
 		i++;
@@ -487,16 +490,16 @@ static struct automaton *automaton_new(const struct mask_scan *s)
 			depth++;
 			level_end = queue_len;
 		}
-		automaton_children(a, s, keys, queue[i], depth, &queue, &queue_len,
-			&queue_cap);
+		automaton_children(
+			a, s, keys, queue[i], depth, &queue, &queue_len, &queue_cap);
 	}
 	automaton_link(a);
 	return a;
 }
 
 /* Decides the positions [from, from + n), backwards from where the longest pattern ends. */
-static void flat_decide(struct mask_scan *s, const unsigned char *text, size_t len,
-	size_t from, size_t n)
+static void flat_decide(
+	struct mask_scan *s, const unsigned char *text, size_t len, size_t from, size_t n)
 {
 	size_t reach = len - from - n < s->longest ? len : from + n + s->longest;
 	uint32_t at = 0;
@@ -517,8 +520,8 @@ static void flat_decide(struct mask_scan *s, const unsigned char *text, size_t l
 }
 
 /* Nothing in the last longest - 1 bytes is decided while more text may come. */
-static struct mask_hit flat_next(struct mask_scan *s, const unsigned char *text, size_t len,
-	size_t from, bool is_end, struct mask_cursor *cur)
+static struct mask_hit flat_next(struct mask_scan *s, const unsigned char *text,
+	size_t len, size_t from, bool is_end, struct mask_cursor *cur)
 {
 	size_t end = is_end ? len : len >= s->longest ? len - s->longest + 1 : 0;
 
@@ -543,8 +546,8 @@ static struct mask_hit flat_next(struct mask_scan *s, const unsigned char *text,
 
 /* A narrow window jumps a byte or two, and each jump waits for the last: look at four
  * places at once instead. One window is always left. */
-static size_t skip_narrow(const struct mask_scan *s, const unsigned char *t, size_t len,
-	size_t i)
+static size_t skip_narrow(
+	const struct mask_scan *s, const unsigned char *t, size_t len, size_t i)
 {
 	const unsigned char *end = t + s->window - BLOCK;
 

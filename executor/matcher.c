@@ -13,8 +13,8 @@
 /* What a pattern takes from its groups, in the order of `names`. */
 enum field { FROM_PATH, FILE_NAME, LINE, COLUMN, SEVERITY, CODE, MESSAGE, FIELDS };
 
-static const char *const names[FIELDS] = { "fromPath", "file", "line", "column", "severity",
-	"code", "message" };
+static const char *const names[FIELDS] = { "fromPath", "file", "line", "column",
+	"severity", "code", "message" };
 /* As issues name them: "line" is the line of output there. */
 static const char *const answers[FIELDS] = { "fromPath", "file", "line_number", "column",
 	"severity", "code", "message" };
@@ -125,10 +125,12 @@ static int read_group(const struct json *def, const char *name, int *ret, struct
 	if (!v || json_is(v, JSON_KIND_NULL))
 		return 0;
 	/* The runner's reader takes "1" for 1. */
-	if (json_is(v, JSON_KIND_STRING) && str_to_int(json_as_str(v, ""), 0, 999, &parsed) == 0)
+	if (json_is(v, JSON_KIND_STRING) &&
+		str_to_int(json_as_str(v, ""), 0, 999, &parsed) == 0)
 		n = parsed;
 	if (n < 0 || n >= MATCHER_GROUPS)
-		return err_set(err, ERR_INPUT, "'%s' must be the number of a group, 0 to %d", name,
+		return err_set(err, ERR_INPUT,
+			"'%s' must be the number of a group, 0 to %d", name,
 			MATCHER_GROUPS - 1);
 	*ret = (int)n;
 	return 0;
@@ -168,12 +170,14 @@ static int check_patterns(const struct matcher *m, struct err *err)
 			for (size_t j = 0; j < i && p->group[f] >= 0; j++) {
 				if (m->patterns[j].group[f] >= 0)
 					return err_set(err, ERR_INPUT,
-						"the property '%s' is set twice", names[f]);
+						"the property '%s' is set twice",
+						names[f]);
 			}
 		}
 	}
 	if (last->is_loop && last->group[MESSAGE] < 0)
-		return err_set(err, ERR_INPUT, "the pattern with 'loop' must set 'message'");
+		return err_set(
+			err, ERR_INPUT, "the pattern with 'loop' must set 'message'");
 	for (size_t i = 0; i < m->patterns_len; i++) {
 		if (m->patterns[i].group[MESSAGE] >= 0)
 			return 0;
@@ -191,7 +195,8 @@ static int check_severity(const char *s, struct err *err)
 		if (strcasecmp(s, known[i]) == 0)
 			return 0;
 	}
-	return err_set(err, ERR_INPUT, "'%.40s' is no severity: error, warning or notice", s);
+	return err_set(
+		err, ERR_INPUT, "'%.40s' is no severity: error, warning or notice", s);
 }
 
 static int read_matcher(const struct matcher_set *set, const struct json *def,
@@ -205,8 +210,8 @@ static int read_matcher(const struct matcher_set *set, const struct json *def,
 	if (!owner[0])
 		return err_set(err, ERR_INPUT, "a matcher has no 'owner'");
 	if (json_count(patterns) == 0 || json_count(patterns) > MATCHER_PATTERNS)
-		return err_set(err, ERR_INPUT, "matcher '%.60s' needs 1 to %d patterns", owner,
-			MATCHER_PATTERNS);
+		return err_set(err, ERR_INPUT, "matcher '%.60s' needs 1 to %d patterns",
+			owner, MATCHER_PATTERNS);
 	if (check_severity(severity, err) < 0)
 		return -1;
 	m->owner = xstrdup(owner);
@@ -224,15 +229,16 @@ static int put(struct matcher_set *set, struct matcher *m, struct err *err)
 {
 	(void)matcher_set_remove(set, m->owner); /* most are new */
 	if (set->len == MATCHER_OWNERS)
-		return err_set(err, ERR_LIMIT, "more than %d problem matchers", MATCHER_OWNERS);
+		return err_set(
+			err, ERR_LIMIT, "more than %d problem matchers", MATCHER_OWNERS);
 	memmove(&set->list[1], &set->list[0], set->len * sizeof(set->list[0]));
 	set->list[0] = m;
 	set->len++;
 	return 0;
 }
 
-static int read_all(struct matcher_set *set, const struct json *defs, struct matcher **fresh,
-	struct err *err)
+static int read_all(struct matcher_set *set, const struct json *defs,
+	struct matcher **fresh, struct err *err)
 {
 	size_t n = json_count(defs);
 
@@ -244,7 +250,8 @@ static int read_all(struct matcher_set *set, const struct json *defs, struct mat
 			return -1;
 		for (size_t j = 0; j < i; j++) {
 			if (strcasecmp(fresh[i]->owner, fresh[j]->owner) == 0)
-				return err_set(err, ERR_INPUT, "the owner '%.60s' is there twice",
+				return err_set(err, ERR_INPUT,
+					"the owner '%.60s' is there twice",
 					fresh[i]->owner);
 		}
 	}
@@ -293,7 +300,8 @@ static void strip_colours(const char *line, size_t len, struct strbuf *out)
 		i = n;
 		if (i + 1 < len && line[i + 1] == '[') {
 			i += 2;
-			while (i < len && ((line[i] >= '0' && line[i] <= '9') || line[i] == ';'))
+			while (i < len &&
+				((line[i] >= '0' && line[i] <= '9') || line[i] == ';'))
 				i++;
 			if (i < len && line[i] == 'm')
 				i++;
@@ -304,8 +312,9 @@ static void strip_colours(const char *line, size_t len, struct strbuf *out)
 }
 
 /* What pattern P found in LINE, on top of what came before. */
-static void found_add(struct found *f, const struct found *before, const struct pattern *p,
-	const char *line, const struct matcher_span *spans, size_t n)
+static void found_add(struct found *f, const struct found *before,
+	const struct pattern *p, const char *line, const struct matcher_span *spans,
+	size_t n)
 {
 	struct found now = { true, { NULL } };
 
@@ -315,8 +324,8 @@ static void found_add(struct found *f, const struct found *before, const struct 
 		if (before && before->value[i])
 			now.value[i] = xstrdup(before->value[i]);
 		else if (g >= 0 && (size_t)g < n && spans[g].start != SIZE_MAX)
-			now.value[i] = xstrndup(line + spans[g].start,
-				spans[g].end - spans[g].start);
+			now.value[i] = xstrndup(
+				line + spans[g].start, spans[g].end - spans[g].start);
 	}
 	found_clear(f);
 	*f = now;
@@ -376,13 +385,14 @@ static enum outcome match_line(const struct matcher_set *set, struct matcher *m,
 		if (n > 0)
 			found_add(&m->state[i], before, p, line, spans, (size_t)n);
 		else
-			found_clear(is_last ? (before ? before : &m->state[i]) : &m->state[i]);
+			found_clear(is_last ? (before ? before : &m->state[i])
+					    : &m->state[i]);
 	}
 	return OUT_NONE;
 }
 
-struct json *matcher_set_line(struct matcher_set *set, const char *line, size_t len,
-	struct json *dropped)
+struct json *matcher_set_line(
+	struct matcher_set *set, const char *line, size_t len, struct json *dropped)
 {
 	_cleanup_(strbuf_done) struct strbuf plain = STRBUF_INIT;
 	struct found found = { false, { NULL } };

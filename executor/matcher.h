@@ -15,12 +15,12 @@
 #include "base/err.h"
 #include "base/json.h"
 
-#define MATCHER_FILE_MAX (256 * 1024)
-#define MATCHER_OWNERS 64
-#define MATCHER_PATTERNS 16	  /* of one matcher */
-#define MATCHER_REGEX_MAX 4096	  /* bytes of one expression */
-#define MATCHER_LINE_MAX (16 * 1024) /* longer lines are not matched */
-#define MATCHER_GROUPS 32
+#define MATCHER_FILE_MAX  (256 * 1024)
+#define MATCHER_OWNERS	  64
+#define MATCHER_PATTERNS  16	      /* of one matcher */
+#define MATCHER_REGEX_MAX 4096	      /* bytes of one expression */
+#define MATCHER_LINE_MAX  (16 * 1024) /* longer lines are not matched */
+#define MATCHER_GROUPS	  32
 
 struct matcher_span {
 	size_t start, end; /* start == end == SIZE_MAX: the group took no part */
@@ -56,7 +56,7 @@ size_t matcher_set_count(const struct matcher_set *set);
  * found), or NULL. Matchers that overran their budget are dropped; their owners are added
  * to DROPPED.
  */
-struct json *matcher_set_line(struct matcher_set *set, const char *line, size_t len,
-	struct json *dropped);
+struct json *matcher_set_line(
+	struct matcher_set *set, const char *line, size_t len, struct json *dropped);
 
 #endif

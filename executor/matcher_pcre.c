@@ -12,8 +12,8 @@
 #include "base/mem.h"
 #include "executor/matcher.h"
 
-#define STEPS_MAX 500000 /* of one match: some 20 ms */
-#define DEPTH_MAX 20000
+#define STEPS_MAX    500000 /* of one match: some 20 ms */
+#define DEPTH_MAX    20000
 #define HEAP_KIB_MAX (32 * 1024)
 
 struct regex {
@@ -41,15 +41,18 @@ static int regex_compile(const char *pattern, size_t len, void **ret, struct err
 	int code = 0;
 
 	r->code = pcre2_compile((PCRE2_SPTR)pattern, len,
-		PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_ALT_BSUX,
+		PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C |
+			PCRE2_ALT_BSUX,
 		&code, &at, NULL);
 	if (!r->code) {
 		PCRE2_UCHAR why[128];
 
 		regex_free(r);
-		(void)pcre2_get_error_message(code, why, sizeof(why)); /* cut, if at all */
-		return err_set(err, ERR_INPUT, "the expression is wrong at character %zu: %s",
-			(size_t)at + 1, (const char *)why);
+		(void)pcre2_get_error_message(
+			code, why, sizeof(why)); /* cut, if at all */
+		return err_set(err, ERR_INPUT,
+			"the expression is wrong at character %zu: %s", (size_t)at + 1,
+			(const char *)why);
 	}
 	r->ctx = pcre2_match_context_create(NULL);
 	r->data = pcre2_match_data_create_from_pattern(r->code, NULL);
@@ -62,8 +65,8 @@ static int regex_compile(const char *pattern, size_t len, void **ret, struct err
 	return 0;
 }
 
-static int regex_match(void *regex, const char *line, size_t len, struct matcher_span *ret,
-	size_t max)
+static int regex_match(
+	void *regex, const char *line, size_t len, struct matcher_span *ret, size_t max)
 {
 	struct regex *r = regex;
 	int n = pcre2_match(r->code, (PCRE2_SPTR)line, len, 0, 0, r->data, r->ctx);
@@ -75,7 +78,8 @@ static int regex_match(void *regex, const char *line, size_t len, struct matcher
 	if (n < 0)
 		return -1;
 	for (size_t i = 0; i < groups && i < max; i++) {
-		bool is_set = i < (size_t)n && v[2 * i] != PCRE2_UNSET && v[2 * i] <= v[2 * i + 1];
+		bool is_set = i < (size_t)n && v[2 * i] != PCRE2_UNSET &&
+			      v[2 * i] <= v[2 * i + 1];
 
 		ret[i].start = is_set ? v[2 * i] : SIZE_MAX;
 		ret[i].end = is_set ? v[2 * i + 1] : SIZE_MAX;
@@ -83,4 +87,5 @@ static int regex_match(void *regex, const char *line, size_t len, struct matcher
 	return groups < max ? (int)groups : (int)max;
 }
 
-const struct matcher_regex_ops matcher_pcre_ops = { regex_compile, regex_match, regex_free };
+const struct matcher_regex_ops matcher_pcre_ops = { regex_compile, regex_match,
+	regex_free };

@@ -16,7 +16,8 @@ int match_op_add(struct helper_request *r, struct err *err)
 {
 	struct json *owners;
 
-	if (matcher_set_add(r->state, r->msg->body.buf, r->msg->body.len, &owners, err) < 0)
+	if (matcher_set_add(r->state, r->msg->body.buf, r->msg->body.len, &owners, err) <
+		0)
 		return -1;
 	json_set(r->answer, "owners", owners);
 	return 0;

@@ -28,8 +28,8 @@ struct proxy_request {
 enum proxy_head { PROXY_HEAD_MORE, PROXY_HEAD_DONE, PROXY_HEAD_BAD };
 
 /* An HTTP head: a CONNECT, or a request for http://. WHY: one line for a 400. */
-enum proxy_head proxy_http_head(const char *data, size_t len, struct proxy_request *ret,
-	const char **why);
+enum proxy_head proxy_http_head(
+	const char *data, size_t len, struct proxy_request *ret, const char **why);
 /*
  * SOCKS5. *REPLY_LEN bytes of REPLY are to be sent at once. *IS_GREETED is the
  * connection's memory; USED bytes are to be dropped from the input also for MORE.
@@ -50,7 +50,8 @@ struct proxy_resolver *proxy_resolver_new(
 void proxy_resolver_free(struct proxy_resolver *r);
 DEFINE_CLEANUP(struct proxy_resolver, proxy_resolver_free);
 /* FN is called later, once; n is -1 when the name is not known or it took too long. */
-void proxy_resolve(struct proxy_resolver *r, const char *host, proxy_resolved_fn *fn, void *ctx);
+void proxy_resolve(
+	struct proxy_resolver *r, const char *host, proxy_resolved_fn *fn, void *ctx);
 /* FN will not be called for this CTX any more. */
 void proxy_resolve_cancel(struct proxy_resolver *r, const void *ctx);
 
@@ -60,6 +61,7 @@ bool proxy_addr_parse(const char *text, union proxy_addr *ret);
 void proxy_addr_set_port(union proxy_addr *addr, uint16_t port);
 
 /* "allow it: ..." for a refused host, or "" when the policy has no hint. */
-void proxy_policy_hint(const struct proxy_policy *p, const char *host, struct strbuf *out);
+void proxy_policy_hint(
+	const struct proxy_policy *p, const char *host, struct strbuf *out);
 
 #endif

@@ -21,15 +21,16 @@
 #include "executor/proxy-internal.h"
 #include "sandbox/sandbox.h"
 
-#define BUFFER (64 * 1024)
-#define TRY_MS 5000 /* one address */
-#define SWEEP_MS 1000
+#define BUFFER	  (64 * 1024)
+#define TRY_MS	  5000 /* one address */
+#define SWEEP_MS  1000
 #define LINGER_MS 3000 /* for a refusal to be read */
 
 enum state { STATE_HEAD, STATE_RESOLVE, STATE_CONNECT, STATE_RELAY, STATE_LINGER };
 
-static const char *const kinds[] = { [PROXY_CONNECT] = "connect", [PROXY_HTTP] = "http",
-	[PROXY_SOCKS] = "socks" };
+static const char *const kinds[] = {
+	[PROXY_CONNECT] = "connect", [PROXY_HTTP] = "http", [PROXY_SOCKS] = "socks"
+};
 
 /* What was read from one side and waits for the other. */
 struct flow {
@@ -92,8 +93,10 @@ static void tell(struct conn *c, const char *verdict, const char *text)
 	json_set_int(head, "sent", c->up.bytes);
 	json_set_int(head, "received", c->down.bytes);
 	json_set_int(head, "ms", clock_boot_ms() - c->started);
-	if (c->p->o->chan >= 0 && chan_send(c->p->o->chan, head, NULL, 0, NULL, 0, &err) < 0)
-		loop_stop(c->p->loop, 0); /* nobody is there to be told: the job is over */
+	if (c->p->o->chan >= 0 &&
+		chan_send(c->p->o->chan, head, NULL, 0, NULL, 0, &err) < 0)
+		loop_stop(
+			c->p->loop, 0); /* nobody is there to be told: the job is over */
 }
 
 /* ---- ends ---- */
@@ -221,7 +224,8 @@ static int fill(int fd, struct flow *f)
 static int drain(int fd, struct flow *f)
 {
 	while (has_bytes(f)) {
-		ssize_t n = send(fd, f->buf + f->at, f->len - f->at, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(
+			fd, f->buf + f->at, f->len - f->at, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR ? 0 : -1;
@@ -290,8 +294,10 @@ static void start_relay(struct conn *c)
 {
 	static const char established[] = "HTTP/1.1 200 Connection established\r\n\r\n";
 	static const uint8_t granted[10] = { 5, 0, 0, 1, 0, 0, 0, 0, 0, 0 };
-	const void *words = c->req.kind == PROXY_SOCKS ? (const void *)granted : established;
-	size_t len = c->req.kind == PROXY_SOCKS ? sizeof(granted) : sizeof(established) - 1;
+	const void *words =
+		c->req.kind == PROXY_SOCKS ? (const void *)granted : established;
+	size_t len =
+		c->req.kind == PROXY_SOCKS ? sizeof(granted) : sizeof(established) - 1;
 
 	c->state = STATE_RELAY;
 	c->down.buf = xmalloc(BUFFER);
@@ -338,10 +344,12 @@ static int try_one(struct conn *c)
 	union proxy_addr *a = &c->addrs[c->addr];
 	int one = 1;
 
-	c->server = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	c->server =
+		socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->server < 0)
 		return -1;
-	(void)setsockopt(c->server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* a wish */
+	(void)setsockopt(
+		c->server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* a wish */
 	proxy_addr_set_port(a, c->req.port);
 	if (connect(c->server, &a->sa,
 		    a->sa.sa_family == AF_INET6 ? sizeof(a->in6) : sizeof(a->in)) < 0 &&
@@ -377,8 +385,8 @@ static void judge(struct conn *c, const union proxy_addr *addrs, size_t n)
 	struct proxy_verdict bad = { false, NULL };
 
 	for (size_t i = 0; i < n && i < PROXY_ADDRS; i++) {
-		struct proxy_verdict v =
-			proxy_judge_addr(c->p->o->policy, c->req.host, c->req.port, &addrs[i]);
+		struct proxy_verdict v = proxy_judge_addr(
+			c->p->o->policy, c->req.host, c->req.port, &addrs[i]);
 
 		if (v.is_allowed) {
 			c->verdict = v;
@@ -447,16 +455,18 @@ static void read_socks(struct conn *c)
 			say(c, reply, reply_len);
 			return;
 		}
-		if (reply_len > 0 &&
-			send(c->client, reply, reply_len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+		if (reply_len > 0 && send(c->client, reply, reply_len,
+					     MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
 			conn_free(c);
 			return;
 		}
 		if (head == PROXY_HEAD_MORE && c->req.used > 0) {
-			memmove(c->up.buf, c->up.buf + c->req.used, c->up.len - c->req.used);
+			memmove(c->up.buf, c->up.buf + c->req.used,
+				c->up.len - c->req.used);
 			c->up.len -= c->req.used;
 		}
-	} while (head == PROXY_HEAD_MORE && c->is_greeted != was_greeted && c->up.len > 0);
+	} while (
+		head == PROXY_HEAD_MORE && c->is_greeted != was_greeted && c->up.len > 0);
 	if (head == PROXY_HEAD_DONE)
 		on_request(c);
 }
@@ -546,7 +556,8 @@ static void on_listener(struct loop *l, int fd, uint32_t events, void *data)
 
 	if (client < 0)
 		return; /* it has gone already, or there are no descriptors: level-triggered */
-	(void)setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* a wish */
+	(void)setsockopt(
+		client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* a wish */
 	c = xcalloc(1, sizeof(*c));
 	c->p = p;
 	c->client = client;
@@ -573,8 +584,8 @@ static void listen_again(struct proxy *p)
 {
 	for (size_t i = 0; i < p->o->listeners_len && i < ARRAY_SIZE(p->listeners); i++) {
 		if (!p->listeners[i])
-			p->listeners[i] = loop_add_fd(p->loop, p->o->listeners[i], EPOLLIN,
-				on_listener, p);
+			p->listeners[i] = loop_add_fd(
+				p->loop, p->o->listeners[i], EPOLLIN, on_listener, p);
 	}
 }
 
@@ -589,7 +600,8 @@ static void on_sweep(struct loop *l, void *data)
 			if (c->state == STATE_CONNECT || c->state == STATE_RESOLVE)
 				tell(c, "failed", "no answer in time");
 			conn_free(c);
-		} else if (c->state == STATE_CONNECT && c->server >= 0 && now >= c->try_deadline) {
+		} else if (c->state == STATE_CONNECT && c->server >= 0 &&
+			   now >= c->try_deadline) {
 			loop_remove(c->server_source);
 			c->server_source = NULL;
 			(void)close(take_fd(&c->server)); /* not connected */
@@ -616,9 +628,9 @@ static void on_chan(struct loop *l, int fd, uint32_t events, void *data)
 /* What resolving needs to read. */
 static int confine(const struct sandbox_host *host, struct err *err)
 {
-	static const char *const paths[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf",
-		"/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/ld.so.cache", "/usr",
-		"/lib", "/lib64", "/run/systemd/resolve" };
+	static const char *const paths[] = { "/etc/resolv.conf", "/etc/hosts",
+		"/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services",
+		"/etc/ld.so.cache", "/usr", "/lib", "/lib64", "/run/systemd/resolve" };
 	struct sandbox_worker w = { .flags = SANDBOX_WORKER_NET | SANDBOX_WORKER_FORK,
 		.memory = LIMIT_WORKER_MEMORY(512 * MiB),
 		.nofile = 2 * PROXY_CONNECTIONS + 64 };

@@ -20,15 +20,15 @@
 #include "base/err.h"
 #include "base/json.h"
 
-#define PROXY_PORT 3128
-#define PROXY_CONNECTIONS 512	   /* at a time; more wait in the listen queue */
-#define PROXY_HEAD_MAX (16 * 1024) /* request line and header fields */
-#define PROXY_HEAD_MS 10000	   /* from accept to the end of the header */
-#define PROXY_RESOLVE_MS 10000
-#define PROXY_CONNECT_MS 15000	   /* over all addresses of a name */
-#define PROXY_IDLE_MS (15 * 60 * 1000)
-#define PROXY_RULES 1024
-#define PROXY_ADDRS 16		   /* looked at per name */
+#define PROXY_PORT	  3128
+#define PROXY_CONNECTIONS 512	      /* at a time; more wait in the listen queue */
+#define PROXY_HEAD_MAX	  (16 * 1024) /* request line and header fields */
+#define PROXY_HEAD_MS	  10000	      /* from accept to the end of the header */
+#define PROXY_RESOLVE_MS  10000
+#define PROXY_CONNECT_MS  15000 /* over all addresses of a name */
+#define PROXY_IDLE_MS	  (15 * 60 * 1000)
+#define PROXY_RULES	  1024
+#define PROXY_ADDRS	  16 /* looked at per name */
 
 union proxy_addr {
 	struct sockaddr sa;
@@ -46,7 +46,8 @@ union proxy_addr {
  */
 struct proxy_policy;
 
-int proxy_policy_new(const struct json *rules, struct proxy_policy **ret, struct err *err);
+int proxy_policy_new(
+	const struct json *rules, struct proxy_policy **ret, struct err *err);
 void proxy_policy_free(struct proxy_policy *p);
 DEFINE_CLEANUP(struct proxy_policy, proxy_policy_free);
 
@@ -54,13 +55,14 @@ struct sandbox_host;
 
 struct proxy_verdict {
 	bool is_allowed;
-	const char *rule; /* "public", "allow", "not-listed", "deny", "private-address" ...;
+	const char
+		*rule; /* "public", "allow", "not-listed", "deny", "private-address" ...;
 			   * static or the policy's own text */
 };
 
 /* By name and port alone, before resolving; is_allowed false is final. */
-struct proxy_verdict proxy_judge_name(const struct proxy_policy *p, const char *host,
-	uint16_t port);
+struct proxy_verdict proxy_judge_name(
+	const struct proxy_policy *p, const char *host, uint16_t port);
 /* One address of HOST. The host's own addresses are read from the kernel at each call. */
 struct proxy_verdict proxy_judge_addr(const struct proxy_policy *p, const char *host,
 	uint16_t port, const union proxy_addr *addr);
@@ -70,7 +72,8 @@ const char *proxy_addr_class(const union proxy_addr *addr);
 
 /* Resolver seam for tests: fills up to MAX addresses; returns their number, 0 for none,
  * -1 for "cannot resolve". Called in a resolver child, may block. */
-typedef int proxy_resolve_fn(const char *host, union proxy_addr *ret, size_t max, void *ctx);
+typedef int proxy_resolve_fn(
+	const char *host, union proxy_addr *ret, size_t max, void *ctx);
 
 struct proxy_options {
 	const int *listeners; /* non-blocking is set here; stay the caller's */
@@ -90,7 +93,10 @@ struct proxy_options {
 	const struct sandbox_host *host; /* for that; NULL: it compiles its own filter */
 };
 
-#define PROXY_OPTIONS_INIT { .chan = -1 }
+#define PROXY_OPTIONS_INIT \
+	{                  \
+		.chan = -1 \
+	}
 
 /* Runs until the chan ends. 0, or -1 when it could not start. */
 int proxy_run(const struct proxy_options *o, struct err *err);

@@ -24,8 +24,8 @@ bool proxy_host(const char *text, size_t len, char ret[PROXY_HOST_MAX])
 			c = (char)(c + 32);
 		/* Letters, digits, '-', '_', '.', and ':' of IPv6: nothing a resolver or a
 		 * log could take for something else. */
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-			    c == '.' || c == ':'))
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+			    c == '_' || c == '.' || c == ':'))
 			return false;
 		ret[i] = c;
 	}
@@ -42,7 +42,8 @@ bool proxy_host(const char *text, size_t len, char ret[PROXY_HOST_MAX])
 static bool parse_authority(const char *p, size_t len, struct proxy_request *ret)
 {
 	const char *close_at = len > 0 && p[0] == '[' ? memchr(p, ']', len) : p;
-	const char *colon = close_at ? memchr(close_at, ':', len - (size_t)(close_at - p)) : NULL;
+	const char *colon =
+		close_at ? memchr(close_at, ':', len - (size_t)(close_at - p)) : NULL;
 	size_t host_len = colon ? (size_t)(colon - p) : len;
 	unsigned port = 0;
 
@@ -68,8 +69,8 @@ static bool is_token(const char *p, size_t len)
 	for (size_t i = 0; i < len; i++) {
 		char c = p[i];
 
-		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-			    (c && strchr(extra, c))))
+		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+			    (c >= '0' && c <= '9') || (c && strchr(extra, c))))
 			return false;
 	}
 	return len > 0;
@@ -118,8 +119,8 @@ static const char *take_fields(const char *p, const char *end, struct strbuf *ou
 }
 
 /* "GET http://host/path HTTP/1.1" for the server: "GET /path HTTP/1.1". */
-static const char *parse_absolute(const char *method, size_t method_len, const char *target,
-	size_t len, const char *version, struct proxy_request *ret)
+static const char *parse_absolute(const char *method, size_t method_len,
+	const char *target, size_t len, const char *version, struct proxy_request *ret)
 {
 	const char *slash;
 	size_t authority;
@@ -141,13 +142,13 @@ static const char *parse_absolute(const char *method, size_t method_len, const c
 		strbuf_add(&ret->forward, slash, len - authority);
 	else
 		strbuf_addc(&ret->forward, '/');
-	strbuf_addf(&ret->forward, " %.8s\r\nHost: %.*s\r\nConnection: close\r\n", version,
-		(int)authority, target);
+	strbuf_addf(&ret->forward, " %.8s\r\nHost: %.*s\r\nConnection: close\r\n",
+		version, (int)authority, target);
 	return NULL;
 }
 
-enum proxy_head proxy_http_head(const char *data, size_t len, struct proxy_request *ret,
-	const char **why)
+enum proxy_head proxy_http_head(
+	const char *data, size_t len, struct proxy_request *ret, const char **why)
 {
 	const char *end = memmem(data, len, "\r\n\r\n", 4);
 	const char *eol, *blank, *version;
@@ -244,7 +245,8 @@ enum proxy_head proxy_socks_head(const uint8_t *data, size_t len, bool *is_greet
 		if (len < 2 || len < 2u + data[1])
 			return PROXY_HEAD_MORE;
 		reply[0] = 5;
-		reply[1] = memchr(data + 2, 0, data[1]) ? 0 : 0xff; /* without a password */
+		reply[1] =
+			memchr(data + 2, 0, data[1]) ? 0 : 0xff; /* without a password */
 		*reply_len = 2;
 		ret->used = 2u + data[1];
 		*is_greeted = true;

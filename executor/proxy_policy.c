@@ -21,7 +21,7 @@ enum entry_kind { ENTRY_NAME, ENTRY_SUFFIX, ENTRY_RANGE };
 struct entry {
 	enum entry_kind kind;
 	char name[PROXY_HOST_MAX + 1]; /* SUFFIX: with its dot in front */
-	uint8_t addr[16];	   /* IPv4 as ::ffff:a.b.c.d */
+	uint8_t addr[16];	       /* IPv4 as ::ffff:a.b.c.d */
 	unsigned bits;
 	uint16_t port; /* 0: every */
 };
@@ -56,27 +56,45 @@ struct range {
 
 /* First match. 169.254.169.254 and its kin come before their surroundings. */
 static const struct range ranges4[] = {
-	{ "169.254.169.254", 32, "metadata" }, { "169.254.170.2", 32, "metadata" },
-	{ "169.254.170.23", 32, "metadata" }, { "100.100.100.200", 32, "metadata" },
-	{ "192.0.0.192", 32, "metadata" }, { "168.63.129.16", 32, "metadata" },
-	{ "0.0.0.0", 8, "reserved" }, { "10.0.0.0", 8, "private-address" },
-	{ "100.64.0.0", 10, "cgnat" }, { "127.0.0.0", 8, "loopback" },
-	{ "169.254.0.0", 16, "link-local" }, { "172.16.0.0", 12, "private-address" },
-	{ "192.0.0.0", 24, "reserved" }, { "192.0.2.0", 24, "reserved" },
-	{ "192.88.99.0", 24, "reserved" }, { "192.168.0.0", 16, "private-address" },
-	{ "198.18.0.0", 15, "reserved" }, { "198.51.100.0", 24, "reserved" },
-	{ "203.0.113.0", 24, "reserved" }, { "224.0.0.0", 4, "multicast" },
+	{ "169.254.169.254", 32, "metadata" },
+	{ "169.254.170.2", 32, "metadata" },
+	{ "169.254.170.23", 32, "metadata" },
+	{ "100.100.100.200", 32, "metadata" },
+	{ "192.0.0.192", 32, "metadata" },
+	{ "168.63.129.16", 32, "metadata" },
+	{ "0.0.0.0", 8, "reserved" },
+	{ "10.0.0.0", 8, "private-address" },
+	{ "100.64.0.0", 10, "cgnat" },
+	{ "127.0.0.0", 8, "loopback" },
+	{ "169.254.0.0", 16, "link-local" },
+	{ "172.16.0.0", 12, "private-address" },
+	{ "192.0.0.0", 24, "reserved" },
+	{ "192.0.2.0", 24, "reserved" },
+	{ "192.88.99.0", 24, "reserved" },
+	{ "192.168.0.0", 16, "private-address" },
+	{ "198.18.0.0", 15, "reserved" },
+	{ "198.51.100.0", 24, "reserved" },
+	{ "203.0.113.0", 24, "reserved" },
+	{ "224.0.0.0", 4, "multicast" },
 	{ "240.0.0.0", 4, "reserved" },
 };
 
 static const struct range ranges6[] = {
-	{ "fd00:ec2::254", 128, "metadata" }, { "fd20:ce::254", 128, "metadata" },
-	{ "::1", 128, "loopback" }, { "::", 128, "reserved" }, { "::", 96, "reserved" },
-	{ "64:ff9b:1::", 48, "private-address" }, { "100::", 64, "reserved" },
-	{ "2001::", 23, "reserved" }, { "2001:db8::", 32, "reserved" },
-	{ "3fff::", 20, "reserved" }, { "5f00::", 16, "reserved" },
-	{ "fc00::", 7, "private-address" }, { "fe80::", 10, "link-local" },
-	{ "fec0::", 10, "private-address" }, { "ff00::", 8, "multicast" },
+	{ "fd00:ec2::254", 128, "metadata" },
+	{ "fd20:ce::254", 128, "metadata" },
+	{ "::1", 128, "loopback" },
+	{ "::", 128, "reserved" },
+	{ "::", 96, "reserved" },
+	{ "64:ff9b:1::", 48, "private-address" },
+	{ "100::", 64, "reserved" },
+	{ "2001::", 23, "reserved" },
+	{ "2001:db8::", 32, "reserved" },
+	{ "3fff::", 20, "reserved" },
+	{ "5f00::", 16, "reserved" },
+	{ "fc00::", 7, "private-address" },
+	{ "fe80::", 10, "link-local" },
+	{ "fec0::", 10, "private-address" },
+	{ "ff00::", 8, "multicast" },
 };
 
 static bool has_prefix(const uint8_t *addr, const uint8_t *want, unsigned bits)
@@ -88,12 +106,14 @@ static bool has_prefix(const uint8_t *addr, const uint8_t *want, unsigned bits)
 	return rest == 0 || (addr[whole] ^ want[whole]) >> (8 - rest) == 0;
 }
 
-static const char *class_in(int family, const uint8_t *addr, const struct range *r, size_t n)
+static const char *class_in(
+	int family, const uint8_t *addr, const struct range *r, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		uint8_t want[16];
 
-		if (inet_pton(family, r[i].text, want) == 1 && has_prefix(addr, want, r[i].bits))
+		if (inet_pton(family, r[i].text, want) == 1 &&
+			has_prefix(addr, want, r[i].bits))
 			return r[i].class;
 	}
 	return NULL;
@@ -125,8 +145,9 @@ const char *proxy_addr_class(const union proxy_addr *addr)
 
 void proxy_addr_text(const union proxy_addr *addr, char buf[64])
 {
-	const void *p = addr->sa.sa_family == AF_INET6 ? (const void *)&addr->in6.sin6_addr :
-							  (const void *)&addr->in.sin_addr;
+	const void *p = addr->sa.sa_family == AF_INET6
+				? (const void *)&addr->in6.sin6_addr
+				: (const void *)&addr->in.sin_addr;
 
 	if (!inet_ntop(addr->sa.sa_family, p, buf, 64))
 		(void)snprintf(buf, 64, "?");
@@ -162,8 +183,8 @@ static bool is_own(const union proxy_addr *addr)
 
 	proxy_addr_set_port(&any_port, 0);
 	return fd >= 0 && bind(fd, &any_port.sa,
-				  addr->sa.sa_family == AF_INET6 ? sizeof(addr->in6) :
-								   sizeof(addr->in)) == 0;
+				  addr->sa.sa_family == AF_INET6 ? sizeof(addr->in6)
+								 : sizeof(addr->in)) == 0;
 }
 
 /* ---- entries ---- */
@@ -179,7 +200,8 @@ static int bad_entry(const char *text, struct err *err)
 static int parse_range(const char *text, struct entry *e)
 {
 	const char *slash = strchr(text, '/');
-	_cleanup_free_ char *addr = slash ? xstrndup(text, (size_t)(slash - text)) : xstrdup(text);
+	_cleanup_free_ char *addr =
+		slash ? xstrndup(text, (size_t)(slash - text)) : xstrdup(text);
 	union proxy_addr a;
 	long long bits;
 	unsigned all;
@@ -209,7 +231,9 @@ static int split_port(const char *text, char *host, size_t size, uint16_t *ret)
 		colon = NULL;
 	if (close_at && *colon == '\0')
 		colon = NULL;
-	n = close_at ? (size_t)(close_at - start) : colon ? (size_t)(colon - start) : strlen(text);
+	n = close_at ? (size_t)(close_at - start)
+	    : colon  ? (size_t)(colon - start)
+		     : strlen(text);
 	if (n == 0 || n >= size || (text[0] == '[' && !close_at) ||
 		(close_at && colon && *colon != ':'))
 		return -1;
@@ -242,8 +266,8 @@ static int parse_entry(const char *text, struct entry *e, struct err *err)
 	return proxy_host(host, strlen(host), e->name) ? 0 : bad_entry(text, err);
 }
 
-static int parse_list(const struct json *list, struct entry **ret, size_t *ret_len,
-	struct err *err)
+static int parse_list(
+	const struct json *list, struct entry **ret, size_t *ret_len, struct err *err)
 {
 	size_t n = json_count(list);
 	_cleanup_free_ struct entry *all = NULL;
@@ -335,8 +359,8 @@ static unsigned matching(const struct entry *list, size_t len, const char *host,
 	return kinds;
 }
 
-struct proxy_verdict proxy_judge_name(const struct proxy_policy *p, const char *host,
-	uint16_t port)
+struct proxy_verdict proxy_judge_name(
+	const struct proxy_policy *p, const char *host, uint16_t port)
 {
 	if (matching(p->deny, p->deny_len, host, port, NULL))
 		return (struct proxy_verdict){ false, "deny" };
@@ -357,7 +381,7 @@ static bool opens(unsigned kinds, const char *class)
 	if (!(kinds & 1u << ENTRY_NAME))
 		return false;
 	return strcmp(class, "private-address") == 0 || strcmp(class, "cgnat") == 0 ||
-		strcmp(class, "host-address") == 0;
+	       strcmp(class, "host-address") == 0;
 }
 
 struct proxy_verdict proxy_judge_addr(const struct proxy_policy *p, const char *host,
@@ -387,6 +411,6 @@ struct proxy_verdict proxy_judge_addr(const struct proxy_policy *p, const char *
 		return (struct proxy_verdict){ true, "allow" };
 	if (class)
 		return (struct proxy_verdict){ false, class };
-	return p->is_list ? (struct proxy_verdict){ false, "not-listed" } :
-			    (struct proxy_verdict){ true, "public" };
+	return p->is_list ? (struct proxy_verdict){ false, "not-listed" }
+			  : (struct proxy_verdict){ true, "public" };
 }

@@ -51,7 +51,8 @@ struct reply {
 
 static int ask_system(const char *host, union proxy_addr *ret, size_t max, void *ctx)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_ADDRCONFIG };
 	struct addrinfo *list;
 	size_t n = 0;
 
@@ -259,7 +260,8 @@ void proxy_resolver_free(struct proxy_resolver *r)
 	free(r);
 }
 
-void proxy_resolve(struct proxy_resolver *r, const char *host, proxy_resolved_fn *fn, void *ctx)
+void proxy_resolve(
+	struct proxy_resolver *r, const char *host, proxy_resolved_fn *fn, void *ctx)
 {
 	struct query *q = xcalloc(1, sizeof(*q));
 

@@ -16,14 +16,14 @@
 #include "base/mem.h"
 #include "executor/helper-internal.h"
 
-#define CHUNK 65536
+#define CHUNK		65536
 #define CONNECT_SECONDS 20
 
 int transfer_start(struct helper_request *r, struct err *err)
 {
-	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ?
-		0 :
-		err_set(err, ERR_UNSUPPORTED, "libcurl cannot be started");
+	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
+		       ? 0
+		       : err_set(err, ERR_UNSUPPORTED, "libcurl cannot be started");
 }
 
 static enum err_code code_of(CURLcode rc)
@@ -120,20 +120,22 @@ static void relay(struct helper_request *r)
 		struct pollfd p[2] = {
 			{ .fd = server,
 				.events = (short)((has_more(&down) ? 0 : POLLIN) |
-					(has_more(&up) ? POLLOUT : 0)) },
+						  (has_more(&up) ? POLLOUT : 0)) },
 			{ .fd = local,
 				.events = (short)((has_more(&up) ? 0 : POLLIN) |
-					(has_more(&down) ? POLLOUT : 0)) },
+						  (has_more(&down) ? POLLOUT : 0)) },
 		};
 
 		/* TLS may hold decrypted bytes that poll does not see: ask it first. */
 		if (!has_more(&down))
 			rc = from_server(curl, &down);
-		if (!has_more(&down) && !down.is_ended && poll(p, 2, -1) < 0 && errno != EINTR)
+		if (!has_more(&down) && !down.is_ended && poll(p, 2, -1) < 0 &&
+			errno != EINTR)
 			break;
 		if (rc == 0 && has_more(&down))
 			rc = to_local(local, &down);
-		if (rc == 0 && has_more(&down) && poll(&p[1], 1, 1000) < 0 && errno != EINTR)
+		if (rc == 0 && has_more(&down) && poll(&p[1], 1, 1000) < 0 &&
+			errno != EINTR)
 			break;
 		if (rc == 0 && !has_more(&up) && (p[1].revents & (POLLIN | POLLHUP)))
 			rc = from_local(local, &up);
@@ -173,7 +175,8 @@ int transfer_op_connect(struct helper_request *r, struct err *err)
 		rc = curl_easy_perform(curl);
 	if (rc != CURLE_OK) {
 		curl_easy_cleanup(curl);
-		return err_set(err, code_of(rc), "%.200s", why[0] ? why : curl_easy_strerror(rc));
+		return err_set(err, code_of(rc), "%.200s",
+			why[0] ? why : curl_easy_strerror(rc));
 	}
 	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL); /* WHY ends here */
 	r->after = relay;

@@ -26,9 +26,10 @@ static uint32_t rnd(void)
 /* Lines of words as compilers and test runners print them; SECRET once in 20,000 words. */
 static char *make_log(size_t size, char (*secrets)[48], size_t n)
 {
-	static const char *const words[] = { "compiling", "src/main.c", "warning:", "unused",
-		"variable", "std::vector", "ok", "100%", "[=====>", "FAILED", "test_parse",
-		"12ms", "sha256:9f86d081884c7d65", "GET", "/api/v1/runs/17", "200", "took" };
+	static const char *const words[] = { "compiling", "src/main.c",
+		"warning:", "unused", "variable", "std::vector", "ok", "100%", "[=====>",
+		"FAILED", "test_parse", "12ms", "sha256:9f86d081884c7d65", "GET",
+		"/api/v1/runs/17", "200", "took" };
 	char *log = xmalloc(size + 64);
 	size_t at = 0;
 
@@ -52,8 +53,8 @@ static void measure(const char *what, struct mask *m, const char *text, size_t l
 		int64_t start = clock_boot_us(), took;
 
 		for (size_t at = 0; at < len; at += CHUNK) {
-			mask_stream_write(s, text + at, len - at < CHUNK ? len - at : CHUNK,
-				&out);
+			mask_stream_write(
+				s, text + at, len - at < CHUNK ? len - at : CHUNK, &out);
 			strbuf_clear(&out);
 		}
 		mask_stream_flush(s, &out);

@@ -41,8 +41,9 @@ static void unpack(int in, int out)
 	struct chan_msg m = CHAN_MSG_INIT;
 	struct strbuf body = STRBUF_INIT;
 	const int fds[] = { in, out };
-	struct helper_request r = { .msg = &m, .fds = fds, .fds_len = 2, .answer = answer,
-		.body = &body };
+	struct helper_request r = {
+		.msg = &m, .fds = fds, .fds_len = 2, .answer = answer, .body = &body
+	};
 	struct err err = ERR_INIT;
 
 	must(json_parse(request, sizeof(request) - 1, &m.head, &err) == 0);
@@ -65,7 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	must(in >= 0 && mkdtemp(path));
 	root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	must(root >= 0 && mkdirat(root, "out", 0755) == 0 && mkdirat(root, "canary", 0755) == 0);
+	must(root >= 0 && mkdirat(root, "out", 0755) == 0 &&
+		mkdirat(root, "canary", 0755) == 0);
 	fd = openat(root, "canary/file", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	must(fd >= 0 && write(fd, "canary", 6) == 6);
 	out = openat(root, "out", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -75,7 +77,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close(fd);
 	close(out);
 	close(in);
-	must(path_remove_tree(root, "out", &err) == 0 && path_remove_tree(root, "canary", &err) == 0);
+	must(path_remove_tree(root, "out", &err) == 0 &&
+		path_remove_tree(root, "canary", &err) == 0);
 	close(root);
 	must(rmdir(path) == 0);
 	return 0;

@@ -52,7 +52,8 @@ static void on_command(const struct command *c, const char *line, size_t len, vo
 	for (size_t i = 0; i < c->props_len; i++)
 		must(c->props[i].name[0] && command_prop(c, c->props[i].name) != NULL);
 	if (c->kind == COMMAND_ADD_MASK) {
-		(void)mask_add(s->masks, c->data, c->data_len, &v, &err); /* a limit is fine */
+		(void)mask_add(
+			s->masks, c->data, c->data_len, &v, &err); /* a limit is fine */
 		return;
 	}
 	if (c->kind == COMMAND_STOP)
@@ -69,7 +70,9 @@ static const struct command_stream_ops ops = { on_text, on_command };
 
 static void run(const char *p, size_t len, size_t cut, bool by_line, struct strbuf *ret)
 {
-	struct step s = { .st = COMMAND_STATE_INIT, .masks = mask_new(), .masked = STRBUF_INIT,
+	struct step s = { .st = COMMAND_STATE_INIT,
+		.masks = mask_new(),
+		.masked = STRBUF_INIT,
 		.log = STRBUF_INIT };
 	struct command_stream *cs;
 

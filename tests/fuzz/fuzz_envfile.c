@@ -19,7 +19,8 @@ static void must(bool holds)
 		abort();
 }
 
-static int note(const char *name, const char *value, size_t len, void *ctx, struct err *err)
+static int note(
+	const char *name, const char *value, size_t len, void *ctx, struct err *err)
 {
 	struct strbuf *out = ctx;
 
@@ -31,7 +32,8 @@ static int note(const char *name, const char *value, size_t len, void *ctx, stru
 }
 
 /* One line as a copy; NULL at the end. *ENDED: there was a newline. */
-static char *line_at(const char *text, size_t len, size_t *at, size_t *ret_len, bool *ended)
+static char *line_at(
+	const char *text, size_t len, size_t *at, size_t *ret_len, bool *ended)
 {
 	size_t start = *at;
 	char *line;
@@ -100,7 +102,8 @@ static int heredoc(const char *text, size_t len, size_t *at, const char *delim,
 
 static int slow(const char *text, size_t len, struct strbuf *out)
 {
-	size_t at = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0, n, count = 0;
+	size_t at = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0, n,
+	       count = 0;
 	bool ended;
 	char *line;
 	int rc = 0;
@@ -111,14 +114,16 @@ static int slow(const char *text, size_t len, struct strbuf *out)
 		if (n == 0) {
 			;
 		} else if (equals >= 0 && (mark < 0 || equals < mark)) {
-			rc = put(line, (size_t)equals, line + equals + 1, n - (size_t)equals - 1,
-				&count, out);
+			rc = put(line, (size_t)equals, line + equals + 1,
+				n - (size_t)equals - 1, &count, out);
 		} else if (mark > 0 && (size_t)mark + 2 < n) {
 			struct strbuf value = STRBUF_INIT;
 
-			rc = heredoc(text, len, &at, line + mark + 2, n - (size_t)mark - 2, &value);
+			rc = heredoc(text, len, &at, line + mark + 2,
+				n - (size_t)mark - 2, &value);
 			if (rc == 0)
-				rc = put(line, (size_t)mark, value.buf, value.len, &count, out);
+				rc = put(line, (size_t)mark, value.buf, value.len, &count,
+					out);
 			strbuf_done(&value);
 		} else {
 			rc = -1;
@@ -134,14 +139,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct strbuf fast_out = STRBUF_INIT, slow_out = STRBUF_INIT;
 	struct strvec paths = STRVEC_INIT, list = STRVEC_INIT;
 	struct err err = ERR_INIT;
-	int fast_rc = envfile_parse((const char *)data, size, LIMIT_ENV_VALUE, note, &fast_out, &err);
+	int fast_rc = envfile_parse(
+		(const char *)data, size, LIMIT_ENV_VALUE, note, &fast_out, &err);
 	int slow_rc = slow((const char *)data, size, &slow_out);
 
 	must(fast_rc == slow_rc);
 	must(fast_rc == 0 || err.msg[0]);
 	must(fast_out.len == slow_out.len &&
 		memcmp(fast_out.buf, slow_out.buf, fast_out.len) == 0);
-	(void)envfile_parse_paths((const char *)data, size, &paths, &err); /* faults are fine */
+	(void)envfile_parse_paths(
+		(const char *)data, size, &paths, &err); /* faults are fine */
 	strvec_foreach (p, &paths) {
 		must(**p && !strpbrk(*p, "\r\n"));
 		if (list.len < 64)

@@ -43,8 +43,8 @@ static git_oid put(git_odb *odb, git_object_t type, const void *p, size_t len)
 }
 
 /* "MODE NAME\0" from the input; the id after it is replaced by one that exists. */
-static void make_tree(struct strbuf *sb, const uint8_t *data, size_t size, const git_oid *blob,
-	const git_oid *link, const git_oid *tree)
+static void make_tree(struct strbuf *sb, const uint8_t *data, size_t size,
+	const git_oid *blob, const git_oid *link, const git_oid *tree)
 {
 	while (size > 0) {
 		const uint8_t *nul = memchr(data, 0, size);
@@ -70,7 +70,8 @@ static void names(const char *name, size_t len)
 	if (git_name_is_safe(name, len, false, &why)) {
 		must(len > 0 && !memchr(name, '/', len) && !memchr(name, '\0', len));
 		must(!(len == 4 && strncasecmp(name, ".git", 4) == 0));
-		must(!(len == 2 && memcmp(name, "..", 2) == 0) && !(len == 1 && *name == '.'));
+		must(!(len == 2 && memcmp(name, "..", 2) == 0) &&
+			!(len == 1 && *name == '.'));
 	} else {
 		must(why != NULL);
 	}
@@ -95,7 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(git_setup(&err) == 0 && mkdtemp(path));
 	root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	mirror = xasprintf("%s/m.git", path);
-	must(git_make_mirror(mirror, &err) == 0 && git_open_mirror(mirror, &repo, &err) == 0);
+	must(git_make_mirror(mirror, &err) == 0 &&
+		git_open_mirror(mirror, &repo, &err) == 0);
 	must(git_repository_odb(&odb, repo) == 0 && mkdirat(root, "out", 0755) == 0);
 	blob = put(odb, GIT_OBJECT_BLOB, "text\n", 5);
 	link = put(odb, GIT_OBJECT_BLOB, "..", 2);
@@ -105,21 +107,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	make_tree(&tree, data, size, &blob, &link, &sub);
 	root_oid = put(odb, GIT_OBJECT_TREE, tree.buf, tree.len);
 	git_hex(&root_oid, hex);
-	strbuf_addf(&commit, "tree %s\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\n\nx\n", hex);
+	strbuf_addf(&commit,
+		"tree %s\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\n\nx\n", hex);
 	oid = put(odb, GIT_OBJECT_COMMIT, commit.buf, commit.len);
 	must(git_commit_lookup(&c, repo, &oid) == 0);
 	out = openat(root, "out", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (git_write_files(repo, c, out, NULL, NULL, &counts, &err) < 0)
 		must(err.msg[0] != '\0');
 	must(entries(root) == 2);
-	must(faccessat(root, "planted", F_OK, 0) < 0 && faccessat(out, ".git", F_OK, 0) < 0);
+	must(faccessat(root, "planted", F_OK, 0) < 0 &&
+		faccessat(out, ".git", F_OK, 0) < 0);
 	git_commit_free(c);
 	git_odb_free(odb);
 	git_repository_free(repo);
 	strbuf_done(&tree);
 	strbuf_done(&commit);
 	close(out);
-	must(path_remove_tree(root, "out", &err) == 0 && path_remove_tree(root, "m.git", &err) == 0);
+	must(path_remove_tree(root, "out", &err) == 0 &&
+		path_remove_tree(root, "m.git", &err) == 0);
 	close(root);
 	must(rmdir(path) == 0);
 	return 0;

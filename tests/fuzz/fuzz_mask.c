@@ -18,7 +18,6 @@ static void must(bool holds)
 		abort();
 }
 
-
 /* PATTERN may not be in the output but across stars. */
 static void not_there(const char *pattern, size_t len, void *ctx)
 {
@@ -37,7 +36,8 @@ static void not_there(const char *pattern, size_t len, void *ctx)
 	}
 }
 
-static void cut_up(struct mask *m, const char *text, size_t len, size_t cut, struct strbuf *out)
+static void cut_up(
+	struct mask *m, const char *text, size_t len, size_t cut, struct strbuf *out)
 {
 	struct mask_stream *s = mask_stream_new(m);
 	size_t step = cut % 7 + 1;
@@ -81,7 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cut_up(m, p, (size_t)(end - p), cut, &parts);
 	must(whole.len == parts.len && memcmp(whole.buf, parts.buf, whole.len) == 0);
 	must(mask_contains(m, p, (size_t)(end - p)) ==
-		(whole.len != (size_t)(end - p) || memcmp(whole.buf, p, whole.len) != 0) ||
+			(whole.len != (size_t)(end - p) ||
+				memcmp(whole.buf, p, whole.len) != 0) ||
 		memmem(whole.buf, whole.len, "***", 3));
 	for (size_t i = 0; i < n; i++) {
 		const char *v = values[i];

@@ -10,7 +10,7 @@ HELPER=$bin/sluice-helper
 CALL=$bin/tests/tools/helper_call
 [ -x "$HELPER" ] || skip_all 'sluice-helper is not built'
 [ -x "$CALL" ] || skip_all 'tests/tools/helper_call is not built'
-plan 25
+plan 27
 
 token=s3cr3t-t0ken-of-the-forge
 mkdir -p "$T"/{repos,tmp,ws,srv,actions}
@@ -159,3 +159,22 @@ out=$("$CALL" "$HELPER" actions "$T/actions" "$T/tmp" -- \
 like "$out" "\"dir\":\"acme/demo/$sha\",\"cached\":true" 'a full sha is taken from the cache'
 like "$out" 'using: composite' 'its definition is read'
 like "$out" 'shortened version of a commit SHA' 'a short one is refused'
+
+if command -v openssl >/dev/null; then
+  openssl req -x509 -newkey rsa:2048 -nodes -keyout "$T/k.pem" -out "$T/c.pem" -days 2 \
+    -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null
+  tls=$(free_port)
+  echo hello over tls >"$T/index.txt"
+  cd "$T" || exit 1
+  spawn tls openssl s_server -accept "$tls" -cert c.pem -key k.pem -WWW -quiet
+  cd "$SOURCE" || exit 1
+  get() {
+    printf 'GET /index.txt HTTP/1.0\r\n\r\n' | timeout 20 "$CALL" "$HELPER" connect - -- \
+      "{\"op\":\"connect\",\"url\":\"https://localhost:$tls\"$1}"
+  }
+  wait_for 10 bash -c "exec 3<>/dev/tcp/127.0.0.1/$tls" 2>/dev/null
+  like "$(get ",\"ca\":\"$T/c.pem\"")" 'hello over tls' 'connect relays a verified connection'
+  like "$(get '')" '"code":"denied"' 'and none that does not verify'
+else
+  skip 'openssl is not installed' 2
+fi

@@ -23,8 +23,9 @@ static struct answer call(helper_op_fn *fn, int a, int b, const char *text)
 	struct chan_msg m = CHAN_MSG_INIT;
 	struct strbuf body = STRBUF_INIT;
 	const int fds[] = { a, b };
-	struct helper_request r = { .msg = &m, .fds = fds, .fds_len = 2, .answer = x.head,
-		.body = &body };
+	struct helper_request r = {
+		.msg = &m, .fds = fds, .fds_len = 2, .answer = x.head, .body = &body
+	};
 
 	assert_ok(json_parse(text, strlen(text), &m.head, &x.err), &x.err);
 	r.head = m.head;
@@ -38,12 +39,13 @@ static struct answer call(helper_op_fn *fn, int a, int b, const char *text)
 
 struct item {
 	const char *name;
-	unsigned type; /* AE_IF*, or 0 for a hard link */
+	unsigned type;	  /* AE_IF*, or 0 for a hard link */
 	const char *data; /* or the link's target */
 	mode_t mode;
 };
 
-static int craft(struct test_dir *dir, const char *format, const struct item *items, size_t n)
+static int craft(
+	struct test_dir *dir, const char *format, const struct item *items, size_t n)
 {
 	struct archive *a = archive_write_new();
 	int fd = openat(dir->fd, "in", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -117,7 +119,8 @@ static const struct {
 	{ { { "l", AE_IFLNK, "..", 0 } }, "link that leads out" },
 	{ { { "a/l", AE_IFLNK, "../../x", 0 } }, "link that leads out" },
 	{ { { "a/l", AE_IFLNK, "b/../../../x", 0 } }, "link that leads out" },
-	{ { { "d", AE_IFDIR, NULL, 0755 }, { "l", AE_IFLNK, "d", 0 }, { "l/f", AE_IFREG, "x", 0 } },
+	{ { { "d", AE_IFDIR, NULL, 0755 }, { "l", AE_IFLNK, "d", 0 },
+		  { "l/f", AE_IFREG, "x", 0 } },
 		"" },
 	{ { { "h", 0, "../outside", 0 } }, "link to no file" },
 	{ { { "h", 0, "/etc/passwd", 0 } }, "link to no file" },
@@ -144,7 +147,8 @@ static void refuses_every_way_out_of_the_folder(void **state)
 		in = craft(dir, "tar", slips[i].items, n);
 		x = unpack(dir, in, "{}");
 		if (x.rc == 0)
-			fail_msg("case %zu ('%s') was unpacked", i, slips[i].items[n - 1].name);
+			fail_msg("case %zu ('%s') was unpacked", i,
+				slips[i].items[n - 1].name);
 		assert_has(x.err.msg, slips[i].part);
 		assert_int_equal(faccessat(dir->fd, "escape", F_OK, 0), -1);
 		canary = test_read(path);
@@ -297,7 +301,8 @@ static void packs_what_the_patterns_select(void **state)
 	assert_int_equal(mkfifoat(dir->fd, "tree/dist/pipe", 0600), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(packs); i++) {
 		int root = openat(dir->fd, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		int out = openat(dir->fd, "out.bin", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		int out = openat(
+			dir->fd, "out.bin", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		struct answer x = call(archive_op_pack, root, out, packs[i].request);
 		_cleanup_free_ char *names = NULL;
 
@@ -305,7 +310,8 @@ static void packs_what_the_patterns_select(void **state)
 		names = names_in(out);
 		if (strcmp(names, packs[i].want) != 0)
 			fail_msg("case %zu: '%s'", i, names);
-		assert_int_equal(json_get_bool(x.head, "empty", false), !packs[i].want[0]);
+		assert_int_equal(
+			json_get_bool(x.head, "empty", false), !packs[i].want[0]);
 		assert_int_equal(strlen(json_get_str(x.head, "sha256", "")), 64);
 		json_free(x.head);
 		close(root);
@@ -313,7 +319,7 @@ static void packs_what_the_patterns_select(void **state)
 	}
 }
 
-TEST_MAIN(TEST_DIR(refuses_every_way_out_of_the_folder), TEST_DIR(unpacks_the_formats_it_writes),
-	TEST_DIR(strips_leading_folders), TEST_DIR(stops_at_bombs),
-	TEST_DIR(fails_on_what_is_no_archive), TEST(knows_links_that_stay),
-	TEST_DIR(packs_what_the_patterns_select))
+TEST_MAIN(TEST_DIR(refuses_every_way_out_of_the_folder),
+	TEST_DIR(unpacks_the_formats_it_writes), TEST_DIR(strips_leading_folders),
+	TEST_DIR(stops_at_bombs), TEST_DIR(fails_on_what_is_no_archive),
+	TEST(knows_links_that_stay), TEST_DIR(packs_what_the_patterns_select))

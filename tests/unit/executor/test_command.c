@@ -14,8 +14,8 @@ static char *scan(const struct command_state *st, const char *line)
 		return xstrdup("text");
 	strbuf_addf(&out, "%s|", command_name(c.kind));
 	for (size_t i = 0; i < c.props_len; i++)
-		strbuf_addf(&out, "%s%s=%s", i ? "," : "", c.props[i].name,
-			c.props[i].value);
+		strbuf_addf(
+			&out, "%s%s=%s", i ? "," : "", c.props[i].name, c.props[i].value);
 	strbuf_addc(&out, '|');
 	strbuf_add(&out, c.data, c.data_len);
 	command_done(&c);
@@ -173,14 +173,17 @@ static const struct {
 	const char *in, *want;
 } streams[] = {
 	{ "a\nb\n::debug::x\nc\n", "a\nb\n{debug:x/11}c\n" },
-	{ "::debug::x\r\n::debug::y\r::debug::z", "{debug:x/12}{debug:y/11}{debug:z/10}" },
+	{ "::debug::x\r\n::debug::y\r::debug::z",
+		"{debug:x/12}{debug:y/11}{debug:z/10}" },
 	{ "50%\r::set-output name=a::1\r100%\r\n", "50%\r{set-output:1/23}100%\r\n" },
 	{ "std::x::y\n  ::group::g\n\n", "std::x::y\n{group:g/13}\n" },
-	{ "::nope::\n##[group]a\nx##[debug]y\n##[z]\n", "::nope::\n{group:a/11}{debug:y/12}##[z]\n" },
+	{ "::nope::\n##[group]a\nx##[debug]y\n##[z]\n",
+		"::nope::\n{group:a/11}{debug:y/12}##[z]\n" },
 	{ "\r\n\r\r\n\n", "\r\n\r\r\n\n" },
 	{ "no end", "no end" },
 	{ "\x1b[31m::debug::x\n", "\x1b[31m::debug::x\n" },
-	{ "::debug::a\r\r\n::debug::b\n\r::debug::c\r", "{debug:a/11}\r\n{debug:b/11}\r{debug:c/11}" },
+	{ "::debug::a\r\r\n::debug::b\n\r::debug::c\r",
+		"{debug:a/11}\r\n{debug:b/11}\r{debug:c/11}" },
 };
 
 static void takes_commands_out_wherever_the_bytes_are_cut(void **state)
@@ -244,11 +247,12 @@ static void long_lines_are_text_and_long_commands_are_still_commands(void **stat
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_free_ char *in = repeat('x', cases[i].n, cases[i].before, cases[i].after);
+		_cleanup_free_ char *in =
+			repeat('x', cases[i].n, cases[i].before, cases[i].after);
 		size_t len = strlen(in);
 		_cleanup_free_ char *whole = stream(in, len, len, false);
-		const size_t cuts[] = { 1000, 4096, 65536, LIMIT_LOG_LINE - 1, LIMIT_LOG_LINE,
-			LIMIT_LOG_LINE + 1, len - 1 };
+		const size_t cuts[] = { 1000, 4096, 65536, LIMIT_LOG_LINE - 1,
+			LIMIT_LOG_LINE, LIMIT_LOG_LINE + 1, len - 1 };
 
 		assert_int_equal(strcmp(whole, in) == 0, cases[i].is_text);
 		for (size_t j = 0; j < ARRAY_SIZE(cuts); j++) {
@@ -261,7 +265,8 @@ static void long_lines_are_text_and_long_commands_are_still_commands(void **stat
 
 static void a_command_beyond_all_bounds_is_dropped_and_said(void **state)
 {
-	_cleanup_free_ char *in = repeat('x', COMMAND_LINE_MAX, "a\n::add-mask::", "\r\nb\n");
+	_cleanup_free_ char *in =
+		repeat('x', COMMAND_LINE_MAX, "a\n::add-mask::", "\r\nb\n");
 	size_t len = strlen(in);
 
 	for (size_t cut = 4096; cut <= len; cut *= 3) {

@@ -4,7 +4,8 @@
 #include "base/limits.h"
 #include "executor/envfile.h"
 
-static int note(const char *name, const char *value, size_t len, void *ctx, struct err *err)
+static int note(
+	const char *name, const char *value, size_t len, void *ctx, struct err *err)
 {
 	struct strbuf *out = ctx;
 
@@ -43,7 +44,9 @@ static const struct {
 	{ "A<<EOF\r\nx\nEOF\r\n", "[A=x]", NULL },
 	{ "A<<<EOF\nx\n<EOF\n", "[A=x]", NULL },
 	{ "A <<EOF\nx\nEOF\n", "[A =x]", NULL },
-	{ "\xef\xbb\xbf" "A=1\n", "[A=1]", NULL },
+	{ "\xef\xbb\xbf"
+	  "A=1\n",
+		"[A=1]", NULL },
 	{ "A=1\nnothing\nB=2\n", "[A=1]", "Invalid format 'nothing'" },
 	{ " \n", "", "Invalid format ' '" },
 	{ "A=1\n<<EOF\nx\nEOF\n", "[A=1]",
@@ -61,8 +64,8 @@ static void reads_what_the_runner_reads_and_faults_in_its_words(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
 		struct err err = ERR_INIT;
-		int r = envfile_parse(files[i].in, strlen(files[i].in), LIMIT_ENV_VALUE, note,
-			&out, &err);
+		int r = envfile_parse(files[i].in, strlen(files[i].in), LIMIT_ENV_VALUE,
+			note, &out, &err);
 
 		assert_string_equal(out.buf, files[i].want);
 		assert_int_equal(r, files[i].fault ? -1 : 0);
@@ -76,9 +79,11 @@ static void refuses_a_nul_byte(void **state)
 	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
 	struct err err = ERR_INIT;
 
-	assert_int_equal(envfile_parse("A=x\0y\n", 6, LIMIT_ENV_VALUE, note, &out, &err), -1);
+	assert_int_equal(
+		envfile_parse("A=x\0y\n", 6, LIMIT_ENV_VALUE, note, &out, &err), -1);
 	assert_err(&err, ERR_INPUT, "Invalid value. 'A' holds a NUL byte");
-	assert_int_equal(envfile_parse("A\0B=y\n", 6, LIMIT_ENV_VALUE, note, &out, &err), -1);
+	assert_int_equal(
+		envfile_parse("A\0B=y\n", 6, LIMIT_ENV_VALUE, note, &out, &err), -1);
 	assert_err(&err, ERR_INPUT, "Invalid value. 'A' holds a NUL byte");
 }
 
@@ -90,10 +95,12 @@ static void refuses_what_could_not_be_executed(void **state)
 	strbuf_adds(&in, "B=1\nA=");
 	for (int i = 0; i < LIMIT_ENV_VALUE; i++)
 		strbuf_addc(&in, 'x');
-	assert_int_equal(envfile_parse(in.buf, in.len, LIMIT_ENV_VALUE, note, &out, &err), -1);
+	assert_int_equal(
+		envfile_parse(in.buf, in.len, LIMIT_ENV_VALUE, note, &out, &err), -1);
 	assert_err_has(&err, ERR_LIMIT, "'A' has 131072 bytes");
 	assert_string_equal(out.buf, "[B=1]");
-	assert_ok(envfile_parse(in.buf, in.len, LIMIT_OUTPUT_TOTAL, note, &out, &err), &err);
+	assert_ok(envfile_parse(in.buf, in.len, LIMIT_OUTPUT_TOTAL, note, &out, &err),
+		&err);
 }
 
 static void refuses_more_values_than_the_limit(void **state)
@@ -103,7 +110,8 @@ static void refuses_more_values_than_the_limit(void **state)
 
 	for (int i = 0; i <= LIMIT_ENV_KEYS; i++)
 		strbuf_addf(&in, "K%d=1\n", i);
-	assert_int_equal(envfile_parse(in.buf, in.len, LIMIT_ENV_VALUE, note, &out, &err), -1);
+	assert_int_equal(
+		envfile_parse(in.buf, in.len, LIMIT_ENV_VALUE, note, &out, &err), -1);
 	assert_err_has(&err, ERR_LIMIT, "4096");
 }
 
@@ -133,6 +141,7 @@ static void later_path_entries_go_first_and_repeated_ones_move(void **state)
 	assert_err(&err, ERR_INPUT, "'a' holds a NUL byte");
 }
 
-TEST_MAIN(TEST(reads_what_the_runner_reads_and_faults_in_its_words), TEST(refuses_a_nul_byte),
-	TEST(refuses_what_could_not_be_executed), TEST(refuses_more_values_than_the_limit),
+TEST_MAIN(TEST(reads_what_the_runner_reads_and_faults_in_its_words),
+	TEST(refuses_a_nul_byte), TEST(refuses_what_could_not_be_executed),
+	TEST(refuses_more_values_than_the_limit),
 	TEST(later_path_entries_go_first_and_repeated_ones_move))

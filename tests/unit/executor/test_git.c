@@ -32,7 +32,8 @@ static int rig_setup(void **state)
 	struct err err = ERR_INIT;
 
 	r->dir = test_tempdir();
-	if (git_setup(&err) < 0 || path_mkdirs(r->dir->fd, "repos/1.git", 0755, &err) < 0 ||
+	if (git_setup(&err) < 0 ||
+		path_mkdirs(r->dir->fd, "repos/1.git", 0755, &err) < 0 ||
 		path_mkdirs(r->dir->fd, "ws", 0755, &err) < 0 ||
 		path_mkdirs(r->dir->fd, "tmp", 0755, &err) < 0)
 		abort();
@@ -96,7 +97,8 @@ static git_oid tree(struct rig *r, struct strbuf *sb)
 	return oid;
 }
 
-static git_oid commit(struct rig *r, git_oid tree_oid, const git_oid *parent, const char *ref)
+static git_oid commit(
+	struct rig *r, git_oid tree_oid, const git_oid *parent, const char *ref)
 {
 	struct strbuf sb = STRBUF_INIT;
 	char hex[GIT_OID_HEXSZ + 1];
@@ -114,7 +116,8 @@ static git_oid commit(struct rig *r, git_oid tree_oid, const git_oid *parent, co
 	oid = put(r, GIT_OBJECT_COMMIT, sb.buf, sb.len);
 	strbuf_done(&sb);
 	if (ref) {
-		assert_int_equal(git_reference_create(&out, r->mirror, ref, &oid, 1, NULL), 0);
+		assert_int_equal(
+			git_reference_create(&out, r->mirror, ref, &oid, 1, NULL), 0);
 		git_reference_free(out);
 	}
 	return oid;
@@ -137,7 +140,8 @@ static git_oid sample_tree(struct rig *r, const char *readme)
 	return tree(r, &root);
 }
 
-static git_oid sample(struct rig *r, const char *readme, const git_oid *parent, const char *ref)
+static git_oid sample(
+	struct rig *r, const char *readme, const git_oid *parent, const char *ref)
 {
 	return commit(r, sample_tree(r, readme), parent, ref);
 }
@@ -162,8 +166,12 @@ static struct answer call(helper_op_fn *before, helper_op_fn *fn, const char *st
 {
 	struct answer a = { 0, ERR_INIT, json_new_object(), STRBUF_INIT };
 	struct chan_msg m = CHAN_MSG_INIT;
-	struct helper_request r = { .msg = &m, .fds = fds, .fds_len = fds_len,
-		.state = (void *)state, .answer = a.head, .body = &a.body };
+	struct helper_request r = { .msg = &m,
+		.fds = fds,
+		.fds_len = fds_len,
+		.state = (void *)state,
+		.answer = a.head,
+		.body = &a.body };
 
 	assert_ok(json_parse(text, strlen(text), &m.head, &a.err), &a.err);
 	r.head = m.head;
@@ -240,8 +248,10 @@ static void writes_exactly_the_commit_and_a_git_that_agrees(void **state)
 	git_oid second = sample(r, "two\n", &first, "refs/heads/main");
 
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
-		_cleanup_free_ char *more = xasprintf("%s, \"clean\": true, \"ref\": \"refs/heads/main\","
-						      " \"url\": \"https://x.example/a/b\"", ways[i]);
+		_cleanup_free_ char *more =
+			xasprintf("%s, \"clean\": true, \"ref\": \"refs/heads/main\","
+				  " \"url\": \"https://x.example/a/b\"",
+				ways[i]);
 		struct answer a = checkout(r, second, more);
 		_cleanup_(git_repository_freep) git_repository *repo = NULL;
 		char target[32] = "";
@@ -253,7 +263,8 @@ static void writes_exactly_the_commit_and_a_git_that_agrees(void **state)
 		ws_is(r, ".github/workflows/a.yml", "on: push\n");
 		assert_int_equal(fstatat(r->ws_fd, "bin/run", &st, 0), 0);
 		assert_int_equal(st.st_mode & 0777, 0755);
-		assert_int_equal(readlinkat(r->ws_fd, "bin/link", target, sizeof(target)), 9);
+		assert_int_equal(
+			readlinkat(r->ws_fd, "bin/link", target, sizeof(target)), 9);
 		assert_string_equal(target, "../README");
 		ws_is(r, ".git/HEAD", "ref: refs/heads/main\n");
 		repo = ws_open(r);
@@ -337,7 +348,8 @@ static void packs_are_hard_links_only_when_asked(void **state)
 	struct rig *r = *state;
 	git_oid c = sample(r, "x\n", NULL, "refs/heads/main");
 	_cleanup_(git_pack_freep) struct git_pack *pack = NULL;
-	_cleanup_close_ int dir = openat(r->mirror_fd, "objects/pack", O_RDONLY | O_DIRECTORY);
+	_cleanup_close_ int dir =
+		openat(r->mirror_fd, "objects/pack", O_RDONLY | O_DIRECTORY);
 	struct git_set *set = git_set_new();
 	struct err err = ERR_INIT;
 
@@ -347,9 +359,9 @@ static void packs_are_hard_links_only_when_asked(void **state)
 	assert_ok(git_pack_finish(pack, &err), &err);
 	git_set_free(set);
 	for (int link = 0; link < 2; link++) {
-		struct answer a = checkout(r, c, link ?
-			", \"trusted\": true, \"depth\": 0, \"clean\": true, \"link\": true" :
-			", \"trusted\": true, \"depth\": 0, \"clean\": true");
+		struct answer a = checkout(r, c,
+			link ? ", \"trusted\": true, \"depth\": 0, \"clean\": true, \"link\": true"
+			     : ", \"trusted\": true, \"depth\": 0, \"clean\": true");
 		assert_ok(a.rc, &a.err);
 		assert_int_equal(json_get_bool(a.head, "linked", false), link);
 		assert_int_equal(pack_links(r), (nlink_t)link + 1);
@@ -363,7 +375,8 @@ static void follows_the_attributes_for_line_ends(void **state)
 	struct strbuf root = STRBUF_INIT;
 	struct answer a;
 
-	entry(&root, "100644", ".gitattributes", blob(r, "*.bat text eol=crlf\n*.x filter=evil\n"));
+	entry(&root, "100644", ".gitattributes",
+		blob(r, "*.bat text eol=crlf\n*.x filter=evil\n"));
 	entry(&root, "100644", "a.bat", blob(r, "one\ntwo\n"));
 	entry(&root, "100644", "a.sh", blob(r, "one\ntwo\n"));
 	entry(&root, "100644", "a.x", blob(r, "plain\n"));
@@ -401,18 +414,43 @@ static void refuses_a_workspace_that_is_not_empty(void **state)
 static const struct {
 	const char *mode, *name;
 } nasty[] = {
-	{ "100644", ".git" }, { "40000", ".git" }, { "120000", ".git" }, { "100644", ".GIT" },
-	{ "40000", ".Git" }, { "40000", ".git " }, { "40000", ".git." }, { "40000", ".git. . " },
-	{ "40000", "git~1" }, { "40000", "GIT~1" }, { "40000", "git~1 " }, { "120000", "gi7eba~1" },
-	{ "40000", ".git::$INDEX_ALLOCATION" }, { "40000", ".git:stream" },
-	{ "40000", ".g\xe2\x80\x8c" "it" }, { "40000", ".gi\xe2\x80\x8d" "T" },
-	{ "40000", "\xef\xbb\xbf.git" }, { "40000", ".git\xe2\x80\xae" },
-	{ "40000", ".\xe2\x81\xaagit" }, { "40000", ".." }, { "40000", "." }, { "100644", ".." },
-	{ "100644", "a/b" }, { "100644", "../x" }, { "100644", "/etc/passwd" },
-	{ "100644", "a\\b" }, { "100644", "..\\x" }, { "40000", ".git\\hooks" },
-	{ "120000", ".gitmodules" }, { "120000", ".GITMODULES" }, { "120000", "gitmod~1" },
-	{ "120000", ".gitmodules " }, { "120000", ".gitmod\xe2\x80\x8dules" },
-	{ "160000", ".git" }, { "100644", "" },
+	{ "100644", ".git" },
+	{ "40000", ".git" },
+	{ "120000", ".git" },
+	{ "100644", ".GIT" },
+	{ "40000", ".Git" },
+	{ "40000", ".git " },
+	{ "40000", ".git." },
+	{ "40000", ".git. . " },
+	{ "40000", "git~1" },
+	{ "40000", "GIT~1" },
+	{ "40000", "git~1 " },
+	{ "120000", "gi7eba~1" },
+	{ "40000", ".git::$INDEX_ALLOCATION" },
+	{ "40000", ".git:stream" },
+	{ "40000", ".g\xe2\x80\x8c"
+		   "it" },
+	{ "40000", ".gi\xe2\x80\x8d"
+		   "T" },
+	{ "40000", "\xef\xbb\xbf.git" },
+	{ "40000", ".git\xe2\x80\xae" },
+	{ "40000", ".\xe2\x81\xaagit" },
+	{ "40000", ".." },
+	{ "40000", "." },
+	{ "100644", ".." },
+	{ "100644", "a/b" },
+	{ "100644", "../x" },
+	{ "100644", "/etc/passwd" },
+	{ "100644", "a\\b" },
+	{ "100644", "..\\x" },
+	{ "40000", ".git\\hooks" },
+	{ "120000", ".gitmodules" },
+	{ "120000", ".GITMODULES" },
+	{ "120000", "gitmod~1" },
+	{ "120000", ".gitmodules " },
+	{ "120000", ".gitmod\xe2\x80\x8dules" },
+	{ "160000", ".git" },
+	{ "100644", "" },
 };
 
 static void never_writes_a_tree_that_is_made_to_get_out(void **state)
@@ -425,16 +463,19 @@ static void never_writes_a_tree_that_is_made_to_get_out(void **state)
 		struct answer a;
 		git_oid inner;
 
-		entry(&sub, "100755", "post-checkout", blob(r, "#!/bin/sh\ntouch ../../marker\n"));
+		entry(&sub, "100755", "post-checkout",
+			blob(r, "#!/bin/sh\ntouch ../../marker\n"));
 		inner = is_dir ? tree(r, &sub) : blob(r, "../../marker");
 		strbuf_done(&sub);
 		entry(&root, nasty[i].mode, nasty[i].name, inner);
-		a = checkout(r, commit(r, tree(r, &root), NULL, NULL), ", \"clean\": true");
+		a = checkout(
+			r, commit(r, tree(r, &root), NULL, NULL), ", \"clean\": true");
 		if (a.rc == 0)
 			fail_msg("'%s' (%s) was written", nasty[i].name, nasty[i].mode);
 		answer_done(&a);
 		assert_int_equal(faccessat(r->dir->fd, "marker", F_OK, 0), -1);
-		assert_int_equal(faccessat(r->ws_fd, ".git/hooks/post-checkout", F_OK, 0), -1);
+		assert_int_equal(
+			faccessat(r->ws_fd, ".git/hooks/post-checkout", F_OK, 0), -1);
 	}
 }
 
@@ -456,9 +497,9 @@ static void a_link_and_a_folder_of_one_name_are_refused(void **state)
 
 static void names_that_only_look_bad_are_fine(void **state)
 {
-	static const char *const good[] = { ".gitignore", ".gitmodules", ".github", "git", "git~2",
-		"..a", "...", "a.git", ".git2", "-rf", "a b", "x:y", "caf\xc3\xa9", "\xff\xfe",
-		"new\nline", "gitmod~1" };
+	static const char *const good[] = { ".gitignore", ".gitmodules", ".github", "git",
+		"git~2", "..a", "...", "a.git", ".git2", "-rf", "a b", "x:y",
+		"caf\xc3\xa9", "\xff\xfe", "new\nline", "gitmod~1" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		const char *why;
@@ -478,15 +519,16 @@ static void resolves_names_without_guessing(void **state)
 	char hex[GIT_OID_HEXSZ + 1];
 	static const struct {
 		const char *ref, *full, *kind;
-	} cases[] = { { "main", "refs/heads/main", "branch" }, { "v1", "refs/tags/v1", "tag" },
+	} cases[] = { { "main", "refs/heads/main", "branch" },
+		{ "v1", "refs/tags/v1", "tag" },
 		{ "refs/heads/main", "refs/heads/main", "branch" } };
 	static const char *const none[] = { "HEAD~1", "main^", "@{-1}", "--all", "nope",
 		"refs/heads/nope", "main:README", ":/subject", "1234567" };
 
 	(void)b;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_free_ char *text = xasprintf("{\"repo\": \"1\", \"ref\": \"%s\"}",
-			cases[i].ref);
+		_cleanup_free_ char *text =
+			xasprintf("{\"repo\": \"1\", \"ref\": \"%s\"}", cases[i].ref);
 		struct answer x = read_op(r, git_op_resolve, text);
 
 		assert_ok(x.rc, &x.err);
@@ -496,7 +538,8 @@ static void resolves_names_without_guessing(void **state)
 	}
 	git_hex(&a, hex);
 	for (size_t i = 0; i < ARRAY_SIZE(none); i++) {
-		_cleanup_free_ char *text = xasprintf("{\"repo\": \"1\", \"ref\": \"%s\"}", none[i]);
+		_cleanup_free_ char *text =
+			xasprintf("{\"repo\": \"1\", \"ref\": \"%s\"}", none[i]);
 		struct answer x = read_op(r, git_op_resolve, text);
 
 		if (x.rc == 0)
@@ -515,8 +558,9 @@ static void reads_workflow_files_of_one_folder(void **state)
 	struct answer a;
 
 	git_hex(&c, hex);
-	text = xasprintf("{\"repo\": \"1\", \"sha\": \"%s\", \"dirs\": [\".github/workflows\", \"none\"],"
-			 "\"suffixes\": [\".yml\"], \"paths\": [\"README\", \"bin/link\", \"gone\"]}",
+	text = xasprintf(
+		"{\"repo\": \"1\", \"sha\": \"%s\", \"dirs\": [\".github/workflows\", \"none\"],"
+		"\"suffixes\": [\".yml\"], \"paths\": [\"README\", \"bin/link\", \"gone\"]}",
 		hex);
 	a = read_op(r, git_op_files, text);
 	assert_ok(a.rc, &a.err);
@@ -544,10 +588,12 @@ static void lists_changed_paths_up_to_a_limit(void **state)
 	x = read_op(r, git_op_changes, one);
 	assert_ok(x.rc, &x.err);
 	assert_int_equal(json_count(json_get(x.head, "paths")), 1);
-	assert_string_equal(json_as_str(json_at(json_get(x.head, "paths"), 0), ""), "README");
+	assert_string_equal(
+		json_as_str(json_at(json_get(x.head, "paths"), 0), ""), "README");
 	assert_false(json_get_bool(x.head, "truncated", true));
 	answer_done(&x);
-	all = xasprintf("{\"repo\": \"1\", \"from\": null, \"to\": \"%s\", \"max\": 3}", to);
+	all = xasprintf(
+		"{\"repo\": \"1\", \"from\": null, \"to\": \"%s\", \"max\": 3}", to);
 	x = read_op(r, git_op_changes, all);
 	assert_ok(x.rc, &x.err);
 	assert_int_equal(json_count(json_get(x.head, "paths")), 3);
@@ -598,7 +644,9 @@ static void fetches_into_a_mirror_and_says_when_a_commit_is_gone(void **state)
 		struct answer x = read_op(r, git_op_fetch, good);
 
 		assert_ok(x.rc, &x.err);
-		assert_string_equal(json_get_str(json_get(x.head, "refs"), "refs/heads/main", ""), hex);
+		assert_string_equal(
+			json_get_str(json_get(x.head, "refs"), "refs/heads/main", ""),
+			hex);
 		answer_done(&x);
 		x = read_op(r, git_op_fetch, bad);
 		assert_int_equal(x.rc, -1);
@@ -611,21 +659,38 @@ static const struct {
 	const char *url;
 	bool is_local, is_ok;
 } urls[] = {
-	{ "https://x.example/a/b.git", false, true }, { "https://u@x.example:8443/a", false, true },
-	{ "ssh://git@x.example/a/b", false, true }, { "git@x.example:a/b.git", false, true },
-	{ "git://x.example/a", false, true }, { "http://127.0.0.1:3000/a", false, true },
-	{ "http://localhost/a", false, true }, { "/srv/a.git", true, true },
-	{ "file:///srv/a.git", true, true }, { "https://[::1]:3000/a", false, true },
-	{ "https://u:p@x.example/a", false, false }, { "http://x.example/a", false, false },
-	{ "/srv/a.git", false, false }, { "file:///etc", false, false },
-	{ "file://host/etc", true, false }, { "ext::sh -c id", true, false },
-	{ "ext::sh", true, false }, { "fd::17", true, false }, { "-oProxyCommand=x", true, false },
-	{ "ssh://-oProxyCommand=x/a", false, false }, { "ssh://x.example/a';id'", false, false },
-	{ "ssh://x.example/$(id)", false, false }, { "-u@x.example:a", false, false },
-	{ "git@x.example:a;b", false, false }, { "git@x.example:a\nb", false, false },
-	{ "https://x.example/a b", false, false }, { "https://x.example", false, false },
-	{ "https://x.example:99999/a", false, false }, { "https:///a", false, false },
-	{ "ftp://x.example/a", false, false }, { "", false, false }, { "x", false, false },
+	{ "https://x.example/a/b.git", false, true },
+	{ "https://u@x.example:8443/a", false, true },
+	{ "ssh://git@x.example/a/b", false, true },
+	{ "git@x.example:a/b.git", false, true },
+	{ "git://x.example/a", false, true },
+	{ "http://127.0.0.1:3000/a", false, true },
+	{ "http://localhost/a", false, true },
+	{ "/srv/a.git", true, true },
+	{ "file:///srv/a.git", true, true },
+	{ "https://[::1]:3000/a", false, true },
+	{ "https://u:p@x.example/a", false, false },
+	{ "http://x.example/a", false, false },
+	{ "/srv/a.git", false, false },
+	{ "file:///etc", false, false },
+	{ "file://host/etc", true, false },
+	{ "ext::sh -c id", true, false },
+	{ "ext::sh", true, false },
+	{ "fd::17", true, false },
+	{ "-oProxyCommand=x", true, false },
+	{ "ssh://-oProxyCommand=x/a", false, false },
+	{ "ssh://x.example/a';id'", false, false },
+	{ "ssh://x.example/$(id)", false, false },
+	{ "-u@x.example:a", false, false },
+	{ "git@x.example:a;b", false, false },
+	{ "git@x.example:a\nb", false, false },
+	{ "https://x.example/a b", false, false },
+	{ "https://x.example", false, false },
+	{ "https://x.example:99999/a", false, false },
+	{ "https:///a", false, false },
+	{ "ftp://x.example/a", false, false },
+	{ "", false, false },
+	{ "x", false, false },
 	{ "https://x.example\\@y/a", false, false },
 };
 
@@ -646,7 +711,8 @@ static void takes_only_addresses_that_run_nothing(void **state)
 static void refuses_refs_and_credentials_that_are_something_else(void **state)
 {
 	static const char *const refs[] = { "main", "--upload-pack=x", "refs/heads/a..b",
-		"refs/heads/$(id)\\n", "refs/heads/a b", "refs/heads/.lock", "refs/heads/*", "" };
+		"refs/heads/$(id)\\n", "refs/heads/a b", "refs/heads/.lock",
+		"refs/heads/*", "" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(refs); i++) {
 		_cleanup_(json_freep) struct json *head = json_new_object();
@@ -671,8 +737,9 @@ static void copies_what_git_would_see_of_a_working_tree(void **state)
 {
 	struct rig *r = *state;
 	git_oid c = sample(r, "two\n", NULL, "refs/heads/main");
-	struct answer a = checkout(r, c, ", \"ref\": \"refs/heads/main\", \"trusted\": true,"
-					 " \"depth\": 0, \"url\": \"https://tok@x.example/a\"");
+	struct answer a = checkout(r, c,
+		", \"ref\": \"refs/heads/main\", \"trusted\": true,"
+		" \"depth\": 0, \"url\": \"https://tok@x.example/a\"");
 	_cleanup_close_ int to = -1;
 	_cleanup_(git_repository_freep) git_repository *repo = NULL;
 	_cleanup_free_ char *from_path = xasprintf("%s/ws", r->dir->path);
@@ -735,8 +802,10 @@ TEST_MAIN(TEST_RIG(writes_exactly_the_commit_and_a_git_that_agrees),
 	TEST_RIG(refuses_a_workspace_that_is_not_empty),
 	TEST_RIG(never_writes_a_tree_that_is_made_to_get_out),
 	TEST_RIG(a_link_and_a_folder_of_one_name_are_refused),
-	TEST(names_that_only_look_bad_are_fine), TEST_RIG(resolves_names_without_guessing),
-	TEST_RIG(reads_workflow_files_of_one_folder), TEST_RIG(lists_changed_paths_up_to_a_limit),
+	TEST(names_that_only_look_bad_are_fine),
+	TEST_RIG(resolves_names_without_guessing),
+	TEST_RIG(reads_workflow_files_of_one_folder),
+	TEST_RIG(lists_changed_paths_up_to_a_limit),
 	TEST_RIG(an_impostor_commit_is_reachable_from_nothing),
 	TEST_RIG(fetches_into_a_mirror_and_says_when_a_commit_is_gone),
 	TEST_RIG(takes_only_addresses_that_run_nothing),

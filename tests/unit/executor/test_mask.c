@@ -89,17 +89,24 @@ static void says_why_it_does_not_mask_a_short_or_blank_value(void **state)
 
 static void masks_each_line_of_a_value_but_not_the_short_ones(void **state)
 {
-	static const char pem[] = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\n  hkiG9w0BAQEF  \n"
-				  "{\n-----END KEY-----\n";
+	static const char pem[] =
+		"-----BEGIN KEY-----\nMIIEvQIBADANBgkq\n  hkiG9w0BAQEF  \n"
+		"{\n-----END KEY-----\n";
 
 	add(*state, pem);
 	expect(*state, "k=MIIEvQIBADANBgkq { hkiG9w0BAQEF\n", "k=*** { ***\n");
-	expect(*state, "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\n  hkiG9w0BAQEF  \n{\n"
-		       "-----END KEY-----\n", "***\n");
-	expect(*state, "-----BEGIN KEY-----\r\nMIIEvQIBADANBgkq\r\n  hkiG9w0BAQEF  \r\n{\r\n"
-		       "-----END KEY-----", "***");
-	expect(*state, "\"-----BEGIN KEY-----\\nMIIEvQIBADANBgkq\\n  hkiG9w0BAQEF  \\n{\\n"
-		       "-----END KEY-----\\n\"", "\"***\\n\"");
+	expect(*state,
+		"-----BEGIN KEY-----\nMIIEvQIBADANBgkq\n  hkiG9w0BAQEF  \n{\n"
+		"-----END KEY-----\n",
+		"***\n");
+	expect(*state,
+		"-----BEGIN KEY-----\r\nMIIEvQIBADANBgkq\r\n  hkiG9w0BAQEF  \r\n{\r\n"
+		"-----END KEY-----",
+		"***");
+	expect(*state,
+		"\"-----BEGIN KEY-----\\nMIIEvQIBADANBgkq\\n  hkiG9w0BAQEF  \\n{\\n"
+		"-----END KEY-----\\n\"",
+		"\"***\\n\"");
 }
 
 static const struct {
@@ -122,13 +129,20 @@ static const struct {
 	{ "a\"b\\c/d", "{\"k\":\"a\\\"b\\\\c\\/d\"}", "{\"k\":\"***\"}" },
 	{ "a\"b\\c/d", "x a\\\"b\\c/d y", "x *** y" },
 	{ "<k a=\"1\">&'x'", "\\u003ck a=\\\"1\\\"\\u003e\\u0026'x'", "***" },
-	{ "<k a=\"1\">&'x'", "\\u003Ck a=\\u00221\\u0022\\u003E\\u0026\\u0027x\\u0027", "***" },
+	{ "<k a=\"1\">&'x'", "\\u003Ck a=\\u00221\\u0022\\u003E\\u0026\\u0027x\\u0027",
+		"***" },
 	{ "<k a=\"1\">&'x'", "&lt;k a=&quot;1&quot;&gt;&amp;&apos;x&apos;", "***" },
 	{ "<k a=\"1\">&'x'", "&lt;k a=&#34;1&#34;&gt;&amp;&#x27;x&#x27;", "***" },
 	{ "<k a=\"1\">&'x'", "&lt;k a=\"1\"&gt;&amp;'x'", "***" },
-	{ "gr\xc3\xbc\xc3\x9f" "e", "\"gr\\u00fc\\u00dfe\"", "\"***\"" },
-	{ "gr\xc3\xbc\xc3\x9f" "e", "gr%C3%BC%C3%9Fe", "***" },
-	{ "gr\xc3\xbc\xc3\x9f" "e", "gr\\303\\274\\303\\237e", "***" },
+	{ "gr\xc3\xbc\xc3\x9f"
+	  "e",
+		"\"gr\\u00fc\\u00dfe\"", "\"***\"" },
+	{ "gr\xc3\xbc\xc3\x9f"
+	  "e",
+		"gr%C3%BC%C3%9Fe", "***" },
+	{ "gr\xc3\xbc\xc3\x9f"
+	  "e",
+		"gr\\303\\274\\303\\237e", "***" },
 	{ "smile \xf0\x9f\x98\x80", "smile \\ud83d\\ude00", "***" },
 	{ "tab\there", "tab\\there", "***" },
 	{ "hunter2!", "68756e7465723221", "***" },
@@ -175,7 +189,8 @@ static void masks_base64_at_every_alignment(void **state)
 			star = strstr(got, MASK_STARS);
 			assert_non_null(star);
 			/* At most the characters that neighbours share are left. */
-			assert_true((size_t)(star - got) <= (strlen(before) * 8 + 5) / 6 + 1);
+			assert_true(
+				(size_t)(star - got) <= (strlen(before) * 8 + 5) / 6 + 1);
 			assert_true(strlen(star + 3) <= strlen(behind) * 8 / 6 + 4);
 		}
 	}
@@ -363,8 +378,8 @@ static char *scan_all(struct mask_scan *s, const char *text, size_t len, size_t 
 
 		strbuf_add(&held, text + at, is_end ? len - at : cut);
 		while (pos < held.len) {
-			struct mask_hit h = mask_scan_next(s, held.buf, held.len, pos,
-				is_end, &cur);
+			struct mask_hit h =
+				mask_scan_next(s, held.buf, held.len, pos, is_end, &cur);
 
 			strbuf_add(&out, held.buf + pos, h.at - pos);
 			pos = h.at + h.len;
@@ -408,7 +423,8 @@ static void both_engines_agree_with_the_obvious_one(void **state)
 					scan_all(s, text, sizeof(text), cut);
 
 				if (strcmp(got, want) != 0)
-					fail_msg("round %u flat %d cut %zu", round, flat, cut);
+					fail_msg("round %u flat %d cut %zu", round, flat,
+						cut);
 			}
 		}
 		for (size_t i = 0; i < all->n; i++)

@@ -48,16 +48,16 @@ static void expect(struct matcher_set *set, const char *text, const char *want)
 	"{\"problemMatcher\":[{\"owner\":\"gcc\",\"pattern\":[{\"regexp\":"          \
 	"\"^(.*):(\\\\d+):(\\\\d+): (error|warning): (.*)$\",\"file\":1,\"line\":2," \
 	"\"column\":\"3\",\"severity\":4,\"message\":5}]}]}"
-#define ESLINT                                                                       \
-	"{\"problemMatcher\":[{\"owner\":\"eslint\",\"severity\":\"warning\",\"pattern\":[" \
-	"{\"regexp\":\"^([^\\\\s].*)$\",\"file\":1},"                                \
+#define ESLINT                                                                                       \
+	"{\"problemMatcher\":[{\"owner\":\"eslint\",\"severity\":\"warning\",\"pattern\":["          \
+	"{\"regexp\":\"^([^\\\\s].*)$\",\"file\":1},"                                                \
 	"{\"regexp\":\"^\\\\s+(\\\\d+):(\\\\d+)\\\\s+(error|warning)?\\\\s*(.*?)\\\\s\\\\s+(.*)$\"," \
 	"\"line\":1,\"column\":2,\"severity\":3,\"message\":4,\"code\":5,\"loop\":true}]}]}"
 
 static void finds_a_compiler_warning_under_its_colours(void **state)
 {
 	add(*state, GCC);
-	expect(*state, "\033[1msrc/a.c:3:14: \033[35;1mwarning:\033[m unused variable", 
+	expect(*state, "\033[1msrc/a.c:3:14: \033[35;1mwarning:\033[m unused variable",
 		"{\"owner\":\"gcc\",\"file\":\"src/a.c\",\"line_number\":\"3\",\"column\":\"14\","
 		"\"severity\":\"warning\",\"message\":\"unused variable\"}");
 	expect(*state, "all fine", "");
@@ -106,12 +106,15 @@ static const struct {
 	{ ONE("{\"regexp\":\"x\"}"), "must set 'message'" },
 	{ ONE("{\"regexp\":\"x\",\"message\":99}"), "number of a group" },
 	{ ONE("{\"regexp\":\"x\",\"message\":\"y\"}"), "number of a group" },
-	{ ONE("{\"regexp\":\"x\",\"message\":1,\"loop\":true}"), "only the last pattern" },
-	{ ONE("{\"regexp\":\"x\",\"message\":1},{\"regexp\":\"x\",\"message\":1}"), "set twice" },
+	{ ONE("{\"regexp\":\"x\",\"message\":1,\"loop\":true}"),
+		"only the last pattern" },
+	{ ONE("{\"regexp\":\"x\",\"message\":1},{\"regexp\":\"x\",\"message\":1}"),
+		"set twice" },
 	{ ONE("{\"regexp\":\"x\",\"message\":1},{\"regexp\":\"x\",\"file\":1,\"loop\":true}"),
 		"must set 'message'" },
 	{ "{\"problemMatcher\":[{\"owner\":\"x\",\"severity\":\"bad\",\"pattern\":"
-	  "[{\"regexp\":\"x\",\"message\":1}]}]}", "is no severity" },
+	  "[{\"regexp\":\"x\",\"message\":1}]}]}",
+		"is no severity" },
 };
 
 static void refuses_definitions_with_what_is_wrong(void **state)
@@ -120,7 +123,8 @@ static void refuses_definitions_with_what_is_wrong(void **state)
 		struct json *owners = NULL;
 		struct err err = ERR_INIT;
 
-		if (matcher_set_add(*state, bad[i].json, strlen(bad[i].json), &owners, &err) == 0)
+		if (matcher_set_add(
+			    *state, bad[i].json, strlen(bad[i].json), &owners, &err) == 0)
 			fail_msg("case %zu was taken", i);
 		assert_has(err.msg, bad[i].part);
 		assert_int_equal(matcher_set_count(*state), 0);

@@ -31,28 +31,57 @@ static struct proxy_policy *policy(const char *json)
 static const struct {
 	const char *addr, *class;
 } classes[] = {
-	{ "8.8.8.8", NULL }, { "1.1.1.1", NULL }, { "172.15.0.1", NULL }, { "172.32.0.1", NULL },
-	{ "100.63.255.255", NULL }, { "100.128.0.0", NULL }, { "169.253.0.1", NULL },
-	{ "0.0.0.0", "reserved" }, { "0.1.2.3", "reserved" }, { "10.0.0.1", "private-address" },
-	{ "172.16.0.1", "private-address" }, { "172.31.255.255", "private-address" },
-	{ "192.168.1.1", "private-address" }, { "100.64.0.1", "cgnat" },
-	{ "127.0.0.1", "loopback" }, { "127.255.0.3", "loopback" },
-	{ "169.254.1.1", "link-local" }, { "169.254.169.254", "metadata" },
-	{ "169.254.170.2", "metadata" }, { "100.100.100.200", "metadata" },
-	{ "168.63.129.16", "metadata" }, { "192.0.2.9", "reserved" },
-	{ "198.18.0.1", "reserved" }, { "198.51.100.1", "reserved" },
-	{ "203.0.113.1", "reserved" }, { "224.0.0.1", "multicast" },
-	{ "239.255.255.255", "multicast" }, { "240.0.0.1", "reserved" },
-	{ "255.255.255.255", "reserved" }, { "2606:4700::1", NULL }, { "::", "reserved" },
-	{ "::1", "loopback" }, { "fe80::1", "link-local" }, { "febf::1", "link-local" },
-	{ "fc00::1", "private-address" }, { "fdff::1", "private-address" },
-	{ "fec0::1", "private-address" }, { "ff02::1", "multicast" },
-	{ "fd00:ec2::254", "metadata" }, { "2001:db8::1", "reserved" }, { "2001::1", "reserved" },
-	{ "100::1", "reserved" }, { "::ffff:127.0.0.1", "loopback" },
-	{ "::ffff:169.254.169.254", "metadata" }, { "::ffff:8.8.8.8", NULL },
-	{ "64:ff9b::10.0.0.1", "private-address" }, { "64:ff9b::8.8.8.8", NULL },
-	{ "64:ff9b:1::1", "private-address" }, { "2002:0a00:0001::1", "private-address" },
-	{ "2002:7f00:0001::", "loopback" }, { "2002:0808:0808::1", NULL },
+	{ "8.8.8.8", NULL },
+	{ "1.1.1.1", NULL },
+	{ "172.15.0.1", NULL },
+	{ "172.32.0.1", NULL },
+	{ "100.63.255.255", NULL },
+	{ "100.128.0.0", NULL },
+	{ "169.253.0.1", NULL },
+	{ "0.0.0.0", "reserved" },
+	{ "0.1.2.3", "reserved" },
+	{ "10.0.0.1", "private-address" },
+	{ "172.16.0.1", "private-address" },
+	{ "172.31.255.255", "private-address" },
+	{ "192.168.1.1", "private-address" },
+	{ "100.64.0.1", "cgnat" },
+	{ "127.0.0.1", "loopback" },
+	{ "127.255.0.3", "loopback" },
+	{ "169.254.1.1", "link-local" },
+	{ "169.254.169.254", "metadata" },
+	{ "169.254.170.2", "metadata" },
+	{ "100.100.100.200", "metadata" },
+	{ "168.63.129.16", "metadata" },
+	{ "192.0.2.9", "reserved" },
+	{ "198.18.0.1", "reserved" },
+	{ "198.51.100.1", "reserved" },
+	{ "203.0.113.1", "reserved" },
+	{ "224.0.0.1", "multicast" },
+	{ "239.255.255.255", "multicast" },
+	{ "240.0.0.1", "reserved" },
+	{ "255.255.255.255", "reserved" },
+	{ "2606:4700::1", NULL },
+	{ "::", "reserved" },
+	{ "::1", "loopback" },
+	{ "fe80::1", "link-local" },
+	{ "febf::1", "link-local" },
+	{ "fc00::1", "private-address" },
+	{ "fdff::1", "private-address" },
+	{ "fec0::1", "private-address" },
+	{ "ff02::1", "multicast" },
+	{ "fd00:ec2::254", "metadata" },
+	{ "2001:db8::1", "reserved" },
+	{ "2001::1", "reserved" },
+	{ "100::1", "reserved" },
+	{ "::ffff:127.0.0.1", "loopback" },
+	{ "::ffff:169.254.169.254", "metadata" },
+	{ "::ffff:8.8.8.8", NULL },
+	{ "64:ff9b::10.0.0.1", "private-address" },
+	{ "64:ff9b::8.8.8.8", NULL },
+	{ "64:ff9b:1::1", "private-address" },
+	{ "2002:0a00:0001::1", "private-address" },
+	{ "2002:7f00:0001::", "loopback" },
+	{ "2002:0808:0808::1", NULL },
 	{ "::127.0.0.1", "reserved" },
 };
 
@@ -64,8 +93,10 @@ static void knows_what_is_not_the_internet(void **state)
 
 		assert_true(proxy_addr_parse(classes[i].addr, &a));
 		got = proxy_addr_class(&a);
-		if (!got != !classes[i].class || (got && strcmp(got, classes[i].class) != 0))
-			fail_msg("%s is %s, not %s", classes[i].addr, got ? got : "public",
+		if (!got != !classes[i].class ||
+			(got && strcmp(got, classes[i].class) != 0))
+			fail_msg("%s is %s, not %s", classes[i].addr,
+				got ? got : "public",
 				classes[i].class ? classes[i].class : "public");
 	}
 }
@@ -127,7 +158,8 @@ static const struct {
 static void judges_names_and_addresses_by_the_rules(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(verdicts); i++) {
-		_cleanup_(proxy_policy_freep) struct proxy_policy *p = policy(verdicts[i].rules);
+		_cleanup_(proxy_policy_freep) struct proxy_policy *p =
+			policy(verdicts[i].rules);
 		struct proxy_verdict v;
 		union proxy_addr a;
 
@@ -137,7 +169,8 @@ static void judges_names_and_addresses_by_the_rules(void **state)
 		} else {
 			v = proxy_judge_name(p, verdicts[i].host, verdicts[i].port);
 		}
-		if (v.is_allowed != verdicts[i].is_allowed || strcmp(v.rule, verdicts[i].rule) != 0)
+		if (v.is_allowed != verdicts[i].is_allowed ||
+			strcmp(v.rule, verdicts[i].rule) != 0)
 			fail_msg("case %zu, %s %s: %s", i, verdicts[i].host,
 				verdicts[i].addr ? verdicts[i].addr : "", v.rule);
 	}
@@ -145,9 +178,9 @@ static void judges_names_and_addresses_by_the_rules(void **state)
 
 static void refuses_rules_it_does_not_understand(void **state)
 {
-	static const char *const bad[] = { "", "*", "*.", "10.0.0.0/33", "10.0.0.0/x", "a b",
-		"host:0", "host:65536", "host:", "[::1", "[::1]x", "-x.example", "http://x",
-		"fd00::/129", "a/b" };
+	static const char *const bad[] = { "", "*", "*.", "10.0.0.0/33", "10.0.0.0/x",
+		"a b", "host:0", "host:65536", "host:", "[::1", "[::1]x", "-x.example",
+		"http://x", "fd00::/129", "a/b" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		_cleanup_(json_freep) struct json *rules = json_new_object();
@@ -184,8 +217,8 @@ static void counts_the_hosts_own_addresses_as_not_public(void **state)
 	/* A public or private one is named so; one of a documentation range stays that. */
 	assert_false(proxy_judge_addr(p, "x.example", 80, &a).is_allowed);
 	if (!proxy_addr_class(&a))
-		assert_string_equal(proxy_judge_addr(p, "x.example", 80, &a).rule,
-			"host-address");
+		assert_string_equal(
+			proxy_judge_addr(p, "x.example", 80, &a).rule, "host-address");
 }
 
 /* ---- heads ---- */
@@ -197,8 +230,10 @@ static const struct {
 	uint16_t port;
 	const char *forward;
 } heads[] = {
-	{ "CONNECT a.example:443 HTTP/1.1\r\nHost: x\r\n\r\n", PROXY_HEAD_DONE, "a.example", 443, "" },
-	{ "CONNECT A.EXAMPLE.:443 HTTP/1.0\r\n\r\n", PROXY_HEAD_DONE, "a.example", 443, "" },
+	{ "CONNECT a.example:443 HTTP/1.1\r\nHost: x\r\n\r\n", PROXY_HEAD_DONE,
+		"a.example", 443, "" },
+	{ "CONNECT A.EXAMPLE.:443 HTTP/1.0\r\n\r\n", PROXY_HEAD_DONE, "a.example", 443,
+		"" },
 	{ "CONNECT [::1]:443 HTTP/1.1\r\n\r\n", PROXY_HEAD_DONE, "::1", 443, "" },
 	{ "CONNECT a.example:443 HTTP/1.1\r\n", PROXY_HEAD_MORE, NULL, 0, NULL },
 	{ "CONNECT a.example HTTP/1.1\r\n\r\n", PROXY_HEAD_BAD, NULL, 0, NULL },
@@ -210,16 +245,18 @@ static const struct {
 	  "Proxy-Connection: keep-alive\r\nConnection: keep-alive\r\n\r\n",
 		PROXY_HEAD_DONE, "a.example", 80,
 		"GET /x?y=1 HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\nAccept: */*\r\n\r\n" },
-	{ "POST http://a.example:8080 HTTP/1.0\r\nContent-Length: 2\r\n\r\nok", PROXY_HEAD_DONE,
-		"a.example", 8080,
+	{ "POST http://a.example:8080 HTTP/1.0\r\nContent-Length: 2\r\n\r\nok",
+		PROXY_HEAD_DONE, "a.example", 8080,
 		"POST / HTTP/1.0\r\nHost: a.example:8080\r\nConnection: close\r\n"
 		"Content-Length: 2\r\n\r\n" },
 	{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", PROXY_HEAD_BAD, NULL, 0, NULL },
 	{ "GET https://a.example/ HTTP/1.1\r\n\r\n", PROXY_HEAD_BAD, NULL, 0, NULL },
 	{ "GET http://a.example/ HTTP/2.0\r\n\r\n", PROXY_HEAD_BAD, NULL, 0, NULL },
 	{ "GET http://a.example/ b HTTP/1.1\r\n\r\n", PROXY_HEAD_BAD, NULL, 0, NULL },
-	{ "GET http://a.example/ HTTP/1.1\r\nbad field\r\n\r\n", PROXY_HEAD_BAD, NULL, 0, NULL },
-	{ "GET http://a.example/ HTTP/1.1\r\n folded: x\r\n\r\n", PROXY_HEAD_BAD, NULL, 0, NULL },
+	{ "GET http://a.example/ HTTP/1.1\r\nbad field\r\n\r\n", PROXY_HEAD_BAD, NULL, 0,
+		NULL },
+	{ "GET http://a.example/ HTTP/1.1\r\n folded: x\r\n\r\n", PROXY_HEAD_BAD, NULL, 0,
+		NULL },
 	{ "GET http://a.example?x HTTP/1.1\r\n\r\n", PROXY_HEAD_BAD, NULL, 0, NULL },
 	{ "\r\n\r\n", PROXY_HEAD_BAD, NULL, 0, NULL },
 };
@@ -229,7 +266,8 @@ static void reads_http_heads_strictly(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
 		struct proxy_request r = { .forward = STRBUF_INIT };
 		const char *why;
-		enum proxy_head got = proxy_http_head(heads[i].in, strlen(heads[i].in), &r, &why);
+		enum proxy_head got =
+			proxy_http_head(heads[i].in, strlen(heads[i].in), &r, &why);
 
 		if (got != heads[i].want)
 			fail_msg("case %zu: %d", i, got);
@@ -246,10 +284,10 @@ static void reads_http_heads_strictly(void **state)
 
 struct rig {
 	pid_t proxy;
-	int chan;	 /* from the proxy */
-	int server;	 /* listener standing for the internet */
+	int chan;   /* from the proxy */
+	int server; /* listener standing for the internet */
 	uint16_t server_port, proxy_port;
-	int *resolved;	 /* shared with the resolver children: calls so far */
+	int *resolved; /* shared with the resolver children: calls so far */
 };
 
 static int bind_loopback(uint16_t *ret_port)
@@ -259,8 +297,8 @@ static int bind_loopback(uint16_t *ret_port)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 16) < 0 ||
-		getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+		listen(fd, 16) < 0 || getsockname(fd, (struct sockaddr *)&a, &len) < 0)
 		abort();
 	*ret_port = ntohs(a.sin_port);
 	return fd;
@@ -292,14 +330,16 @@ static int rig_setup(void **state)
 
 	(void)alarm(60); /* an accept below may wait for what never comes */
 	rig->server = bind_loopback(&rig->server_port);
-	rig->resolved = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	rig->resolved = mmap(
+		NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	port = rig->server_port;
 	if (chan_pair(pair, &err) < 0)
 		abort();
 	rig->proxy = fork();
 	if (rig->proxy == 0) {
 		_cleanup_free_ char *json = xasprintf("{\"allow\": [\"127.0.0.1:%u\"],"
-						      "\"hint\": \"ALLOW=%%s run\"}", port);
+						      "\"hint\": \"ALLOW=%%s run\"}",
+			port);
 		struct json *rules = NULL;
 		struct proxy_policy *p = NULL;
 		struct proxy_options o = PROXY_OPTIONS_INIT;
@@ -346,7 +386,8 @@ static int rig_teardown(void **state)
 
 static int dial(const struct rig *rig)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(rig->proxy_port) };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_port = htons(rig->proxy_port) };
 	struct timeval limit = { .tv_sec = 10 };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -389,8 +430,8 @@ static struct json *ledger(const struct rig *rig)
 	return head;
 }
 
-static void expect_ledger(const struct rig *rig, const char *host, const char *verdict,
-	const char *rule)
+static void expect_ledger(
+	const struct rig *rig, const char *host, const char *verdict, const char *rule)
 {
 	_cleanup_(json_freep) struct json *line = ledger(rig);
 
@@ -402,8 +443,8 @@ static void expect_ledger(const struct rig *rig, const char *host, const char *v
 /* CONNECT, one word each way, both ends closed. */
 static void tunnel(const struct rig *rig, const char *host)
 {
-	_cleanup_free_ char *head = xasprintf("CONNECT %s:%u HTTP/1.1\r\n\r\nping", host,
-		rig->server_port);
+	_cleanup_free_ char *head =
+		xasprintf("CONNECT %s:%u HTTP/1.1\r\n\r\nping", host, rig->server_port);
 	int fd = dial(rig), peer;
 	char *text;
 
@@ -444,8 +485,8 @@ static void tunnels_and_writes_down_who_was_talked_to(void **state)
 static void a_half_closed_client_still_gets_its_answer(void **state)
 {
 	struct rig *rig = *state;
-	_cleanup_free_ char *head = xasprintf("CONNECT ok.fake:%u HTTP/1.1\r\n\r\n",
-		rig->server_port);
+	_cleanup_free_ char *head =
+		xasprintf("CONNECT ok.fake:%u HTTP/1.1\r\n\r\n", rig->server_port);
 	int fd = dial(rig), peer;
 	char *text;
 
@@ -472,9 +513,10 @@ static void rewrites_plain_http_for_the_server(void **state)
 	_cleanup_free_ char *head = xasprintf(
 		"POST http://ok.fake:%u/p HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbo",
 		rig->server_port);
-	_cleanup_free_ char *want = xasprintf("POST /p HTTP/1.1\r\nHost: ok.fake:%u\r\n"
-					      "Connection: close\r\nContent-Length: 4\r\n\r\nbody",
-		rig->server_port);
+	_cleanup_free_ char *want =
+		xasprintf("POST /p HTTP/1.1\r\nHost: ok.fake:%u\r\n"
+			  "Connection: close\r\nContent-Length: 4\r\n\r\nbody",
+			rig->server_port);
 	int fd = dial(rig), peer;
 	char *text;
 
@@ -496,7 +538,8 @@ static void rewrites_plain_http_for_the_server(void **state)
 static void speaks_socks5_by_name_and_by_address(void **state)
 {
 	struct rig *rig = *state;
-	const uint8_t port[2] = { (uint8_t)(rig->server_port >> 8), (uint8_t)rig->server_port };
+	const uint8_t port[2] = { (uint8_t)(rig->server_port >> 8),
+		(uint8_t)rig->server_port };
 
 	for (int by_name = 0; by_name < 2; by_name++) {
 		int fd = dial(rig), peer;
@@ -530,8 +573,9 @@ static void refuses_with_one_line_and_what_would_allow_it(void **state)
 	put(fd, "CONNECT meta.fake:80 HTTP/1.1\r\n\r\n", 33);
 	text = get(fd, NULL);
 	assert_has(text, "HTTP/1.1 403 Forbidden\r\n");
-	assert_has(text, "sluice refused meta.fake:80 resolves to 169.254.169.254: rule metadata "
-			 "(network proxy)\nallow it: ALLOW=meta.fake run\n");
+	assert_has(text,
+		"sluice refused meta.fake:80 resolves to 169.254.169.254: rule metadata "
+		"(network proxy)\nallow it: ALLOW=meta.fake run\n");
 	free(text);
 	close(fd);
 	expect_ledger(rig, "meta.fake", "refused", "metadata");
@@ -540,8 +584,8 @@ static void refuses_with_one_line_and_what_would_allow_it(void **state)
 static void refuses_loopback_ports_that_are_not_listed(void **state)
 {
 	struct rig *rig = *state;
-	_cleanup_free_ char *head = xasprintf("CONNECT 127.0.0.1:%u HTTP/1.1\r\n\r\n",
-		rig->proxy_port);
+	_cleanup_free_ char *head =
+		xasprintf("CONNECT 127.0.0.1:%u HTTP/1.1\r\n\r\n", rig->proxy_port);
 	int fd = dial(rig);
 	char *text;
 
@@ -594,8 +638,8 @@ static void says_that_a_name_is_unknown_and_a_request_is_wrong(void **state)
 static void writes_down_what_is_open_when_the_job_ends(void **state)
 {
 	struct rig *rig = *state;
-	_cleanup_free_ char *head = xasprintf("CONNECT ok.fake:%u HTTP/1.1\r\n\r\n",
-		rig->server_port);
+	_cleanup_free_ char *head =
+		xasprintf("CONNECT ok.fake:%u HTTP/1.1\r\n\r\n", rig->server_port);
 	int fd = dial(rig), peer;
 	struct err err = ERR_INIT;
 
@@ -610,9 +654,11 @@ static void writes_down_what_is_open_when_the_job_ends(void **state)
 
 #define TEST_RIG(fn) TEST_WITH(fn, rig_setup, rig_teardown)
 
-TEST_MAIN(TEST(knows_what_is_not_the_internet), TEST(judges_names_and_addresses_by_the_rules),
+TEST_MAIN(TEST(knows_what_is_not_the_internet),
+	TEST(judges_names_and_addresses_by_the_rules),
 	TEST(refuses_rules_it_does_not_understand),
-	TEST(counts_the_hosts_own_addresses_as_not_public), TEST(reads_http_heads_strictly),
+	TEST(counts_the_hosts_own_addresses_as_not_public),
+	TEST(reads_http_heads_strictly),
 	TEST_RIG(tunnels_and_writes_down_who_was_talked_to),
 	TEST_RIG(a_half_closed_client_still_gets_its_answer),
 	TEST_RIG(rewrites_plain_http_for_the_server),
