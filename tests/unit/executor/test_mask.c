@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <time.h>
+
 #include "tests/lib/test.h"
 
-#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/limits.h"
 #include "executor/mask-internal.h"
@@ -396,7 +397,9 @@ static char *scan_all(struct mask_scan *s, const char *text, size_t len, size_t 
 
 static void both_engines_agree_with_the_obvious_one(void **state)
 {
-	for (uint32_t round = 0; round < 300; round++) {
+	uint32_t rounds = getenv("SLUICE_TORTURE") ? 3000 : 75;
+
+	for (uint32_t round = 0; round < rounds; round++) {
 		uint32_t seed = round + 1;
 		struct patterns *all = xcalloc(1, sizeof(*all));
 		struct mask_scan *s = mask_scan_new();
@@ -441,7 +444,7 @@ static void text_made_of_near_misses_costs_no_more_than_a_bound(void **state)
 	_cleanup_free_ char *text = xmalloc(SIZE);
 	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
 	struct mask_stream *s = mask_stream_new(*state);
-	int64_t start;
+	clock_t start;
 
 	for (int i = 0; i < 200; i++) {
 		char value[340];
@@ -451,13 +454,13 @@ static void text_made_of_near_misses_costs_no_more_than_a_bound(void **state)
 		add(*state, value);
 	}
 	memset(text, 'a', SIZE);
-	start = clock_boot_ms();
+	start = clock();
 	for (size_t at = 0; at < SIZE; at += 65536)
 		mask_stream_write(s, text + at, 65536, &out);
 	mask_stream_flush(s, &out);
-	/* 20 MB/s even on a slow machine under a sanitizer; without the automaton the bucket
-	 * compares alone would take minutes. */
-	assert_true(clock_boot_ms() - start < 20000);
+	/* Time of the processor, which others on the machine do not take away: 20 MB/s even
+	 * under a sanitizer; without the automaton the bucket compares alone are minutes. */
+	assert_true((clock() - start) / CLOCKS_PER_SEC < 20);
 	assert_int_equal(out.len, SIZE);
 	mask_stream_free(s);
 }
