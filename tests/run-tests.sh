@@ -100,7 +100,7 @@ run_one() {
   started=$(date +%s%N)
   mkdir -p "$work/$n.tmp"
   (
-    exec env TMPDIR="$work/$n.tmp" HOME="$work/$n.tmp" LC_ALL=C.UTF-8 \
+    exec env -u SLUICE_TEST_SUM TMPDIR="$work/$n.tmp" HOME="$work/$n.tmp" LC_ALL=C.UTF-8 \
       CMOCKA_MESSAGE_OUTPUT=TAP \
       ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:allocator_may_return_null=1}" \
       UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}" \
