@@ -33,6 +33,8 @@ struct web {
 	struct json *status; /* of query_status, at most a second old */
 	int64_t status_at;
 	struct web_call *calls;
+	struct unsent *unsent, **unsent_last; /* for core, whose socket is full */
+	size_t unsent_bytes;
 	int64_t next_seq;
 	/* metrics */
 	uint64_t requests[6]; /* by status class, [0] all */

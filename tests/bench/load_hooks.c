@@ -156,8 +156,9 @@ int main(int argc, char **argv)
 
 			if (r == 0)
 				continue;
-			if (r < 0 || strncmp(s->in, "HTTP/1.1 2", 10) != 0)
-				refused++;
+			if ((r < 0 || strncmp(s->in, "HTTP/1.1 2", 10) != 0) && refused++ == 0)
+				fprintf(stderr, "refused: %.*s\n", (int)strcspn(s->in, "\r"),
+					s->in);
 			times[done++] = clock_boot_us() - s->began;
 			(void)close(s->fd);
 			if (started < requests)

@@ -401,6 +401,7 @@ def bench_hooks(server, secret):
             if "per_second" not in got:
                 note("load_hooks: %s" % out.stderr.strip())
                 return None
+            got["why"] = out.stderr.strip()
             best.append(got)
         best.sort(key=lambda x: x["per_second"])
         return best[len(best) // 2]
@@ -416,7 +417,7 @@ def bench_hooks(server, secret):
             if not ours:
                 continue
             if (must and ours["refused"]) or (not must and ours["accepted"]):
-                note("%s: %d accepted, %d refused" % (what, ours["accepted"], ours["refused"]))
+                note("%s: %d accepted, %d refused (%s)" % (what, ours["accepted"], ours["refused"], ours["why"]))
             against = ratio = ""
             theirs = peer.program and load(peer.port, "/hooks/b", "X-Hub-Signature-256",
                                            "s3cret" if must else "not it", max(count // 4, 50), size)
