@@ -42,12 +42,12 @@ new_project() {
   hook_secrets[$1]=$HOOK_SECRET
 }
 # What the page of the repository says about its last deliveries.
-repo_page() { api GET "/repos/$1" -H 'Accept: text/html'; }
+repo_page() { api GET "/repos/$1/hook"; }
 # event_fails REGEX NAME: the last event of $PROJECT fails, and page and API say why.
 event_fails() {
   wait_for 30 event_has "$1"
   like "$(api GET "/api/v1/deliveries?repo=$PROJECT&limit=1")" "$1" "$2: the API says why"
-  like "$(repo_page "$PROJECT")" "$1" "$2: the page of the repository says why"
+  like "$(repo_page "$PROJECT")" "$1" "$2: the page of its webhook says why"
   like "$(S audit --verb event.)" "$1" "$2: the command line says why"
 }
 event_has() { [[ $(api GET "/api/v1/deliveries?repo=$PROJECT&limit=1") =~ $1 ]]; }

@@ -181,7 +181,7 @@ crawl() {
   local -A seen=()
   local queue=("${@:2}")
   mkdir -p "$dir"
-  while [ ${#queue[@]} -gt 0 ] && [ "$n" -lt 300 ]; do
+  while [ ${#queue[@]} -gt 0 ] && [ "$n" -lt 160 ]; do
     next=${queue[0]}
     queue=("${queue[@]:1}")
     [ -z "${seen[$next]:-}" ] || continue
