@@ -12,8 +12,8 @@
   const num = (e) => +e.id.slice(1);
   const show = (n) => n.toLocaleString('fr'); // a thin space between thousands
   const tell = (id, text) => { $(id).textContent = text; };
-  const first = () => (box.firstChild ? num(box.firstChild) : 1);
-  const last = () => (box.lastChild ? num(box.lastChild) : 0);
+  const first = () => num(box.firstChild || { id: 'L1' });
+  const last = () => num(box.lastChild || { id: 'L0' });
   const is = (e, c) => e.matches('.' + c);
   const press = (id, yes) => $(id).setAttribute('aria-pressed', String(yes));
 
@@ -42,9 +42,8 @@
 
   // ---- lines from the server, in chunks of a hundred; the last twenty are kept
   const cache = new Map();
-  let flight;
-  const abort = () => { if (flight) flight.abort(); flight = new AbortController(); };
-  abort();
+  let flight = new AbortController();
+  const abort = () => { flight.abort(); flight = new AbortController(); };
   const chunk = async (c) => {
     let html = cache.get(c);
     if (html === undefined) {
@@ -201,16 +200,15 @@
     if (follow && Date.now() - quiet > 300 && log.scrollTop + log.clientHeight < log.scrollHeight - 40) unfollow();
     timer = timer || setTimeout(() => { timer = 0; more(); }, 50);
   });
-  $('resume').onclick = resume;
 
   // ---- errors, search, marks: the server knows all lines
-  const ask = async (path) => (await fetch(base + path, { headers: { accept: 'application/json' } })).json();
+  const ask = async (path) => (await fetch(base + path)).json();
   const strip = () => $('marks').replaceChildren(...[hits, errors].flatMap((list, e) => list.slice(0, 300).map((n) => {
     const i = make('i', { className: e ? 'e' : '' });
     i.style.top = 100 * (n - 1) / max(1, total) + '%';
     return i;
   })));
-  const count = () => { tell('err', 'Errors ' + show(errors.length)); strip(); };
+  const count = () => tell('err', 'Errors ' + show(errors.length), strip());
   const marks = async () => {
     const m = await ask('/marks'), was = new Map(groups.map((g) => [g.a, g.shut]));
     errors = m.errors;
@@ -235,7 +233,7 @@
     if (q && q === query) { toHit(1); return; }
     query = q;
     cache.clear();
-    const r = q ? await ask('/search?q=' + encodeURIComponent(q)) : { lines: [] };
+    const r = q ? await ask('/search?json=1&q=' + encodeURIComponent(q)) : { lines: [] };
     hits = r.lines;
     hit = a ? hits.findIndex((n) => n >= a.n) - 1 : -1;
     $('find-n').title = q && show(r.count) + ' in all ' + show(r.of) + ' lines';
@@ -261,7 +259,7 @@
     if (f !== unfollow) e.preventDefault();
     f();
   });
-  for (const [id, k] of Object.entries({ err: 'e', 'err-down': 'e', 'err-up': 'E', 'hit-down': 'n', 'hit-up': 'N', wrap: 'w', time: 't' })) $(id).onclick = keys[k];
+  all('[data-key]').forEach((b) => { b.onclick = keys[b.dataset.key]; });
   $('fold').onclick = () => {
     const shut = !folds.length;
     groups.forEach((g) => { g.shut = shut && g.b > 0; });

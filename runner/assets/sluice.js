@@ -74,7 +74,7 @@
   };
   const refetch = async () => {
     const r = await fetch(location.href), fresh = r.ok && parse(await r.text());
-    if (fresh) all('tr[id^=run-], [id$=-head], #run-graph, #run-jobs, #job-steps, #gate-state, #queue').forEach((e) => {
+    if (fresh) all('[id^=run-], [id^=job-], #gate-state, #queue').forEach((e) => {
       const next = fresh.getElementById(e.id);
       if (next && !busy(e)) put(e, next);
     });
@@ -95,7 +95,7 @@
   const arrived = (id) => {
     if (id.slice(4) <= newest || /before=/.test(location.search)) return;
     const n = arrivals.add(id).size;
-    $('new-runs').replaceChildren(make('button', { className: 'btn new', onclick: () => location.reload(), textContent: n + (n > 1 ? ' new runs' : ' new run') + ', show' }));
+    $('new-runs').replaceChildren(make('button', { className: 'btn new', onclick: () => location.reload(), textContent: n + ' new run' + (n > 1 ? 's' : '') + ', show' }));
   };
   const close = () => { if (source) source.close(); source = null; };
   const lost = () => {
@@ -129,8 +129,10 @@
   };
   on(doc, 'visibilitychange', () => (doc.hidden ? close() : open()));
   on(window, 'pagehide', close);
-  on(window, 'pageshow', open);
-  open();
+  on(window, 'pageshow', () => { // perhaps from the cache, with a form that was sent
+    open();
+    all('[data-sent]').forEach((f) => { delete f.dataset.sent; });
+  });
 
   // ---- forms: a second press does nothing
   on(doc, 'submit', (e) => {
@@ -140,7 +142,6 @@
     f.dataset.sent = '1';
     if (e.submitter) e.submitter.setAttribute('aria-busy', 'true');
   });
-  on(window, 'pageshow', () => all('[data-sent]').forEach((f) => { delete f.dataset.sent; }));
 
   // ---- commands of one line can be copied
   if (navigator.clipboard) all('pre.well').filter((p) => !p.textContent.includes('\n')).forEach((p) => {

@@ -217,9 +217,9 @@ static void log_bar(struct strbuf *out, long long id)
 {
 	html_put(out,
 		"<div class=\"logbar\"><span class=\"buttons js\" hidden><button class=\"btn\" "
-		"id=\"err\" aria-pressed=\"false\">Errors</button>"
-		"<button class=\"btn ghost\" id=\"err-up\" aria-label=\"Previous error\">↑</button>"
-		"<button class=\"btn ghost\" id=\"err-down\" aria-label=\"Next error\">↓ <kbd>e</kbd>"
+		"id=\"err\" data-key=\"e\">Errors</button>"
+		"<button class=\"btn ghost\" data-key=\"E\" aria-label=\"Previous error\">↑</button>"
+		"<button class=\"btn ghost\" data-key=\"e\" aria-label=\"Next error\">↓ <kbd>e</kbd>"
 		"</button></span>"
 		"<form method=\"get\" action=\"/jobs/#/search\" id=\"find\" role=\"search\">"
 		"<label class=\"vh\" for=\"find-q\">Search in this log</label>"
@@ -228,12 +228,12 @@ static void log_bar(struct strbuf *out, long long id)
 		"<output id=\"find-n\" for=\"find-q\"></output></form>",
 		id);
 	strbuf_adds(out,
-		"<span class=\"buttons js\" hidden><button class=\"btn ghost\" id=\"hit-up\" "
+		"<span class=\"buttons js\" hidden><button class=\"btn ghost\" id=\"hit-up\" data-key=\"N\" "
 		"aria-label=\"Previous hit\" hidden>↑</button><button class=\"btn ghost\" "
-		"id=\"hit-down\" aria-label=\"Next hit\" hidden>↓ <kbd>n</kbd></button></span>"
+		"id=\"hit-down\" data-key=\"n\" aria-label=\"Next hit\" hidden>↓ <kbd>n</kbd></button></span>"
 		"<span class=\"buttons js right\" hidden>"
-		"<button class=\"btn\" id=\"time\" aria-pressed=\"true\">Time</button>"
-		"<button class=\"btn\" id=\"wrap\" aria-pressed=\"true\">Wrap</button>"
+		"<button class=\"btn\" id=\"time\" data-key=\"t\" aria-pressed=\"true\">Time</button>"
+		"<button class=\"btn\" id=\"wrap\" data-key=\"w\" aria-pressed=\"true\">Wrap</button>"
 		"<button class=\"btn\" id=\"fold\">Fold all</button></span></div>");
 }
 
@@ -299,7 +299,7 @@ static void log_area(struct visit *v, struct strbuf *out, const struct json *job
 	log_pages(out, id, c);
 	strbuf_adds(out, "<div class=\"follow\"><span id=\"follow-text\">");
 	html_count(out, (long long)c->total);
-	strbuf_adds(out, " lines</span><button class=\"btn primary\" id=\"resume\" hidden>Resume at the "
+	strbuf_adds(out, " lines</span><button class=\"btn primary\" id=\"resume\" data-key=\"f\" hidden>Resume at the "
 			 "end <kbd>f</kbd></button></div>");
 }
 

@@ -346,10 +346,9 @@ static void search_page(struct scan *s, const struct logscan_result *r)
 
 static void search_done(struct scan *s, const struct logscan_result *r)
 {
-	const char *accept = http_header(s->v->r, "accept");
 	struct json *j;
 
-	if (!accept || !strstr(accept, "application/json")) {
+	if (!http_query(s->v->r, "json")) {
 		search_page(s, r);
 		return;
 	}

@@ -109,7 +109,7 @@ void page_keys(struct visit *v)
 
 	page_begin(v, &out, "Keys", NULL);
 	strbuf_adds(&out, "<div class=\"narrow\"><h1>Keys</h1><p>Ignored while you type.</p>"
-			  "<section class=\"panel\"><table><tbody>");
+			  "<section class=\"panel\"><table><caption class=\"vh\">Keys</caption><tbody>");
 	for (size_t i = 0; i < ARRAY_SIZE(list); i++)
 		html_put(&out, "<tr><td><kbd>$</kbd></td><td>$</td></tr>", list[i].keys,
 			list[i].what);

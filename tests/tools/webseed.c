@@ -37,6 +37,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "executor/journal.h"
 #include "executor/link.h"
 #include "runner/config.h"
 #include "runner/http.h"
@@ -77,11 +78,37 @@ static const struct actor ines = { "user", "ines", NULL };
 static const struct actor tom = { "user", "tom", NULL };
 static const uint8_t seed_key[CRYPTO_MASTER_LEN] = "the key of tests: 32 bytes long.";
 
+/* The wall clock of everything that is written from here on, milliseconds from now. */
+static int64_t skew_now;
+static void skew_to(int64_t ms)
+{
+	skew_now = ms;
+	clock_skew_wall(ms);
+}
+
 /* ---- logs ---- */
 
 static void log_path(char *out, size_t size, int64_t job, int64_t try, const char *name)
 {
 	snprintf(out, size, "%s/jobs/%lld/%lld/%s", dir, (long long)job, (long long)try, name);
+}
+
+/* The frame of the journal that says when these bytes came. */
+static void note_bytes(int64_t job, int64_t try, uint64_t from, uint64_t to)
+{
+	_cleanup_(journal_freep) struct journal *j = NULL;
+	struct json *f = json_new_object();
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/jobs/%lld/%lld", dir, (long long)job, (long long)try);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	json_set_int(f, "n", 2);
+	json_set_int(f, "from", (int64_t)from);
+	json_set_int(f, "to", (int64_t)to);
+	json_set_str(f, "stream", "out");
+	must(journal_open(fd, JOB_FILE_JOURNAL, &j, &err));
+	must(journal_add(j, JOURNAL_LOG, f, &err));
 }
 
 /* Appends DATA to the log of a job and its line index, as the executor does. */
@@ -128,6 +155,7 @@ static int64_t log_append(int64_t job, int64_t try, const char *data, size_t len
 	/* The index first: a reader must never find fewer entries than lines need. */
 	if (fd_write_all(ifd, idx.buf, idx.len) < 0 || fd_write_all(fd, data, len) < 0)
 		exit(1);
+	note_bytes(job, try, size, size + len);
 	size += len;
 	strbuf_done(&idx);
 	(void)close(fd);
@@ -175,6 +203,29 @@ static void test_log(struct strbuf *out, int n, bool fails)
 		strbuf_adds(out, "##[error]Process completed with exit code 1\n");
 }
 
+/* A few lines at a time, half a second between them. */
+static void put_over_time(int64_t job, int64_t try, const char *text, size_t len)
+{
+	const char *end = text + len;
+	int64_t step = 0;
+
+	for (const char *p = text; p < end;) {
+		const char *stop = p;
+
+		for (int i = 0; i < 3 && stop < end; i++) {
+			const char *nl = memchr(stop, '\n', (size_t)(end - stop));
+
+			stop = nl ? nl + 1 : end;
+		}
+		if (skew_now)
+			clock_skew_wall(skew_now + 470 * ++step);
+		log_append(job, try, p, (size_t)(stop - p));
+		p = stop;
+	}
+	if (skew_now)
+		clock_skew_wall(skew_now);
+}
+
 static void put_log(int64_t job, int64_t try, const char *kind, long n)
 {
 	struct strbuf b = STRBUF_INIT;
@@ -196,7 +247,10 @@ static void put_log(int64_t job, int64_t try, const char *kind, long n)
 	} else {
 		test_log(&b, (int)n, str_eq(kind, "fails"));
 	}
-	log_append(job, try, b.buf, b.len);
+	if (str_eq(kind, "long"))
+		log_append(job, try, b.buf, b.len);
+	else
+		put_over_time(job, try, b.buf, b.len);
 	strbuf_done(&b);
 }
 
@@ -433,7 +487,7 @@ static void whole(int64_t id, bool ok, int64_t *skew, int64_t ms)
 
 	put_log(id, 1, ok ? "passes" : "fails", 12);
 	*skew += ms;
-	clock_skew_wall(*skew);
+	skew_to(*skew);
 	finish(id, epoch, ok, ok ? 1300 : 2400, ok ? 22 : 30);
 }
 
@@ -608,7 +662,7 @@ static void seed_history(int64_t count)
 			false, "" };
 		int64_t run;
 
-		clock_skew_wall(skew);
+		skew_to(skew);
 		run = make_run(&w);
 		expand(run, "lint", "Lint", NULL, NULL);
 		whole(job_of(run, "lint", 0), true, &skew, 40000);
@@ -626,18 +680,18 @@ static void seed_earlier_deployment(void)
 	int64_t run, gate, epoch, job;
 	struct job_update u = { .kind = JOB_UPDATE_URL, .value = "https://takeoff.example.com/" };
 
-	clock_skew_wall(skew);
+	skew_to(skew);
 	run = make_run(&w);
 	expand(run, "deploy", "Deploy to Production", NULL, "production");
 	gate = gate_of(run);
-	clock_skew_wall(skew += 4 * MINUTE);
+	skew_to(skew += 4 * MINUTE);
 	must(vote(gate, "tom", true, ""));
 	must(vote(gate, "ines", true, ""));
 	job = job_of(run, "deploy", 0);
 	epoch = start(job);
 	apply(job, epoch, &u, 1, 100);
 	put_log(job, 1, "passes", 4);
-	clock_skew_wall(skew + 371000);
+	skew_to(skew + 371000);
 	finish(job, epoch, true, 700, 14);
 	name_id("run-deployed", run);
 }
@@ -651,7 +705,7 @@ static void seed_failure(void)
 		TRUST_TRUSTED, false, "" };
 	int64_t run, job, epoch;
 
-	clock_skew_wall(skew);
+	skew_to(skew);
 	run = make_run(&w);
 	expand(run, "lint", "Lint and Type Check", NULL, NULL);
 	expand(run, "scan", "Security Scan", NULL, NULL);
@@ -665,7 +719,7 @@ static void seed_failure(void)
 	annotate(job, epoch);
 	summary(job, epoch);
 	artifact(job, epoch, "coverage", "<html><script>alert(1)</script>");
-	clock_skew_wall(skew += 170000);
+	skew_to(skew += 170000);
 	finish(job, epoch, false, 2600, 36);
 	whole(job_of(run, "test-web", 0), true, &skew, 30000);
 	must(jobs_settle(store, job_of(run, "images", 0), CONCLUSION_SKIPPED,
@@ -687,7 +741,7 @@ static void seed_waiting(void)
 		TRUST_TRUSTED, false, "" };
 	int64_t run;
 
-	clock_skew_wall(skew);
+	skew_to(skew);
 	run = make_run(&w);
 	expand(run, "validate", "Validate", NULL, NULL);
 	whole(job_of(run, "validate", 0), true, &skew, 9000);
@@ -697,7 +751,7 @@ static void seed_waiting(void)
 	for (int i = 0; i < 3; i++)
 		whole(job_of(run, "build", i), true, &skew, 40000 + i * 9000);
 	expand(run, "deploy", "Deploy to Production", NULL, "production");
-	clock_skew_wall(skew + 20000);
+	skew_to(skew + 20000);
 	must(vote(gate_of(run), "tom", true, "Migration is an index only. Watching the dashboard."));
 	name_id("run-waiting", run);
 	name_id("gate", gate_of(run));
@@ -712,7 +766,7 @@ static void seed_lost(void)
 	int64_t run, job, epoch;
 	enum job_state state;
 
-	clock_skew_wall(skew);
+	skew_to(skew);
 	run = make_run(&w);
 	expand(run, "build", "build", NULL, NULL);
 	whole(job_of(run, "build", 0), true, &skew, 300000);
@@ -720,7 +774,7 @@ static void seed_lost(void)
 	job = job_of(run, "deploy", 0);
 	epoch = start(job);
 	put_log(job, 1, "passes", 3);
-	clock_skew_wall(skew + 62000);
+	skew_to(skew + 62000);
 	must(jobs_died(store, job, epoch, "the host lost power", &state, &err));
 	name_id("run-lost", run);
 	name_id("job-lost", job);
@@ -735,7 +789,7 @@ static void seed_live(void)
 		"" };
 	int64_t run, job, epoch;
 
-	clock_skew_wall(skew);
+	skew_to(skew);
 	run = make_run(&w);
 	expand(run, "lint", "Lint and Type Check", NULL, NULL);
 	whole(job_of(run, "lint", 0), true, &skew, 62000);
@@ -763,7 +817,7 @@ static void seed_hostile(long lines)
 		"d", "e", "f", NULL };
 	int64_t run, job, epoch;
 
-	clock_skew_wall(skew);
+	skew_to(skew);
 	run = make_run(&w);
 	expand(run, "a", "<script>alert('name')</script>", NULL, NULL);
 	job = job_of(run, "a", 0);
@@ -780,7 +834,7 @@ static void seed_hostile(long lines)
 	job = job_of(run, "long", 0);
 	epoch = start(job);
 	put_log(job, 1, "long", lines);
-	clock_skew_wall(skew += 90000);
+	skew_to(skew += 90000);
 	finish(job, epoch, true, lines * 40, lines);
 	name_id("job-long", job);
 }
@@ -798,21 +852,21 @@ static void seed_others(void)
 		"" };
 	int64_t skew = -2 * HOUR, run, attempt, first;
 
-	clock_skew_wall(skew);
+	skew_to(skew);
 	run = make_run(&again);
 	expand(run, "lint", "lint", NULL, NULL);
 	whole(job_of(run, "lint", 0), true, &skew, 9000);
 	expand(run, "test", "test", NULL, NULL);
 	whole(job_of(run, "test", 0), false, &skew, 9000);
-	clock_skew_wall(skew += 5 * MINUTE);
+	skew_to(skew += 5 * MINUTE);
 	must(runs_rerun(store, run, RERUN_FAILED, NULL, &ines, &attempt, &err));
 	name_id("job-carried", job_of(run, "lint", 0));
 	must(runs_cancel(store, run, "cancelled by ines", true, &ines, &err));
 	name_id("run-attempts", run);
 
-	clock_skew_wall(-11 * MINUTE);
+	skew_to(-11 * MINUTE);
 	name_id("run-fork", make_run(&fork));
-	clock_skew_wall(-69000);
+	skew_to(-69000);
 	first = make_run(&held);
 	expand(first, "lint", "lint", NULL, NULL);
 	name_id("run-queued", first);
@@ -831,7 +885,7 @@ static void seed(int64_t count, long lines)
 	seed_lost();
 	seed_waiting();
 	seed_live();
-	clock_skew_wall(0);
+	skew_to(0);
 }
 
 /* ---- core, played ---- */
