@@ -103,6 +103,7 @@ run_one() {
     exec env -u SLUICE_TEST_SUM TMPDIR="$work/$n.tmp" HOME="$work/$n.tmp" LC_ALL=C.UTF-8 \
       CMOCKA_MESSAGE_OUTPUT=TAP \
       ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:allocator_may_return_null=1}" \
+      LSAN_OPTIONS="${LSAN_OPTIONS:-suppressions=tests/lib/lsan.supp:print_suppressions=0}" \
       UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}" \
       timeout --kill-after=5 "$limit" bash "$0" --producer "$producer"
   ) >"$work/$n.out" 2>&1 </dev/null
