@@ -74,11 +74,12 @@ int mask_add(struct mask *m, const char *value, size_t len, enum mask_verdict *r
 		*ret = MASK_BLANK;
 		return 0;
 	}
-	/* The largest form is a hundred and some times the value: no overflow, bounded time. */
-	if (len > MASK_PATTERN_BYTES)
+	/* Base64 at its three alignments alone is four times the value: what cannot fit is not
+	 * spelled out in all its forms first, the largest of which is a hundred times as long. */
+	if (len > MASK_PATTERN_BYTES / 4)
 		return err_set(err, ERR_LIMIT,
-			"a value to mask has %zu bytes, more than %u", len,
-			MASK_PATTERN_BYTES);
+			"a value to mask has %zu bytes: it needs more than %u MiB of patterns",
+			len, MASK_PATTERN_BYTES >> 20);
 	mask_forms(value, len, count_form, &bytes);
 	if (bytes == 0) {
 		*ret = MASK_SHORT;

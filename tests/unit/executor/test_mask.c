@@ -320,6 +320,9 @@ static void refuses_patterns_that_need_too_much_memory(void **state)
 	memset(big, 'x', MASK_PATTERN_BYTES);
 	assert_int_equal(mask_add(*state, big, MASK_PATTERN_BYTES, &v, &err), -1);
 	assert_err_has(&err, ERR_LIMIT, "MiB of patterns");
+	/* Its forms are too long together, it is not. */
+	assert_int_equal(mask_add(*state, big, MASK_PATTERN_BYTES / 32, &v, &err), -1);
+	assert_err_has(&err, ERR_LIMIT, "the values to mask need more than");
 	assert_true(mask_is_empty(*state));
 }
 
