@@ -11,7 +11,12 @@ scripts() {
     grep -lE '^#!.*\b(ba)?sh\b|^# shellcheck shell=' {} + 2>/dev/null | sort
 }
 
-tidy() { make --no-print-directory -k -j "${JOBS:-2}" tidy; }
+# Its findings alone, without how it came to them: `make tidy` tells the whole story.
+tidy() {
+  make --no-print-directory -k -j "${JOBS:-2}" tidy >"$T/tidy" 2>&1 && return
+  grep -E ' error: |^make.*\*\*\*' "$T/tidy"
+  return 1
+}
 if command -v clang-tidy >/dev/null; then
   ok 'clang-tidy finds nothing (see .clang-tidy)' tidy
 else
