@@ -23,6 +23,7 @@
 #define DEPTH_MAX    100000
 #define STORED_FREE  (128u << 20)
 #define STORED_RATIO 4
+#define COPIED_MAX   (256u << 20) /* packs copied whole for one commit of them */
 
 enum objects { OBJECTS_LINK, OBJECTS_COPY, OBJECTS_STORED, OBJECTS_BUILT };
 
@@ -478,6 +479,16 @@ int git_write_config(
 
 /* ---- all of it ---- */
 
+/* What is least work: links cost nothing, a copy less than making a pack, up to a size. */
+static enum objects choose_objects(const struct checkout *c)
+{
+	if (c->is_trusted && json_get_bool(c->head, "link", false))
+		return OBJECTS_LINK;
+	if (c->is_trusted && (c->depth != 1 || pack_bytes(c->mirror_fd) <= COPIED_MAX))
+		return OBJECTS_COPY;
+	return c->depth == 1 ? OBJECTS_STORED : OBJECTS_BUILT;
+}
+
 static int read_request(
 	struct checkout *c, const struct helper_request *r, struct err *err)
 {
@@ -499,12 +510,7 @@ static int read_request(
 		return err_set(err, ERR_UNSUPPORTED,
 			"checkout knows no submodules, lfs and sparse yet");
 	c->is_trusted = json_get_bool(r->head, "trusted", false);
-	if (c->is_trusted && json_get_bool(r->head, "link", false))
-		c->how = OBJECTS_LINK;
-	else if (c->depth == 1)
-		c->how = OBJECTS_STORED;
-	else
-		c->how = c->is_trusted ? OBJECTS_COPY : OBJECTS_BUILT;
+	c->how = choose_objects(c);
 	return 0;
 }
 

@@ -128,9 +128,13 @@ static int write_map(const char *file, const char *text)
 static int bind_here(int fd, const char *path, char **ret, struct err *err)
 {
 	static const char place[] = "/mnt";
-	char from[32], map[64];
+	char map[64];
 	unsigned uid = geteuid(), gid = getegid();
 
+	/* A descriptor stays in the old namespace, where nothing can be bound from; the
+	 * working directory moves along. */
+	if (fchdir(fd) < 0)
+		return err_sys(err, "cannot enter '%.120s'", path);
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
 		return err_sys(err, "cannot reach '%.120s' as uid %u, and", path, uid);
 	(void)write_map("/proc/self/setgroups", "deny"); /* else gid_map tells */
@@ -140,8 +144,7 @@ static int bind_here(int fd, const char *path, char **ret, struct err *err)
 	(void)snprintf(map, sizeof(map), "%u %u 1\n", uid, uid);
 	if (write_map("/proc/self/uid_map", map) < 0)
 		return err_sys(err, "cannot map the user");
-	(void)snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
-	if (mount(from, place, NULL, MS_BIND | MS_REC, NULL) < 0)
+	if (mount(".", place, NULL, MS_BIND | MS_REC, NULL) < 0 || chdir("/") < 0)
 		return err_sys(err, "cannot reach '%.120s' as uid %u", path, uid);
 	*ret = xstrdup(place);
 	return 0;

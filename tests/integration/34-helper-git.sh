@@ -10,7 +10,7 @@ HELPER=$bin/sluice-helper
 CALL=$bin/tests/tools/helper_call
 [ -x "$HELPER" ] || skip_all 'sluice-helper is not built'
 [ -x "$CALL" ] || skip_all 'tests/tools/helper_call is not built'
-plan 27
+plan 29
 
 token=s3cr3t-t0ken-of-the-forge
 mkdir -p "$T"/{repos,tmp,ws,srv,actions}
@@ -177,4 +177,25 @@ if command -v openssl >/dev/null; then
   like "$(get '')" '"code":"denied"' 'and none that does not verify'
 else
   skip 'openssl is not installed' 2
+fi
+
+# A tree below a folder that is closed to the helper's user, handed to it by descriptor.
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+  mkdir -p "$T/open/ws" "$T/closed/tree"
+  cp "$HELPER" "$CALL" "$T/open"
+  chmod 755 "$T" "$T/open"
+  chmod 700 "$T/closed"
+  git clone -q "$T/work" "$T/closed/tree"
+  echo two >"$T/closed/tree/file"
+  chown -R 4321:4321 "$T/open/ws"
+  other() { setpriv --reuid 4321 --regid 4321 --clear-groups "$@"; }
+  nok 'the tree cannot be reached by its path' other ls "$T/closed/tree"
+  out=$(cd "$T/open" && other ./helper_call ./sluice-helper tree /proc/self/fd/9 ws -- '{"op":"tree"}' 9<"$T/closed/tree")
+  if [[ $out == *'as uid 4321'* ]]; then
+    skip 'no user namespaces for that user here' 1
+  else
+    is "$(cat "$T/open/ws/file" 2>&1) $(other git -C "$T/open/ws" status --short 2>/dev/null)" 'two  M file' 'but is copied as it stands'
+  fi
+else
+  skip 'needs root and setpriv' 2
 fi
