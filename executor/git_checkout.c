@@ -561,7 +561,7 @@ static int run(struct checkout *c, struct helper_request *r, struct err *err)
 {
 	const char *branch =
 		c->ref && strncmp(c->ref, "refs/heads/", 11) == 0 ? c->ref + 11 : NULL;
-	struct git_files counts;
+	struct git_files counts = { 0 };
 
 	if (git_lookup_commit(c->mirror, c->sha, &c->commit, err) < 0)
 		return -1;

@@ -384,7 +384,7 @@ static void judge(struct conn *c, const union proxy_addr *addrs, size_t n)
 	const union proxy_addr *refused = NULL;
 	struct proxy_verdict bad = { false, NULL };
 
-	for (size_t i = 0; i < n && i < PROXY_ADDRS; i++) {
+	for (size_t i = 0; addrs && i < n && i < PROXY_ADDRS; i++) {
 		struct proxy_verdict v = proxy_judge_addr(
 			c->p->o->policy, c->req.host, c->req.port, &addrs[i]);
 
@@ -670,7 +670,7 @@ int proxy_run(const struct proxy_options *o, struct err *err)
 	loop_add_timer(l, SWEEP_MS, on_sweep, &p);
 	rc = loop_run(l, err);
 	while (p.conns)
-		conn_free(p.conns);
+		conn_free(p.conns); /* NOLINT: it leaves the list */
 	proxy_resolver_free(p.resolver);
 	return rc < 0 ? -1 : 0;
 }

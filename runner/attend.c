@@ -828,7 +828,7 @@ void attend_claimed(struct core *c, int64_t job, int64_t epoch, int64_t try)
 		rc = prepare_dir(v, doc, &err);
 	}
 	job_done(&j);
-	if (rc < 0) {
+	if (rc < 0 || !v) {
 		if (v)
 			live_free(v);
 		cannot_prepare(c, job, epoch, &err);

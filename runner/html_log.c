@@ -199,7 +199,7 @@ void html_log(struct strbuf *out, const char *line, size_t len, const char *mark
 		if (line[i] == '\033' && i + 1 < cut) {
 			n = line[i + 1] == ']' ? osc(line + i, cut - i, out) :
 						 visible(line + i, cut - i, &g);
-			if (memcmp(&g, &before, sizeof(g)) != 0 && !mark_end)
+			if ((g.color != before.color || g.bold != before.bold) && !mark_end)
 				open_span(out, &g, &is_open);
 			before = g;
 			i += n;

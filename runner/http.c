@@ -873,7 +873,7 @@ static void on_mhd_log(void *cls, const char *fmt, va_list ap)
 int http_listen(struct http *h, int fd, struct err *err)
 {
 	struct listener *l = &h->listeners[h->listeners_len];
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
 	const union MHD_DaemonInfo *info;
 	/* Behind a proxy everybody comes from one address: the proxy's limit counts there. */
@@ -948,7 +948,7 @@ int http_bind_tcp(const char *host, int port, int *ret_fd, int *ret_port, struct
 	struct addrinfo *ai = NULL;
 	char service[16];
 	_cleanup_close_ int fd = -1;
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
 	int one = 1, r;
 
@@ -973,7 +973,7 @@ int http_bind_tcp(const char *host, int port, int *ret_fd, int *ret_port, struct
 	freeaddrinfo(ai);
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
 		return err_sys(err, "cannot ask a listener for its port");
-	*ret_port = ntohs(ss.ss_family == AF_INET6 ?
+	*ret_port = ntohs(ss.ss_family == AF_INET6 ? /* NOLINT: getsockname filled it */
 			((struct sockaddr_in6 *)&ss)->sin6_port :
 			((struct sockaddr_in *)&ss)->sin_port);
 	*ret_fd = take_fd(&fd);

@@ -62,7 +62,7 @@ int remote_call(const struct cli_args *a, const char *verb, struct json *args,
 		r = data_dir(a, &dir);
 		if (r)
 			return r;
-		if (access(dir, R_OK | W_OK | X_OK) == 0) {
+		if (dir && access(dir, R_OK | W_OK | X_OK) == 0) {
 			if (local_call(dir, cli_get(a, "config"), verb, owned, ret, &local) == 0)
 				return 0;
 			return cli_fail(a, &local);

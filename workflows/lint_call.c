@@ -167,7 +167,7 @@ static void check_action_inputs(
 	const struct yaml_node *uses = yaml_get(s->node, "uses");
 	bool has_unknown = with && !yaml_is(with, YAML_MAPPING);
 
-	for (size_t i = 0; yaml_is(with, YAML_MAPPING) && i < with->len; i++) {
+	for (size_t i = 0; with && !has_unknown && i < with->len; i++) {
 		const struct yaml_node *key = with->pairs[i].key;
 		const char *names[65];
 		size_t n = 0;

@@ -138,10 +138,11 @@ static const struct lint_type *outputs_type(struct lint *l, const struct job *jo
 static const struct lint_type *job_result_type(struct lint *l, const struct job *job)
 {
 	const struct lint_type **kept = &l->results[job - l->w->jobs];
+	const struct lint_type *had = *kept;
 	struct lint_type *t;
 
-	if (*kept)
-		return *kept;
+	if (had)
+		return had;
 	t = type_new_object(l->arena, 2, true);
 	*kept = t;
 	type_add(t, "result", &type_string);
@@ -298,7 +299,7 @@ static bool is_script(const struct visit *v)
 	if (strcmp(p->key, "run") == 0)
 		return true;
 	return strcmp(p->key, "with") == 0 && p->name && strcmp(p->name, "script") == 0 &&
-	       yaml_is_scalar(uses) && str_starts(uses->str, "actions/github-script@");
+	       uses && yaml_is_scalar(uses) && str_starts(uses->str, "actions/github-script@");
 }
 
 static void check_text_type(struct visit *v, struct lint_expr *x,

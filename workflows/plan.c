@@ -216,7 +216,7 @@ static const struct secret_decl *find_secret(const struct workflow *w, const cha
 
 static bool gives(const struct yaml_node *map, const char *name)
 {
-	for (size_t i = 0; yaml_is(map, YAML_MAPPING) && i < map->len; i++)
+	for (size_t i = 0; map && yaml_is(map, YAML_MAPPING) && i < map->len; i++)
 		if (strcasecmp(map->pairs[i].key->str, name) == 0 ||
 			strstr(map->pairs[i].key->str, "${{"))
 			return true;

@@ -284,7 +284,7 @@ static void unknown_key(struct walk *w, const struct yaml_node *key, const struc
 		find_prop(def->props, "release"))
 		d = error_at(w, key->mark, "unknown-event", "there is no event '%.60s'",
 			key->str);
-	else if (schema_prop(def, key->str)) {
+	else if (shapes_len > 0 && schema_prop(def, key->str)) {
 		const char *mine = required_key(shapes[0]),
 			   *its = tells_apart(def, key->str);
 
