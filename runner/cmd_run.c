@@ -915,6 +915,10 @@ static int run_run(const struct cli_args *args)
 	log_open("run", LOG_ERR);
 	if (take_options(args, &a.o, &err) < 0)
 		status = cli_error(args, CLI_USAGE, "%s", err.msg);
+	else if (a.o.in_place && geteuid() == 0)
+		status = cli_error(args, CLI_NO,
+			"--in-place: steps never run as root, so they could not write here; run "
+			"it as the owner of the tree, or without --in-place");
 	else if (config_load(NULL, NULL, stderr, &a.config, &err) < 0 ||
 		run_event_open(&a.o, &a.e, &err) < 0)
 		status = cli_fail(args, &err);

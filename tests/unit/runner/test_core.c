@@ -188,7 +188,7 @@ static void spawner_answer(struct fixture *f, const struct json *request, enum e
 /* Waits for `spawn`, and becomes its executor: lock, socket, journal. */
 static struct fake *take_spawn(struct fixture *f)
 {
-	struct json *req = spawner_recv(f, 5000);
+	struct json *req = spawner_recv(f, 20000);
 	struct fake *x = &f->fakes[f->fakes_len++];
 	struct err err = ERR_INIT;
 	_cleanup_free_ char *dir = NULL, *sock = NULL;
@@ -244,7 +244,7 @@ static void meet(struct fixture *f, struct fake *x, const char *state)
 {
 	struct link_hello h = { .job = x->job, .attempt = 1, .try = x->try, .epoch = x->epoch,
 		.state = state, .frames = journal_seq(x->journal), .log = 0 };
-	int64_t end = clock_boot_ms() + 5000;
+	int64_t end = clock_boot_ms() + 20000;
 	struct err err = ERR_INIT;
 
 	(void)fd_set_nonblock(x->listener, true);
@@ -270,7 +270,7 @@ static void ready(struct fake *x)
 /* What core says to the executor next; its op is checked, the body goes to *RET. */
 static void hear(struct fixture *f, struct fake *x, const char *op, struct json **ret)
 {
-	int64_t end = clock_boot_ms() + 5000;
+	int64_t end = clock_boot_ms() + 20000;
 
 	for (;;) {
 		struct chan_msg m = CHAN_MSG_INIT;
@@ -318,7 +318,7 @@ static enum job_state state_of(struct fixture *f, int64_t job, enum conclusion *
 
 static void await_state(struct fixture *f, int64_t job, enum job_state want)
 {
-	int64_t end = clock_boot_ms() + 5000;
+	int64_t end = clock_boot_ms() + 20000;
 
 	while (state_of(f, job, NULL) != want && clock_boot_ms() < end)
 		turn(f, 10);
@@ -433,7 +433,7 @@ static void a_label_nobody_offers_ends_with_that_reason(void **state)
 	struct fixture *f = *state;
 	_cleanup_(json_freep) struct json *run = NULL;
 	struct err err = ERR_INIT;
-	int64_t end = clock_boot_ms() + 5000;
+	int64_t end = clock_boot_ms() + 20000;
 	const struct json *job = NULL;
 
 	start(f, "on: push\njobs:\n  a: {runs-on: windows-latest, steps: [{run: echo}]}\n");
@@ -458,7 +458,7 @@ static void a_spawner_that_refuses_gets_it_again(void **state)
 	struct fake *x;
 
 	start(f, one_job);
-	req = spawner_recv(f, 5000);
+	req = spawner_recv(f, 20000);
 	assert_non_null(req);
 	spawner_answer(f, req, ERR_SYS);
 	json_free(req);
@@ -481,7 +481,7 @@ static void one_that_dies_before_go_is_queued_again(void **state)
 	job = x->job;
 	die(x);
 	/* Nothing is given back before the spawner has proven it dead. */
-	req = spawner_recv(f, 5000);
+	req = spawner_recv(f, 20000);
 	assert_non_null(req);
 	assert_string_equal(json_get_str(req, "op", ""), "bury");
 	assert_int_equal(state_of(f, job, NULL), JOB_CLAIMED);
@@ -512,7 +512,7 @@ static void a_deploy_that_dies_after_go_is_lost(void **state)
 	ready(x);
 	hear(f, x, "go", NULL);
 	die(x);
-	req = spawner_recv(f, 5000);
+	req = spawner_recv(f, 20000);
 	assert_non_null(req);
 	assert_string_equal(json_get_str(req, "op", ""), "bury");
 	spawner_answer(f, req, ERR_NONE);
