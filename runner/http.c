@@ -73,7 +73,7 @@ struct http_request {
 	char peer[64];
 	uid_t uid;
 	bool is_tls, is_unix, behind_proxy;
-	bool seen, refused, whole, answered, suspended, streaming, gone;
+	bool seen, refused, has_body, whole, answered, suspended, streaming, gone;
 	int64_t started_us;
 	size_t body_max;
 	bool body_over;
@@ -201,7 +201,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
 	c = xcalloc(1, sizeof(*c));
 	c->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
 			->connect_fd;
-	c->deadline = clock_boot_ms() + LIMIT_HTTP_HEADER_MS;
+	c->deadline = clock_boot_ms() + l->http->o.header_ms;
 	c->next = l->http->conns;
 	if (c->next)
 		c->next->prev = c;
@@ -298,7 +298,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
 	if (r->streaming && r->closed)
 		r->closed(r->stream);
 	if (r->conn) {
-		r->conn->deadline = clock_boot_ms() + LIMIT_HTTP_HEADER_MS;
+		r->conn->deadline = clock_boot_ms() + r->http->o.header_ms;
 		r->conn->request = NULL;
 	}
 	if (r->whole && !r->answered) {
@@ -451,6 +451,7 @@ static const char *check_request(struct http_request *r, const char *version)
 		       "of the latter";
 	if (c.bytes > LIMIT_HTTP_HEADER)
 		return "the header is too large";
+	r->has_body = c.encoding > 0;
 	if (c.encoding && strcasecmp(http_header(r, "transfer-encoding"), "chunked") != 0)
 		return "this Transfer-Encoding is not known";
 	return NULL;
@@ -474,7 +475,7 @@ static void begin_request(struct http_request *r, const char *method, const char
 	r->seen = true;
 	snprintf(r->method, sizeof(r->method), "%s", method);
 	if (r->conn)
-		r->conn->deadline += LIMIT_HTTP_TOTAL_MS - LIMIT_HTTP_HEADER_MS;
+		r->conn->deadline += r->http->o.total_ms - r->http->o.header_ms;
 	why = check_request(r, version);
 	if (why) {
 		refuse(r, 400, why);
@@ -489,6 +490,7 @@ static void begin_request(struct http_request *r, const char *method, const char
 		refuse(r, 413, "the body is larger than this address takes");
 	else if (n > 0)
 		strbuf_reserve(&r->body, (size_t)n > 65536 ? 65536 : (size_t)n);
+	r->has_body = r->has_body || n > 0;
 }
 
 static void take_body(struct http_request *r, const char *data, size_t len)
@@ -512,7 +514,7 @@ static enum MHD_Result queue(struct http_request *r)
 	MHD_destroy_response(response);
 	if (r->conn)
 		r->conn->deadline = r->streaming ? 0 :
-			clock_boot_ms() + LIMIT_HTTP_TOTAL_MS + (int64_t)(r->len / READ_RATE);
+			clock_boot_ms() + r->http->o.total_ms + (int64_t)(r->len / READ_RATE);
 	return ok;
 }
 
@@ -538,7 +540,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *connection,
 		r->whole = true;
 		if (r->conn)
 			r->conn->deadline = 0;
-		if (r->body.len)
+		if (r->has_body)
 			http_add_header(r, "Connection", "close");
 		if (r->body_over) {
 			refuse(r, 413, "the body is larger than this address takes");
@@ -828,6 +830,10 @@ int http_new(struct loop *l, const struct http_options *o, struct http **ret,
 
 	h->loop = l;
 	h->o = *o;
+	if (!h->o.header_ms)
+		h->o.header_ms = LIMIT_HTTP_HEADER_MS;
+	if (!h->o.total_ms)
+		h->o.total_ms = LIMIT_HTTP_TOTAL_MS;
 	h->turn = loop_add_turn(l, on_turn, h);
 	h->sweep = loop_add_timer(l, SWEEP_MS, on_sweep, h);
 	*ret = h;
@@ -905,7 +911,10 @@ int http_listen(struct http *h, int fd, struct err *err)
 		MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)(64 * KiB), MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
 		MHD_OPTION_URI_LOG_CALLBACK, on_uri, l, MHD_OPTION_NOTIFY_COMPLETED,
-		on_completed, l, MHD_OPTION_ARRAY, tls ? tls_options : none, MHD_OPTION_END);
+		on_completed, l,
+		/* main ignores it; or libmicrohttpd copies files by 4 KiB for fear of it */
+		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY,
+		tls ? tls_options : none, MHD_OPTION_END);
 	if (!l->daemon) {
 		(void)close(fd);
 		return err_set(err, ERR_SYS, "cannot start the HTTP server%s",
