@@ -184,7 +184,7 @@ static const char body[] =
 	"branch_json=$(json \"$branch\")\n"
 	"who_json=$(json \"$who\")\n"
 	"umask 077\n"
-	"tmp=$(mktemp) || exit 0\n"
+	"tmp=$(mktemp) || { say \"no temporary file can be made: no run was started\"; exit 0; }\n"
 	"trap 'rm -f \"$tmp\" \"$tmp.out\"' EXIT\n"
 	"while read -r before after ref; do\n"
 	"\tcase $ref in refs/heads/* | refs/tags/*) ;; *) continue ;; esac\n"
