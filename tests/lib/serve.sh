@@ -33,7 +33,7 @@ need_server() {
 as_owner() {
   if [ "$(id -u)" -eq 0 ]; then
     setpriv --reuid "$SERVICE" --regid "$SERVICE" --clear-groups \
-      env HOME="$T/owner" GIT_CONFIG_NOSYSTEM=1 "$@"
+      env HOME="$T/owner" TMPDIR="$T/owner" GIT_CONFIG_NOSYSTEM=1 "$@"
   else
     "$@"
   fi
