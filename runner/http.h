@@ -10,7 +10,7 @@
  * no tokens and values with control bytes, an absolute-form or over-long target, control
  * bytes in it and a header block over LIMIT_HTTP_HEADER are answered 400 and the
  * connection closes; it also closes after every request with a body. What the library does
- * not show, a bare LF at the end of a header line or a folded line, still passes.
+ * not show, a bare LF at the end of a header line, a folded line, a NUL in a value, passes.
  * Its own timeout counts inactivity only: total deadlines run from the connect, for the
  * reading of an answer too. A stream whose reader left ends within SWEEP_MS.
  */
@@ -34,6 +34,7 @@ typedef void http_handler_fn(struct http_request *r, void *data);
 struct http_options {
 	const char *tls_certificate, *tls_key; /* PEM text, both or none */
 	const char *const *trusted_proxies;    /* NULL-ended addresses, or NULL */
+	int64_t header_ms, total_ms;	       /* deadlines; 0: those of limits.h (tests) */
 	http_handler_fn *handler;
 	/* The largest body for a method and path; 0 refuses any body. */
 	size_t (*body_limit)(const char *method, const char *path, void *data);
