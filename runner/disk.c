@@ -32,9 +32,10 @@ bool disk_is_low(struct core *c)
 	bool low = c->o->has_git && is_low(c); /* `sluice run` has nobody to wait for */
 
 	if (low != c->is_disk_low)
-		log_warnx("%s", low ? "the disk of the data directory is nearly full: nothing is "
-				      "accepted or started until there is space" :
-				      "there is space on the disk again");
+		log_warnx("%s",
+			low ? "the disk of the data directory is nearly full: nothing is "
+			      "accepted or started until there is space"
+			    : "there is space on the disk again");
 	c->is_disk_low = low;
 	if (low)
 		core_retry_in(c, LOOK_AGAIN_MS);

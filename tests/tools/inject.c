@@ -20,7 +20,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-
 #define CANNOT 2
 
 #if defined(__x86_64__)
@@ -42,8 +41,9 @@ static int attach(pid_t pid, struct user_regs_struct *regs)
 	int status;
 	long word;
 
-	if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) < 0 || waitpid(pid, &status, __WALL) != pid ||
-		!WIFSTOPPED(status) || ptrace(PTRACE_GETREGS, pid, NULL, regs) < 0)
+	if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) < 0 ||
+		waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status) ||
+		ptrace(PTRACE_GETREGS, pid, NULL, regs) < 0)
 		return -1;
 	errno = 0;
 	word = ptrace(PTRACE_PEEKTEXT, pid, (void *)(regs->rip - SYSCALL_LEN), NULL);
@@ -56,8 +56,8 @@ static int attach(pid_t pid, struct user_regs_struct *regs)
 	return 0;
 }
 
-static int call(pid_t pid, const struct user_regs_struct *at, long nr, const unsigned long *args,
-	long *ret)
+static int call(pid_t pid, const struct user_regs_struct *at, long nr,
+	const unsigned long *args, long *ret)
 {
 	struct user_regs_struct r = *at;
 	int status;
