@@ -432,8 +432,8 @@ def bench_hooks(server, secret):
 
 
 def memory(server, when):
-    total, parts = 0, []
-    for name, pid in sorted(server.pids().items()):
+    total, parts, pids = 0, [], server.pids()
+    for name, pid in sorted(pids.items()):
         try:
             text = open("/proc/%d/smaps_rollup" % pid).read()
             status = open("/proc/%d/status" % pid).read()
@@ -444,7 +444,7 @@ def memory(server, when):
         peak = int(re.search(r"^VmHWM:\s+(\d+)", status, re.M).group(1)) / 1024
         total += pss
         parts.append("%s %.1f (peak RSS %.1f)" % (name, pss, peak))
-    row("memory %s, PSS of all processes" % when, "%.1f MiB" % total, ", ".join(parts))
+    row("memory %s, PSS of %s processes" % (when, "all" if len(parts) == len(pids) else len(parts)), "%.1f MiB" % total, ", ".join(parts))
 
 
 def main():
