@@ -661,7 +661,8 @@ static ssize_t on_pull(void *cls, uint64_t pos, char *buf, size_t max)
 	ssize_t n = r->gone ? -1 : r->pull(r->stream, buf, max);
 
 	if (n < 0)
-		return MHD_CONTENT_READER_END_OF_STREAM;
+		return n == HTTP_PULL_CUT ? MHD_CONTENT_READER_END_WITH_ERROR :
+					    MHD_CONTENT_READER_END_OF_STREAM;
 	if (n == 0 && !r->suspended) {
 		r->suspended = true;
 		MHD_suspend_connection(r->connection);

@@ -93,9 +93,10 @@ void http_redirect(struct http_request *r, int status, const char *location);
 
 /*
  * A stream: PULL is asked for up to MAX bytes whenever the connection can take some; 0
- * means nothing now (http_wake asks again), -1 ends it. CLOSED is called once at the end,
- * whoever ended it.
+ * means nothing now (http_wake asks again), -1 ends it, HTTP_PULL_CUT ends it so that the
+ * reader sees it is not whole. CLOSED is called once at the end, whoever ended it.
  */
+#define HTTP_PULL_CUT (-2)
 typedef ssize_t http_pull_fn(void *stream, char *buf, size_t max);
 void http_stream(struct http_request *r, const char *type, http_pull_fn *pull,
 	void (*closed)(void *stream), void *stream);

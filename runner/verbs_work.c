@@ -312,6 +312,28 @@ static void job_trace(struct verb_call *v)
 		verb_ok(v, j);
 }
 
+/* A lost job: nobody knows how it ended, so a person says. */
+static void job_resolve(struct verb_call *v)
+{
+	const char *conclusion;
+	enum conclusion c;
+	struct err err = ERR_INIT;
+
+	if (!verb_str(v, "conclusion", &conclusion))
+		return;
+	c = conclusion_parse(conclusion);
+	if (c != CONCLUSION_SUCCESS && c != CONCLUSION_FAILURE)
+		err_set(&err, ERR_INPUT, "'conclusion' is '%.32s'; it is success or failure",
+			conclusion);
+	else if (jobs_resolve_lost(v->core->store, int_arg(v->args, "job"), c,
+			 json_get_str(v->args, "comment", ""), &v->actor, &err) == 0) {
+		core_wake(v->core);
+		verb_ok(v, NULL);
+		return;
+	}
+	verb_fail(v, &err, NULL);
+}
+
 static void gate_list(struct verb_call *v)
 {
 	struct json *j = NULL;
@@ -491,6 +513,7 @@ const struct verb verbs_work[] = {
 	{ "event.replan", SCOPE_RUN, true, event_replan },
 	{ "job.show", SCOPE_READ, false, job_show },
 	{ "job.trace", SCOPE_READ, false, job_trace },
+	{ "job.resolve", SCOPE_RUN, true, job_resolve },
 	{ "gate.list", SCOPE_READ, false, gate_list },
 	{ "gate.show", SCOPE_READ, false, gate_show },
 	{ "gate.decide", SCOPE_APPROVE, true, gate_decide },

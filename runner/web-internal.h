@@ -101,6 +101,7 @@ void api_json(struct visit *v, int status, struct json *j); /* taken */
 int http_status_of(enum err_code code);
 int http_status_of_name(const char *code); /* of err_code_name */
 bool api_route(struct visit *v, const char *path);
+void web_artifact(struct visit *v, int64_t id); /* web_artifact.c: as a tar archive */
 
 /* ---- web_hooks.c: forges, approvals, health, metrics ---- */
 bool hooks_route(struct visit *v, const char *path);

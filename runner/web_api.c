@@ -3,17 +3,13 @@
  * /api/v1: JSON of the store's queries for reading, core's verbs for everything else. The
  * routes are one table; docs/api.md and docs/openapi.json are checked against it.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "runner/web-internal.h"
-#include "store/artifacts.h"
 
 int http_status_of(enum err_code code)
 {
@@ -286,34 +282,7 @@ static void get_me(struct visit *v)
 
 static void get_artifact(struct visit *v)
 {
-	struct artifact a;
-	struct err err = ERR_INIT;
-	_cleanup_free_ char *path = NULL, *disposition = NULL;
-	struct stat st;
-	int fd;
-
-	memset(&a, 0, sizeof(a));
-	if (artifacts_get(v->web->store, route_int(v, 0), &a, &err) < 0) {
-		api_error(v, &err, NULL);
-		return;
-	}
-	path = xasprintf("store/sha256/%.2s/%s", a.digest, a.digest);
-	fd = openat(v->web->data_dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		if (fd >= 0)
-			(void)close(fd);
-		err_set(&err, ERR_NOT_FOUND, "artifact '%s' is no longer kept", a.name);
-		artifact_done(&a);
-		api_error(v, &err, NULL);
-		return;
-	}
-	/* Never shown in our origin: an artifact may be HTML with scripts (WH15). */
-	disposition = xasprintf("attachment; filename=\"artifact-%lld.%s\"",
-		(long long)route_int(v, 0), "tar.zst");
-	http_add_header(v->r, "Content-Disposition", disposition);
-	http_add_header(v->r, "Content-Security-Policy", "default-src 'none'; sandbox");
-	artifact_done(&a);
-	http_answer_file(v->r, 200, "application/octet-stream", fd, 0, (uint64_t)st.st_size);
+	web_artifact(v, route_int(v, 0));
 }
 
 /* ---- doing ---- */

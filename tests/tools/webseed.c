@@ -956,6 +956,10 @@ static int do_verb(const struct chan_msg *m, struct json *result)
 		return runs_rerun(store, run,
 			json_get_bool(args, "failed", false) ? RERUN_FAILED : RERUN_ALL, NULL,
 			&actor, &attempt, &err);
+	if (str_eq(verb, "job.resolve"))
+		return jobs_resolve_lost(store, json_get_int(args, "job", 0),
+			conclusion_parse(json_get_str(args, "conclusion", "")),
+			json_get_str(args, "comment", ""), &actor, &err);
 	if (str_eq(verb, "pause") || str_eq(verb, "resume"))
 		return store_pause(store, str_eq(verb, "pause"), actor.name, "", &err);
 	if (str_eq(verb, "run.dispatch")) {
