@@ -319,7 +319,7 @@ static void job_resolve(struct verb_call *v)
 	enum conclusion c;
 	struct err err = ERR_INIT;
 
-	if (!verb_str(v, "conclusion", &conclusion))
+	if (!verb_arg_str(v, "conclusion", &conclusion))
 		return;
 	c = conclusion_parse(conclusion);
 	if (c != CONCLUSION_SUCCESS && c != CONCLUSION_FAILURE)
