@@ -25,7 +25,7 @@
 #include "executor/link.h"
 
 enum {
-	FLUSH_MS = 20,	       /* frames of a running job are stored this much later at most */
+	FLUSH_MS = 20, /* frames of a running job are stored this much later at most */
 	CONNECT_RETRY_MS = 10, /* the executor is there but does not listen yet */
 	PROVE_RETRY_MS = 50,
 	SPAWNER_RETRY_MS = 200,
@@ -79,8 +79,13 @@ static struct live *live_new(struct core *c, int64_t job, int64_t epoch, int64_t
 {
 	struct live *v = xcalloc(1, sizeof(*v));
 
-	*v = (struct live){ .core = c, .job = job, .epoch = epoch, .try = try, .dir = -1,
-		.journal = -1, .fd = -1 };
+	*v = (struct live){ .core = c,
+		.job = job,
+		.epoch = epoch,
+		.try = try,
+		.dir = -1,
+		.journal = -1,
+		.fd = -1 };
 	v->spawner = c->spawner_losses;
 	frames_init(&v->frames);
 	v->next = c->lives;
@@ -144,8 +149,8 @@ static int send_head(struct live *v, struct json *head, const struct strbuf *bod
 		json_free(head);
 		return -1;
 	}
-	rc = chan_send(v->fd, head, body ? body->buf : NULL, body ? body->len : 0, NULL, 0,
-		&err);
+	rc = chan_send(v->fd, head, body ? body->buf : NULL, body ? body->len : 0, NULL,
+		0, &err);
 	json_free(head);
 	if (rc < 0)
 		log_info("job=%" PRId64 " cannot tell the executor: %s", v->job, err.msg);
@@ -158,7 +163,8 @@ static void on_leave_late(struct loop *l, void *data)
 
 	(void)l;
 	v->timer = NULL;
-	log_warnx("job=%" PRId64 " try=%" PRId64 " executor does not leave", v->job, v->try);
+	log_warnx("job=%" PRId64 " try=%" PRId64 " executor does not leave", v->job,
+		v->try);
 	hang_up(v);
 	prove_later(v, 0);
 }
@@ -231,7 +237,8 @@ static int64_t count_lines(int dir)
 		}
 	}
 	while ((n = pread(log, buf, sizeof(buf), at)) > 0) {
-		for (const char *p = buf; (p = memchr(p, '\n', (size_t)(buf + n - p))); p++)
+		for (const char *p = buf; (p = memchr(p, '\n', (size_t)(buf + n - p)));
+			p++)
 			lines++;
 		at += n;
 	}
@@ -278,7 +285,8 @@ static int store_end_of(struct live *v, struct err *err)
 			rc = jobs_unclaim(c->store, v->job, v->epoch, f->reason, err);
 		else if (rc == 0)
 			rc = jobs_fail(c->store, v->job,
-				*f->reason ? f->reason : "failed while it was set up", err);
+				*f->reason ? f->reason : "failed while it was set up",
+				err);
 		break;
 	case JOB_RELEASED:
 	case JOB_RUNNING:
@@ -323,7 +331,8 @@ static void finish(struct live *v)
 
 static int lock_is_held(const struct live *v)
 {
-	_cleanup_close_ int fd = openat(v->dir, JOB_FILE_LOCK, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int fd =
+		openat(v->dir, JOB_FILE_LOCK, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0)
 		return 0;
@@ -363,17 +372,19 @@ static void bury_row(struct live *v)
 		if (jobs_finish(c->store, v->job, v->epoch, "", 0, &err) < 0)
 			core_trouble(c, "cannot finish a job", &err);
 	} else if (j.epoch == v->epoch &&
-		(j.state == JOB_CLAIMED || j.state == JOB_RELEASED || j.state == JOB_RUNNING ||
-			j.state == JOB_CANCELLING)) {
+		   (j.state == JOB_CLAIMED || j.state == JOB_RELEASED ||
+			   j.state == JOB_RUNNING || j.state == JOB_CANCELLING)) {
 		/* What it said before it died is stored with it. */
 		if (v->frames.last && j.state != JOB_CLAIMED &&
 			frames_apply(c, &v->frames, v->job, v->epoch, false, &err) < 0)
-			core_trouble(c, "cannot store the last frames of a dead job", &err);
-		if (jobs_died(c->store, v->job, v->epoch, "its executor died", &now, &err) < 0)
+			core_trouble(
+				c, "cannot store the last frames of a dead job", &err);
+		if (jobs_died(c->store, v->job, v->epoch, "its executor died", &now,
+			    &err) < 0)
 			core_trouble(c, "cannot bury a job", &err);
 		else
-			log_warnx("job=%" PRId64 " try=%" PRId64 " executor died; now %s", v->job,
-				v->try, state_name(MACHINE_JOB, now));
+			log_warnx("job=%" PRId64 " try=%" PRId64 " executor died; now %s",
+				v->job, v->try, state_name(MACHINE_JOB, now));
 	}
 	job_done(&j);
 	core_after(c, after_death, ref_new(v));
@@ -391,7 +402,8 @@ static void on_buried(const struct json *answer, const struct err *why, void *da
 		return;
 	v->is_burying = false;
 	if (why && why->code != ERR_NOT_FOUND) {
-		prove_later(v, why->code == ERR_CONFLICT ? PROVE_RETRY_MS : SPAWNER_RETRY_MS);
+		prove_later(
+			v, why->code == ERR_CONFLICT ? PROVE_RETRY_MS : SPAWNER_RETRY_MS);
 		return;
 	}
 	bury_row(v);
@@ -418,7 +430,8 @@ static int try_connect(struct live *v);
 static int open_journal(struct live *v)
 {
 	if (v->journal < 0)
-		v->journal = openat(v->dir, JOB_FILE_JOURNAL, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		v->journal = openat(
+			v->dir, JOB_FILE_JOURNAL, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return v->journal < 0 ? -1 : 0;
 }
 
@@ -526,7 +539,8 @@ static void on_flush(struct loop *l, void *data)
 		return;
 	if (core_begin(v->core, &err) < 0 || apply_end(v, true, &err) < 0) {
 		core_trouble(v->core, "cannot store frames", &err);
-		v->flush = loop_add_timer(v->core->loop, SPAWNER_RETRY_MS * 5, on_flush, v);
+		v->flush =
+			loop_add_timer(v->core->loop, SPAWNER_RETRY_MS * 5, on_flush, v);
 		return;
 	}
 	frames_applied(&v->frames);
@@ -635,12 +649,12 @@ static void on_hello(struct live *v, const struct chan_msg *m)
 
 		json_set_str(bye, "op", "bye");
 		let_go(v, str_eq(json_get_str(m->head, "state", ""), "exited")
-				? bye
-				: (json_free(bye), link_abort("superseded")));
+				  ? bye
+				  : (json_free(bye), link_abort("superseded")));
 		return;
 	}
-	if (link_read_hello(m->head, &h, &err) < 0 || h.job != v->job || h.try != v->try ||
-		jobs_get(c->store, v->job, &j, &err) < 0) {
+	if (link_read_hello(m->head, &h, &err) < 0 || h.job != v->job ||
+		h.try != v->try || jobs_get(c->store, v->job, &j, &err) < 0) {
 		log_warnx("job=%" PRId64 " a strange executor: %s", v->job, err.msg);
 		hang_up(v);
 		prove_later(v, PROVE_RETRY_MS);
@@ -653,8 +667,9 @@ static void on_hello(struct live *v, const struct chan_msg *m)
 	if (str_eq(h.state, "exited")) {
 		read_and_act(v);
 	} else if (epoch != v->epoch || h.epoch != v->epoch ||
-		(state != JOB_CLAIMED && state != JOB_RELEASED && state != JOB_RUNNING &&
-			state != JOB_CANCELLING && state != JOB_LOST)) {
+		   (state != JOB_CLAIMED && state != JOB_RELEASED &&
+			   state != JOB_RUNNING && state != JOB_CANCELLING &&
+			   state != JOB_LOST)) {
 		/* Fenced: what it would do is somebody else's now. */
 		let_go(v, link_abort("superseded"));
 	} else if (state == JOB_CLAIMED) {
@@ -756,8 +771,8 @@ static void on_spawned(const struct json *answer, const struct err *why, void *d
 	if (!v || v->state != LIVE_SPAWNING)
 		return;
 	if (!why) {
-		log_debug("job=%" PRId64 " try=%" PRId64 " executor pid=%" PRId64, v->job, v->try,
-			json_get_int(answer, "pid", 0));
+		log_debug("job=%" PRId64 " try=%" PRId64 " executor pid=%" PRId64, v->job,
+			v->try, json_get_int(answer, "pid", 0));
 		if (try_connect(v) < 0)
 			prove_later(v, CONNECT_RETRY_MS);
 		return;
@@ -788,11 +803,12 @@ static int prepare_dir(struct live *v, const struct json *doc, struct err *err)
 	if (v->dir < 0)
 		return err_sys(err, "cannot open '%s'", path);
 	json_write(doc, 0, &text);
-	return fd_replace_file(v->dir, JOB_FILE_SPEC, text.buf, text.len, 0600,
-		FD_REPLACE_NOSYNC, err);
+	return fd_replace_file(
+		v->dir, JOB_FILE_SPEC, text.buf, text.len, 0600, FD_REPLACE_NOSYNC, err);
 }
 
-static void cannot_prepare(struct core *c, int64_t job, int64_t epoch, const struct err *why)
+static void cannot_prepare(
+	struct core *c, int64_t job, int64_t epoch, const struct err *why)
 {
 	struct err err = ERR_INIT;
 	int rc = core_begin(c, &err);
@@ -855,7 +871,8 @@ int attend_adopt(struct core *c, const struct job *j, struct err *err)
 	v->attempt = j->attempt;
 	v->frames.skip = (uint64_t)j->frames;
 	v->log_told = j->log_size;
-	v->spawner = c->spawner_losses - 1; /* of an earlier core: its spawner may be gone */
+	v->spawner =
+		c->spawner_losses - 1; /* of an earlier core: its spawner may be gone */
 	(void)snprintf(path, sizeof(path), "jobs/%" PRId64 "/%" PRId64, j->id, j->tries);
 	v->dir = openat(c->data, path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (v->dir < 0 && errno != ENOENT) {
@@ -879,7 +896,8 @@ void attend_stray(struct core *c, int64_t job, int64_t try)
 	char path[64];
 
 	v->is_stray = true;
-	log_warnx("job=%" PRId64 " try=%" PRId64 " an executor that no row knows", job, try);
+	log_warnx("job=%" PRId64 " try=%" PRId64 " an executor that no row knows", job,
+		try);
 	(void)snprintf(path, sizeof(path), "jobs/%" PRId64 "/%" PRId64, job, try);
 	v->dir = openat(c->data, path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (v->dir < 0)

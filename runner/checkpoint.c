@@ -52,8 +52,8 @@ static void on_quiet(struct loop *l, void *data)
 		ask(c, true);
 }
 
-static void on_moved(struct chan_msg *answer, const struct err *why, const char *hint,
-	void *data)
+static void on_moved(
+	struct chan_msg *answer, const struct err *why, const char *hint, void *data)
 {
 	struct checkpoint *c = data;
 
@@ -103,8 +103,8 @@ void checkpoint_due(struct checkpoint *c, int wal_pages)
 	c->soon = loop_add_timer(c->loop, ms, on_soon, c);
 }
 
-static void on_checked(struct chan_msg *answer, const struct err *why, const char *hint,
-	void *data)
+static void on_checked(
+	struct chan_msg *answer, const struct err *why, const char *hint, void *data)
 {
 	const struct json *list;
 
@@ -132,8 +132,8 @@ void checkpoint_check(struct checkpoint *c)
 	(void)worker_call(c->pool, head, NULL, 0, 0, on_checked, c);
 }
 
-int checkpoint_new(struct loop *l, const char *const *argv, struct checkpoint **ret,
-	struct err *err)
+int checkpoint_new(
+	struct loop *l, const char *const *argv, struct checkpoint **ret, struct err *err)
 {
 	_cleanup_(checkpoint_freep) struct checkpoint *c = xcalloc(1, sizeof(*c));
 
@@ -187,8 +187,8 @@ static void on_finding(const struct check_finding *f, void *data)
 	json_push(data, o);
 }
 
-static int serve(struct checker *k, const struct chan_msg *m, struct json **ret,
-	struct err *err)
+static int serve(
+	struct checker *k, const struct chan_msg *m, struct json **ret, struct err *err)
 {
 	struct check_summary s;
 	struct json *findings;
@@ -198,8 +198,8 @@ static int serve(struct checker *k, const struct chan_msg *m, struct json **ret,
 		return -1;
 	*ret = json_new_object();
 	if (str_eq(chan_msg_op(m), "checkpoint")) {
-		if (store_checkpoint(k->store, json_get_bool(m->head, "truncate", false), &pages,
-			    err) < 0)
+		if (store_checkpoint(k->store, json_get_bool(m->head, "truncate", false),
+			    &pages, err) < 0)
 			return -1;
 		json_set_int(*ret, "wal_pages", pages);
 		return 0;
@@ -241,7 +241,8 @@ int checkpointer_main(const char *database)
 			json_free(fields);
 			n = rpc_refuse(WORKER_CHAN_FD, seq, &why, NULL, &err);
 		} else {
-			n = rpc_answer(WORKER_CHAN_FD, seq, fields, NULL, 0, NULL, 0, &err);
+			n = rpc_answer(
+				WORKER_CHAN_FD, seq, fields, NULL, 0, NULL, 0, &err);
 		}
 		if (n < 0)
 			break;

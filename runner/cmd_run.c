@@ -72,7 +72,8 @@ static void show_dirty(struct app *a);
 /* ---- flags ------------------------------------------------------------------------- */
 
 static const struct cli_opt run_opts[] = {
-	{ "workflow", 'W', "FILE|DIR", "workflow file, or a folder of them (.github/workflows)" },
+	{ "workflow", 'W', "FILE|DIR",
+		"workflow file, or a folder of them (.github/workflows)" },
 	{ "event", 0, "NAME", "the event (push)" },
 	{ "payload", 0, "FILE", "its JSON payload: github.event" },
 	{ "job", 'j', "JOB", "this job and what it needs; may be repeated" },
@@ -111,7 +112,7 @@ static int take_file(const char *path, struct strvec *to, struct err *err)
 	if (fd_read_file(AT_FDCWD, path, LIMIT_ENV_FILE, &text, err) < 0)
 		return -1;
 	strvec_split(&lines, text.buf, '\n');
-	strvec_foreach(line, &lines) {
+	strvec_foreach (line, &lines) {
 		char *s = *line, *eq = strchr(s, '=');
 		size_t len;
 
@@ -139,8 +140,8 @@ static int take_file(const char *path, struct strvec *to, struct err *err)
 	return rc;
 }
 
-static int take_files(const struct cli_args *args, const char *name, struct strvec *to,
-	struct err *err)
+static int take_files(
+	const struct cli_args *args, const char *name, struct strvec *to, struct err *err)
 {
 	const char *path;
 
@@ -150,31 +151,45 @@ static int take_files(const struct cli_args *args, const char *name, struct strv
 	return 0;
 }
 
-static int check_pairs(const struct strvec *list, const char *flag, char sep, struct err *err)
+static int check_pairs(
+	const struct strvec *list, const char *flag, char sep, struct err *err)
 {
-	strvec_foreach(v, list) {
+	strvec_foreach (v, list) {
 		const char *at = strchr(*v, sep);
 
 		if (!at || at == *v)
-			return err_set(err, ERR_INPUT, "--%s '%.64s' is no K%cV", flag, *v, sep);
+			return err_set(
+				err, ERR_INPUT, "--%s '%.64s' is no K%cV", flag, *v, sep);
 	}
 	return 0;
 }
 
-static int take_options(const struct cli_args *args, struct run_options *o, struct err *err)
+static int take_options(
+	const struct cli_args *args, struct run_options *o, struct err *err)
 {
 	const char *format = cli_get(args, "format");
 
-	*o = (struct run_options){ .args = args, .where = cli_get(args, "workflow"),
-		.event = cli_get(args, "event"), .payload = cli_get(args, "payload"),
-		.dir = cli_arg(args, 0), .actions_dir = cli_get(args, "actions-dir"),
-		.network = cli_get(args, "network"), .jobs = STRVEC_INIT,
-		.matrix = STRVEC_INIT, .inputs = STRVEC_INIT, .secrets = STRVEC_INIT,
-		.vars = STRVEC_INIT, .env = STRVEC_INIT, .approve = STRVEC_INIT,
-		.in_place = cli_has(args, "in-place"), .is_quiet = cli_quiet(args),
-		.is_verbose = cli_verbose(args), .is_json = cli_json(args) };
+	*o = (struct run_options){ .args = args,
+		.where = cli_get(args, "workflow"),
+		.event = cli_get(args, "event"),
+		.payload = cli_get(args, "payload"),
+		.dir = cli_arg(args, 0),
+		.actions_dir = cli_get(args, "actions-dir"),
+		.network = cli_get(args, "network"),
+		.jobs = STRVEC_INIT,
+		.matrix = STRVEC_INIT,
+		.inputs = STRVEC_INIT,
+		.secrets = STRVEC_INIT,
+		.vars = STRVEC_INIT,
+		.env = STRVEC_INIT,
+		.approve = STRVEC_INIT,
+		.in_place = cli_has(args, "in-place"),
+		.is_quiet = cli_quiet(args),
+		.is_verbose = cli_verbose(args),
+		.is_json = cli_json(args) };
 	if (format && !str_eq(format, "text") && !str_eq(format, "json"))
-		return err_set(err, ERR_INPUT, "--format is text or json, not '%s'", format);
+		return err_set(
+			err, ERR_INPUT, "--format is text or json, not '%s'", format);
 	if (o->network && !str_eq(o->network, "none") && !str_eq(o->network, "proxy"))
 		return err_set(err, ERR_INPUT, "--network is none or proxy, not '%s'",
 			o->network);
@@ -241,8 +256,9 @@ static void warn_visible(void)
 	if (is_said || !isatty(STDERR_FILENO))
 		return;
 	is_said = true;
-	(void)fputs("run: a value after --secret is seen by every user of this machine; "
-		    "use --secret K (from the environment or a prompt) or --secret-file\n",
+	(void)fputs(
+		"run: a value after --secret is seen by every user of this machine; "
+		"use --secret K (from the environment or a prompt) or --secret-file\n",
 		stderr);
 }
 
@@ -251,7 +267,7 @@ static int take_secrets(struct app *a, struct err *err)
 	for (size_t i = 0; cli_nth(a->o.args, "secret", i); i++)
 		if (strchr(cli_nth(a->o.args, "secret", i), '='))
 			warn_visible();
-	strvec_foreach(pair, &a->o.secrets) {
+	strvec_foreach (pair, &a->o.secrets) {
 		_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 		const char *eq = strchr(*pair, '='), *env = getenv(*pair);
 		size_t n = eq ? (size_t)(eq - *pair) : strlen(*pair);
@@ -274,13 +290,14 @@ static const char *secret_value(const struct app *a, const char *name)
 {
 	size_t n = strlen(name);
 
-	strvec_foreach(pair, &a->secrets)
+	strvec_foreach (pair, &a->secrets)
 		if (strncmp(*pair, name, n) == 0 && (*pair)[n] == '=')
 			return *pair + n + 1;
 	return NULL;
 }
 
-static void on_secrets(int64_t job, const struct json *names, struct json *ret, void *data)
+static void on_secrets(
+	int64_t job, const struct json *names, struct json *ret, void *data)
 {
 	struct app *a = data;
 	struct run_job *j = run_view_job(&a->view, job);
@@ -295,9 +312,10 @@ static void on_secrets(int64_t job, const struct json *names, struct json *ret, 
 			continue;
 		}
 		if (str_eq(name, "*")) {
-			strvec_foreach(pair, &a->secrets) {
+			strvec_foreach (pair, &a->secrets) {
 				const char *eq = strchr(*pair, '=');
-				_cleanup_free_ char *key = xstrndup(*pair, (size_t)(eq - *pair));
+				_cleanup_free_ char *key =
+					xstrndup(*pair, (size_t)(eq - *pair));
 
 				json_set_str(ret, key, eq + 1);
 			}
@@ -305,8 +323,8 @@ static void on_secrets(int64_t job, const struct json *names, struct json *ret, 
 		}
 		if (str_eq(name, "GITHUB_TOKEN"))
 			continue;
-		text = xasprintf("warning: secrets.%s is empty: sluice run --secret %s", name,
-			name);
+		text = xasprintf("warning: secrets.%s is empty: sluice run --secret %s",
+			name, name);
 		if (a->view.show->say)
 			a->view.show->say(&a->view, j, text);
 	}
@@ -345,7 +363,7 @@ static void on_spec(int64_t job, struct json *spec, void *data)
 	json_set_str(source, "ref", json_get_str(a->e.github, "ref", ""));
 	json_set_str(source, "sha", json_get_str(a->e.github, "sha", ""));
 	json_set(spec, "source", source);
-	strvec_foreach(pair, &a->o.env) {
+	strvec_foreach (pair, &a->o.env) {
 		const char *eq = strchr(*pair, '=');
 		_cleanup_free_ char *name = xstrndup(*pair, (size_t)(eq - *pair));
 
@@ -365,8 +383,11 @@ static int on_source(const char *repository, const char *ref, const char *path,
 
 static void vote(struct app *a, int64_t gate, bool approves, const char *comment)
 {
-	struct gate_vote v = { .gate = gate, .who = { "user", "you", NULL }, .has_scope = true,
-		.approves = approves, .comment = comment };
+	struct gate_vote v = { .gate = gate,
+		.who = { "user", "you", NULL },
+		.has_scope = true,
+		.approves = approves,
+		.comment = comment };
 	struct gate_result result;
 	struct err err = ERR_INIT;
 
@@ -410,7 +431,7 @@ static void on_answer(struct loop *l, int fd, uint32_t events, void *data)
 
 static bool is_approved(const struct app *a, const char *env)
 {
-	strvec_foreach(name, &a->o.approve)
+	strvec_foreach (name, &a->o.approve)
 		if (strcasecmp(*name, env) == 0)
 			return true;
 	return false;
@@ -458,7 +479,8 @@ static void resolve_lost(struct app *a, int64_t job)
 
 static void judge(struct app *a, const char *conclusion)
 {
-	static const char *const order[] = { "failure", "cancelled", "success", "skipped" };
+	static const char *const order[] = { "failure", "cancelled", "success",
+		"skipped" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
 		if (str_eq(order[i], conclusion) ||
@@ -546,7 +568,8 @@ static bool follow_all(struct app *a)
 	}
 	items = json_get(list, "items");
 	for (size_t i = json_count(items); i > 0; i--)
-		is_done = follow_run(a, json_get_int(json_at(items, i - 1), "id", 0)) && is_done;
+		is_done = follow_run(a, json_get_int(json_at(items, i - 1), "id", 0)) &&
+			  is_done;
 	return is_done;
 }
 
@@ -650,7 +673,7 @@ static void fill_core_options(struct app *a)
 	o->profile = cfg->profile;
 	o->network = a->o.network ? a->o.network : cfg->network_default;
 	o->network_untrusted = cfg->network_untrusted;
-	strvec_foreach(host, &cfg->network_allow)
+	strvec_foreach (host, &cfg->network_allow)
 		(void)strvec_push(&o->network_allow, *host);
 	o->network_only_allowed = cfg->network_only_allowed;
 	o->job_memory = cfg->job_memory;
@@ -691,11 +714,12 @@ static int seed_vars(struct app *a, struct err *err)
 {
 	const struct actor who = ACTOR_CORE;
 
-	strvec_foreach(pair, &a->o.vars) {
+	strvec_foreach (pair, &a->o.vars) {
 		const char *eq = strchr(*pair, '=');
 		_cleanup_free_ char *name = xstrndup(*pair, (size_t)(eq - *pair));
 
-		if (vars_set(core_store(a->core), a->repo, "", name, eq + 1, &who, err) < 0)
+		if (vars_set(core_store(a->core), a->repo, "", name, eq + 1, &who, err) <
+			0)
 			return err_wrap(err, "--var %s", name);
 	}
 	return 0;
@@ -707,13 +731,25 @@ static int seed_event(struct app *a, struct err *err)
 	const char *sha = json_get_str(g, "sha", ""), *ref = json_get_str(g, "ref", "");
 	_cleanup_(strbuf_done) struct strbuf title = STRBUF_INIT;
 	struct json *only = json_new_array();
-	struct delivery_new d = { .repo = a->repo, .forge = "generic", .key = "",
-		.event = a->e.name, .peer = "terminal", .request = "" };
-	struct event_new n = { .kind = str_starts(a->e.name, "pull_request") ? "pull_request"
-								      : "push",
-		.name = a->e.name, .action = "", .ref = ref, .head_sha = sha, .base_sha = "",
-		.merge_sha = "", .actor = json_get_str(g, "actor", ""), .actor_id = "",
-		.trust = TRUST_TRUSTED, .document = a->e.document };
+	struct delivery_new d = { .repo = a->repo,
+		.forge = "generic",
+		.key = "",
+		.event = a->e.name,
+		.peer = "terminal",
+		.request = "" };
+	struct event_new n = {
+		.kind = str_starts(a->e.name, "pull_request") ? "pull_request" : "push",
+		.name = a->e.name,
+		.action = "",
+		.ref = ref,
+		.head_sha = sha,
+		.base_sha = "",
+		.merge_sha = "",
+		.actor = json_get_str(g, "actor", ""),
+		.actor_id = "",
+		.trust = TRUST_TRUSTED,
+		.document = a->e.document
+	};
 	struct accept_result result;
 
 	for (size_t i = 0; i < a->e.files_len; i++)
@@ -743,7 +779,8 @@ static int seed_gates(struct app *a, struct err *err)
 static int seed(struct app *a, struct err *err)
 {
 	const struct actor who = ACTOR_CORE;
-	const struct repo_new in = { .full_name = a->e.repository, .forge = "generic",
+	const struct repo_new in = { .full_name = a->e.repository,
+		.forge = "generic",
 		.url = a->e.git.url ? a->e.git.url : a->e.root };
 
 	if (core_begin(a->core, err) < 0 ||
@@ -761,7 +798,8 @@ static void plan(struct app *a)
 	for (size_t i = 0; i < a->e.files_len; i++) {
 		const struct run_file *f = &a->e.files[i];
 
-		files[n++] = (struct core_file){ f->path, f->shown, f->data.buf, f->data.len };
+		files[n++] =
+			(struct core_file){ f->path, f->shown, f->data.buf, f->data.len };
 	}
 	core_plan_files(a->core, a->event, files, n);
 	free(files);
@@ -769,8 +807,11 @@ static void plan(struct app *a)
 
 static int set_up(struct app *a, struct err *err)
 {
-	struct core_run_hooks hooks = { .planned = on_planned, .spec = on_spec,
-		.secrets = on_secrets, .source = on_source, .data = a };
+	struct core_run_hooks hooks = { .planned = on_planned,
+		.spec = on_spec,
+		.secrets = on_secrets,
+		.source = on_source,
+		.data = a };
 
 	a->helper = helper_path(err);
 	if (!a->helper)
@@ -841,8 +882,9 @@ static void end_spawner(struct app *a)
 
 static int finish(struct app *a)
 {
-	bool is_good = a->view.conclusion &&
-		(str_eq(a->view.conclusion, "success") || str_eq(a->view.conclusion, "skipped"));
+	bool is_good =
+		a->view.conclusion && (str_eq(a->view.conclusion, "success") ||
+					      str_eq(a->view.conclusion, "skipped"));
 
 	if (a->view.show && a->has_begun && a->view.show->end)
 		a->view.show->end(&a->view);
@@ -864,7 +906,7 @@ static void app_done(struct app *a)
 	run_place_done(&a->place);
 	run_event_done(&a->e);
 	options_done(&a->o);
-	strvec_foreach(s, &a->secrets)
+	strvec_foreach (s, &a->secrets)
 		explicit_bzero(*s, strlen(*s));
 	strvec_done(&a->secrets);
 	strvec_done(&a->refused);
@@ -898,15 +940,18 @@ static int run_listing(struct app *a)
 
 	if (run_event_fill(&a->o, &a->e, &err) < 0)
 		return cli_fail(a->o.args, &err);
-	return cli_has(a->o.args, "list") ? run_list(&a->o, &a->e) : run_dry(&a->o, &a->e);
+	return cli_has(a->o.args, "list") ? run_list(&a->o, &a->e)
+					  : run_dry(&a->o, &a->e);
 }
 
 static int run_run(const struct cli_args *args)
 {
 	struct app a = { .co = { .spawner_chan = -1,
-						     .labels = STRVEC_INIT,
-						     .network_allow = STRVEC_INIT },
-		.place = RUN_PLACE_INIT, .secrets = STRVEC_INIT, .refused = STRVEC_INIT,
+				 .labels = STRVEC_INIT,
+				 .network_allow = STRVEC_INIT },
+		.place = RUN_PLACE_INIT,
+		.secrets = STRVEC_INIT,
+		.refused = STRVEC_INIT,
 		.view = { .weaker = STRVEC_INIT, .talked = STRVEC_INIT },
 		.answer = STRBUF_INIT };
 	struct err err = ERR_INIT;
@@ -920,7 +965,7 @@ static int run_run(const struct cli_args *args)
 			"--in-place: steps never run as root, so they could not write here; run "
 			"it as the owner of the tree, or without --in-place");
 	else if (config_load(NULL, NULL, stderr, &a.config, &err) < 0 ||
-		run_event_open(&a.o, &a.e, &err) < 0)
+		 run_event_open(&a.o, &a.e, &err) < 0)
 		status = cli_fail(args, &err);
 	else if (cli_has(args, "list") || cli_has(args, "dry-run"))
 		status = run_listing(&a);
@@ -945,8 +990,8 @@ static int run_run(const struct cli_args *args)
 
 const struct cli_verb verb_run = { "run", "here", "[FLAGS] [DIR]",
 	"Run workflows of a tree on this machine, confined", run_opts,
-	"sluice run -W .github/workflows/ci.yml -j test", "0 success, 1 failure, 2 usage", 0, 1,
-	run_run, NULL };
+	"sluice run -W .github/workflows/ci.yml -j test", "0 success, 1 failure, 2 usage",
+	0, 1, run_run, NULL };
 
 int cmd_run(int argc, char **argv)
 {

@@ -77,10 +77,10 @@ struct live {
 	int dir, journal, fd;
 	struct loop_source *src, *timer, *flush;
 	struct frames frames;
-	int64_t began_ms;  /* of the present state, boot clock */
-	int64_t log_told;  /* log size watchers know */
-	unsigned spawner; /* core's spawner_losses when it was asked for */
-	unsigned troubles; /* storing its end failed so often */
+	int64_t began_ms;	      /* of the present state, boot clock */
+	int64_t log_told;	      /* log size watchers know */
+	unsigned spawner;	      /* core's spawner_losses when it was asked for */
+	unsigned troubles;	      /* storing its end failed so often */
 	bool is_cancelled, is_killed; /* cancel / cancel with force was sent */
 	bool is_burying;
 	bool is_adopted;

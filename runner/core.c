@@ -169,10 +169,12 @@ static void on_change(const struct store_change *ch, void *data)
  */
 static void spread_jobs(int data)
 {
-	_cleanup_close_ int jobs = openat(data, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int jobs =
+		openat(data, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int flags = 0;
 
-	if (jobs < 0 || ioctl(jobs, FS_IOC_GETFLAGS, &flags) < 0 || (flags & FS_TOPDIR_FL))
+	if (jobs < 0 || ioctl(jobs, FS_IOC_GETFLAGS, &flags) < 0 ||
+		(flags & FS_TOPDIR_FL))
 		return;
 	flags |= FS_TOPDIR_FL;
 	(void)ioctl(jobs, FS_IOC_SETFLAGS, &flags); /* a hint, no more */
@@ -196,8 +198,8 @@ int core_prepare_dirs(const char *data_dir, struct err *err)
 	return 0;
 }
 
-static int start_git(pid_t *ret_pid, int *ret_pidfd, int *ret_chan, void *data,
-	struct err *err)
+static int start_git(
+	pid_t *ret_pid, int *ret_pidfd, int *ret_chan, void *data, struct err *err)
 {
 	struct core *c = data;
 	_cleanup_close_ int repos = openat(c->data, "repos", O_DIRECTORY | O_CLOEXEC);
@@ -242,8 +244,8 @@ static int start_workers(struct core *c, struct err *err)
 
 static void on_gone(int64_t job, int64_t try, int status, int sig, void *data)
 {
-	log_debug("job=%" PRId64 " try=%" PRId64 " executor ended status=%d signal=%d", job,
-		try, status, sig);
+	log_debug("job=%" PRId64 " try=%" PRId64 " executor ended status=%d signal=%d",
+		job, try, status, sig);
 	attend_gone(data, job, try);
 }
 
@@ -260,8 +262,11 @@ static void on_link(bool is_up, void *data)
 static int start_spawn(struct core *c, struct err *err)
 {
 	c->spawn_options = (struct spawn_options){ .data_dir = c->o->data_dir,
-		.chan = c->o->spawner_chan, .argv = c->o->spawner_argv, .gone = on_gone,
-		.link = on_link, .data = c };
+		.chan = c->o->spawner_chan,
+		.argv = c->o->spawner_argv,
+		.gone = on_gone,
+		.link = on_link,
+		.data = c };
 	return spawn_new(c->loop, &c->spawn_options, &c->spawn, err);
 }
 
@@ -290,7 +295,8 @@ int core_new(struct loop *l, const struct core_options *o, const uint8_t *key,
 	if (c->data < 0)
 		return err_sys(err, "cannot open '%s'", o->data_dir);
 	/* Children first: none of them may ever have held the store's descriptors. */
-	if (start_workers(c, err) < 0 || start_spawn(c, err) < 0 || open_store(c, key, err) < 0)
+	if (start_workers(c, err) < 0 || start_spawn(c, err) < 0 ||
+		open_store(c, key, err) < 0)
 		return -1;
 	(void)loop_add_turn(l, on_turn, c);
 	*ret = take_ptr(c);

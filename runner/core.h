@@ -51,7 +51,8 @@ struct core_options {
 	const char *base_url; /* links in contexts and statuses: github.server_url ... */
 	int spawner_chan;     /* of `sluice run`; -1: by its socket */
 	const char *const *spawner_argv; /* starts one; NULL: a unit of its own does */
-	const char *const *planner_argv; /* the planner as a program; NULL: a forked function */
+	const char *const
+		*planner_argv; /* the planner as a program; NULL: a forked function */
 	unsigned planners;
 	bool has_git;	  /* a git worker is wanted: `sluice serve` */
 	bool is_run;	  /* `sluice run`: jobs die with us, nothing waits for labels */
@@ -108,7 +109,7 @@ void core_wake(struct core *c);
 
 /* Workflow files of an event that no mirror holds. */
 struct core_file {
-	const char *path; /* .github/workflows/ci.yml */
+	const char *path;  /* .github/workflows/ci.yml */
 	const char *shown; /* in messages; NULL: path */
 	const char *text;
 	size_t len;
@@ -118,8 +119,8 @@ struct core_file {
  * Plans the pending event EVENT from FILES instead of a mirror. The end is seen in the
  * store: runs, or a failed or ignored event. FILES are copied.
  */
-void core_plan_files(struct core *c, int64_t event, const struct core_file *files,
-	size_t len);
+void core_plan_files(
+	struct core *c, int64_t event, const struct core_file *files, size_t len);
 /*
  * What a job's spec gets besides what the store knows, as members of the spec document:
  * "source", "env", "root" ... Secrets of the command line, which are in no store: NAMES as
@@ -127,8 +128,8 @@ void core_plan_files(struct core *c, int64_t event, const struct core_file *file
  * actions of the tree; a source_load_fn's words without its structs.
  */
 typedef void core_spec_fn(int64_t job, struct json *spec, void *data);
-typedef void core_secrets_fn(int64_t job, const struct json *names, struct json *ret,
-	void *data);
+typedef void core_secrets_fn(
+	int64_t job, const struct json *names, struct json *ret, void *data);
 typedef int core_source_fn(const char *repository, const char *ref, const char *path,
 	struct strbuf *out, void *data, struct err *err);
 /* A plan before it is stored (-j), and the rows of a node before they are (--matrix). */
@@ -158,8 +159,8 @@ struct core_principal {
 };
 
 /* Answers a verb: RESULT (taken) after the commit, or WHY with HINT (may be NULL). */
-typedef void core_verb_fn(struct json *result, const struct err *why, const char *hint,
-	void *data);
+typedef void core_verb_fn(
+	struct json *result, const struct err *why, const char *hint, void *data);
 /* ARGS are lent. DONE is called exactly once, now or later. */
 void core_verb(struct core *c, const char *verb, const struct core_principal *who,
 	const struct json *args, core_verb_fn *done, void *data);

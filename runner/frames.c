@@ -53,7 +53,8 @@ void frames_strip(struct frames *f, const char *why)
 	clear_pending(f);
 	if (!f->has_exit)
 		return;
-	(void)snprintf(f->reason, sizeof(f->reason), "its journal cannot be stored: %.180s", why);
+	(void)snprintf(f->reason, sizeof(f->reason),
+		"its journal cannot be stored: %.180s", why);
 	f->conclusion = CONCLUSION_FAILURE;
 	u = add(f, JOB_UPDATE_EXIT, clock_wall_ms());
 	u->conclusion = f->conclusion;
@@ -85,8 +86,12 @@ static void on_steps(struct frames *f, const struct json *p, int64_t at)
 		struct job_update *u = add(f, JOB_UPDATE_STEP, at);
 
 		u->step = (struct job_step){ .number = json_get_int(s, "n", 0),
-			.key = text(s, "id"), .name = text(s, "name"), .state = STEP_PENDING,
-			.exit_code = -1, .reason = "", .log_end = -1 };
+			.key = text(s, "id"),
+			.name = text(s, "name"),
+			.state = STEP_PENDING,
+			.exit_code = -1,
+			.reason = "",
+			.log_end = -1 };
 	}
 }
 
@@ -96,14 +101,18 @@ static void on_step(struct frames *f, const struct json *p, int64_t at)
 	struct job_update *u = add(f, JOB_UPDATE_STEP, at);
 	int64_t log = json_get_int(p, "log", 0);
 
-	u->step = (struct job_step){ .number = json_get_int(p, "n", 0), .key = text(p, "id"),
-		.name = text(p, "name"), .state = is_done ? STEP_COMPLETED : STEP_RUNNING,
+	u->step = (struct job_step){ .number = json_get_int(p, "n", 0),
+		.key = text(p, "id"),
+		.name = text(p, "name"),
+		.state = is_done ? STEP_COMPLETED : STEP_RUNNING,
 		.outcome = conclusion_parse(text(p, "outcome")),
 		.conclusion = conclusion_parse(text(p, "conclusion")),
-		.exit_code = json_get_int(p, "exit_code", -1), .reason = text(p, "reason"),
+		.exit_code = json_get_int(p, "exit_code", -1),
+		.reason = text(p, "reason"),
 		.started_at = json_get_int(p, "started", is_done ? 0 : at),
 		.completed_at = is_done ? json_get_int(p, "ended", at) : 0,
-		.log_start = is_done ? -1 : log, .log_end = is_done ? log : -1 };
+		.log_start = is_done ? -1 : log,
+		.log_end = is_done ? log : -1 };
 }
 
 static void on_note(struct frames *f, const struct json *p, int64_t at)
@@ -111,9 +120,12 @@ static void on_note(struct frames *f, const struct json *p, int64_t at)
 	struct job_update *u = add(f, JOB_UPDATE_ANNOTATION, at);
 
 	u->annotation = (struct job_annotation){ .step = json_get_int(p, "n", 0),
-		.level = text(p, "level"), .title = text(p, "title"),
-		.message = text(p, "message"), .file = text(p, "file"),
-		.line = json_get_int(p, "line", 0), .end_line = json_get_int(p, "end_line", 0),
+		.level = text(p, "level"),
+		.title = text(p, "title"),
+		.message = text(p, "message"),
+		.file = text(p, "file"),
+		.line = json_get_int(p, "line", 0),
+		.end_line = json_get_int(p, "end_line", 0),
 		.column = json_get_int(p, "col", 0),
 		.end_column = json_get_int(p, "end_col", 0) };
 }
@@ -122,16 +134,19 @@ static void on_net(struct frames *f, const struct json *p, int64_t at)
 {
 	struct job_update *u = add(f, JOB_UPDATE_NET, at);
 
-	u->net = (struct job_net){ .host = text(p, "host"), .port = json_get_int(p, "port", 0),
-		.verdict = text(p, "verdict"), .rule = text(p, "rule"),
-		.step = json_get_int(p, "n", 0), .count = json_get_int(p, "count", 1),
+	u->net = (struct job_net){ .host = text(p, "host"),
+		.port = json_get_int(p, "port", 0),
+		.verdict = text(p, "verdict"),
+		.rule = text(p, "rule"),
+		.step = json_get_int(p, "n", 0),
+		.count = json_get_int(p, "count", 1),
 		.bytes_in = json_get_int(p, "bytes_in", 0),
 		.bytes_out = json_get_int(p, "bytes_out", 0) };
 }
 
 static void on_outputs(struct frames *f, const struct json *p, int64_t at)
 {
-	json_foreach(it, json_get(p, "outputs")) {
+	json_foreach (it, json_get(p, "outputs")) {
 		struct job_update *u = add(f, JOB_UPDATE_OUTPUT, at);
 
 		u->name = it.key;
@@ -149,7 +164,8 @@ static void on_artifact(struct frames *f, const struct json *p, int64_t at)
 		return;
 	GROW(f->artifacts, f->artifacts_cap, f->artifacts_len + 1);
 	a = &f->artifacts[f->artifacts_len++];
-	*a = (struct artifact_new){ .name = text(p, "name"), .digest = text(p, "sha256"),
+	*a = (struct artifact_new){ .name = text(p, "name"),
+		.digest = text(p, "sha256"),
 		.media_type = "application/vnd.sluice.manifest+json",
 		.size = json_get_int(p, "size", 0),
 		.files = json_get_int(p, "files", 0),
@@ -314,7 +330,8 @@ static int publish(struct core *c, const struct frames *f, int64_t job, int64_t 
 			*err = why;
 			return -1;
 		}
-		log_warnx("job=%" PRId64 " artifact '%s' is not kept: %s", job, a.name, why.msg);
+		log_warnx("job=%" PRId64 " artifact '%s' is not kept: %s", job, a.name,
+			why.msg);
 	}
 	return 0;
 }
@@ -322,8 +339,12 @@ static int publish(struct core *c, const struct frames *f, int64_t job, int64_t 
 int frames_apply(struct core *c, struct frames *f, int64_t job, int64_t epoch,
 	bool with_exit, struct err *err)
 {
-	struct job_frames jf = { .job = job, .epoch = epoch, .first = (int64_t)f->first,
-		.last = (int64_t)f->last, .log_size = f->log_size, .updates = f->updates,
+	struct job_frames jf = { .job = job,
+		.epoch = epoch,
+		.first = (int64_t)f->first,
+		.last = (int64_t)f->last,
+		.log_size = f->log_size,
+		.updates = f->updates,
 		.len = f->len };
 	struct store_tx tx = STORE_TX_INIT;
 	int rc;

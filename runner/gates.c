@@ -46,8 +46,8 @@ static void look_again(struct core *c)
 		return;
 	if (left < 1)
 		left = 1;
-	c->gate_timer = loop_add_timer(c->loop, left < LOOK_AGAIN_MS ? left : LOOK_AGAIN_MS,
-		on_gate_timer, c);
+	c->gate_timer = loop_add_timer(
+		c->loop, left < LOOK_AGAIN_MS ? left : LOOK_AGAIN_MS, on_gate_timer, c);
 }
 
 void gates_pass(struct core *c)

@@ -105,8 +105,8 @@ static void call_end(struct git_call *g, struct json *result, const struct err *
 	call_free(g);
 }
 
-static void on_answer(struct chan_msg *answer, const struct err *why, const char *hint,
-	void *data)
+static void on_answer(
+	struct chan_msg *answer, const struct err *why, const char *hint, void *data)
 {
 	struct git_call *g = data;
 	struct json *result = NULL;
@@ -165,8 +165,8 @@ static struct json *head_of(const char *op, int64_t repo)
 
 /* ---- files, remembered by commit --------------------------------------------------- */
 
-static struct kept_files *kept_find(struct core *c, int64_t repo, const char *sha,
-	const char *ref)
+static struct kept_files *kept_find(
+	struct core *c, int64_t repo, const char *sha, const char *ref)
 {
 	struct git_state *s = state_of(c);
 
@@ -195,7 +195,8 @@ static void keep_files(struct core *c, int64_t repo, const char *sha, struct jso
 	free(oldest->sha);
 	free(oldest->ref);
 	json_free(oldest->files);
-	*oldest = (struct kept_files){ repo, xstrdup(sha), NULL, json_share(files), ++s->clock };
+	*oldest = (struct kept_files){ repo, xstrdup(sha), NULL, json_share(files),
+		++s->clock };
 }
 
 /* The texts stand one after another in the body; each must lie within it. */
@@ -206,15 +207,17 @@ static int read_texts(const struct chan_msg *m, struct json **ret, struct err *e
 
 	for (size_t i = 0; i < json_count(files); i++) {
 		const struct json *f = json_at(files, i);
-		int64_t at = json_get_int(f, "offset", -1), size = json_get_int(f, "size", -1);
+		int64_t at = json_get_int(f, "offset", -1),
+			size = json_get_int(f, "size", -1);
 		const char *error = json_get_str(f, "error", NULL);
 		struct json *o;
 
 		if (error)
-			return err_set(err, ERR_LIMIT, "'%s': %s", json_get_str(f, "path", ""),
-				error);
+			return err_set(err, ERR_LIMIT, "'%s': %s",
+				json_get_str(f, "path", ""), error);
 		if (at < 0 || size < 0 || (uint64_t)at + (uint64_t)size > m->body.len)
-			return err_set(err, ERR_CORRUPT, "the git worker's answer is not whole");
+			return err_set(
+				err, ERR_CORRUPT, "the git worker's answer is not whole");
 		o = json_new_object();
 		json_set_str(o, "path", json_get_str(f, "path", ""));
 		json_set(o, "text", json_new_strn(m->body.buf + at, (size_t)size));
@@ -224,11 +227,12 @@ static int read_texts(const struct chan_msg *m, struct json **ret, struct err *e
 	return 0;
 }
 
-static int read_files(struct git_call *g, const struct chan_msg *m, struct json **ret,
-	struct err *err)
+static int read_files(
+	struct git_call *g, const struct chan_msg *m, struct json **ret, struct err *err)
 {
 	if (json_get_bool(m->head, "truncated", false))
-		return err_set(err, ERR_LIMIT, "more than %d workflow files, or over %d MB of them",
+		return err_set(err, ERR_LIMIT,
+			"more than %d workflow files, or over %d MB of them",
 			LIMIT_WORKFLOW_FILES, (int)(FILES_BYTES / MiB));
 	if (read_texts(m, ret, err) < 0)
 		return -1;
@@ -236,7 +240,8 @@ static int read_files(struct git_call *g, const struct chan_msg *m, struct json 
 	return 0;
 }
 
-void git_files(struct core *c, int64_t repo, const char *sha, git_done_fn *done, void *data)
+void git_files(
+	struct core *c, int64_t repo, const char *sha, git_done_fn *done, void *data)
 {
 	struct kept_files *k = kept_find(c, repo, sha, NULL);
 	struct json *head, *list;
@@ -266,8 +271,8 @@ void git_files(struct core *c, int64_t repo, const char *sha, git_done_fn *done,
 
 /* ---- single files ------------------------------------------------------------------ */
 
-static int read_sources(struct git_call *g, const struct chan_msg *m, struct json **ret,
-	struct err *err)
+static int read_sources(
+	struct git_call *g, const struct chan_msg *m, struct json **ret, struct err *err)
 {
 	_cleanup_(json_freep) struct json *found = NULL;
 	struct json *out;
@@ -302,7 +307,8 @@ void git_sources(struct core *c, int64_t repo, const char *sha, const struct jso
 
 	for (size_t i = 0; i < json_count(wanted); i++)
 		if (!json_get(json_at(wanted, i), "repository"))
-			json_push_str(paths, json_get_str(json_at(wanted, i), "path", ""));
+			json_push_str(
+				paths, json_get_str(json_at(wanted, i), "path", ""));
 	json_set_str(head, "sha", sha);
 	json_set(head, "dirs", json_new_array());
 	json_set(head, "paths", paths);
@@ -315,20 +321,22 @@ void git_sources(struct core *c, int64_t repo, const char *sha, const struct jso
 
 /* ---- changes ----------------------------------------------------------------------- */
 
-static int read_changes(struct git_call *g, const struct chan_msg *m, struct json **ret,
-	struct err *err)
+static int read_changes(
+	struct git_call *g, const struct chan_msg *m, struct json **ret, struct err *err)
 {
 	struct json *paths = json_get(m->head, "paths");
 
 	(void)g;
 	(void)err;
-	*ret = json_get_bool(m->head, "truncated", false) || !json_is(paths, JSON_KIND_ARRAY)
-		? NULL
-		: json_share(paths);
+	*ret = json_get_bool(m->head, "truncated", false) ||
+			       !json_is(paths, JSON_KIND_ARRAY)
+		       ? NULL
+		       : json_share(paths);
 	return 0;
 }
 
-static void ask_changes(struct git_call *g, const char *from, const char *to, bool three_dot)
+static void ask_changes(
+	struct git_call *g, const char *from, const char *to, bool three_dot)
 {
 	struct json *head = head_of("changes", g->repo);
 
@@ -404,8 +412,8 @@ static int add_credential(struct core *c, const struct repo *r, struct json *hea
 	return 0;
 }
 
-int git_fetch_head(struct core *c, const struct repo *r, struct json *refs, const char *sha,
-	struct json **ret, struct strbuf *body, struct err *err)
+int git_fetch_head(struct core *c, const struct repo *r, struct json *refs,
+	const char *sha, struct json **ret, struct strbuf *body, struct err *err)
 {
 	struct json *head = head_of("fetch", r->id);
 
@@ -424,11 +432,12 @@ int git_fetch_head(struct core *c, const struct repo *r, struct json *refs, cons
 	return 0;
 }
 
-static int read_fetched(struct git_call *g, const struct chan_msg *m, struct json **ret,
-	struct err *err)
+static int read_fetched(
+	struct git_call *g, const struct chan_msg *m, struct json **ret, struct err *err)
 {
 	if (!json_get_bool(m->head, "reachable", false))
-		return err_set(err, ERR_NOT_FOUND, "commit %.12s is not in '%s'", g->sha, g->ref);
+		return err_set(err, ERR_NOT_FOUND, "commit %.12s is not in '%s'", g->sha,
+			g->ref);
 	*ret = NULL;
 	return 0;
 }
@@ -450,8 +459,8 @@ static void on_reachable(struct json *result, const struct err *why, void *data)
 	}
 	rc = repos_get(g->core->store, g->repo, &repo, &err);
 	if (rc == 0)
-		rc = git_fetch_head(g->core, &repo, json_share(g->extra), g->sha, &head, &body,
-			&err);
+		rc = git_fetch_head(
+			g->core, &repo, json_share(g->extra), g->sha, &head, &body, &err);
 	repo_done(&repo);
 	if (rc < 0) {
 		call_end(g, NULL, &err);

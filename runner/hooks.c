@@ -48,7 +48,8 @@ static void send_answer(struct core *c, struct answer *a)
 	struct err err = ERR_INIT;
 	int fd = web_fd(c, a->web);
 
-	if (fd >= 0 && rpc_answer(fd, a->seq, take_ptr(a->fields), NULL, 0, NULL, 0, &err) < 0)
+	if (fd >= 0 &&
+		rpc_answer(fd, a->seq, take_ptr(a->fields), NULL, 0, NULL, 0, &err) < 0)
 		log_warnx("cannot answer a delivery: %s", err.msg);
 	json_free(a->fields);
 	free(a);
@@ -74,8 +75,8 @@ static void after_commit(struct core *c, const struct err *why, void *data)
 	send_answer(c, a);
 }
 
-static int take_hook(struct core *c, const struct chan_msg *m, struct json *fields,
-	struct err *err)
+static int take_hook(
+	struct core *c, const struct chan_msg *m, struct json *fields, struct err *err)
 {
 	const struct hook_request q = {
 		.forge = json_get_str(m->head, "forge", ""),
@@ -101,8 +102,8 @@ static int take_hook(struct core *c, const struct chan_msg *m, struct json *fiel
 	return 0;
 }
 
-static int take_approval(struct core *c, const struct chan_msg *m, struct json *fields,
-	struct err *err)
+static int take_approval(
+	struct core *c, const struct chan_msg *m, struct json *fields, struct err *err)
 {
 	const struct approval_request q = {
 		.gate = json_get_str(m->head, "gate", ""),
@@ -146,8 +147,9 @@ void hooks_serve(struct core *c, const struct chan_msg *m)
 	}
 	rc = core_begin(c, &err);
 	if (rc == 0)
-		rc = str_eq(chan_msg_op(m), "hook") ? take_hook(c, m, a->fields, &err)
-						    : take_approval(c, m, a->fields, &err);
+		rc = str_eq(chan_msg_op(m), "hook")
+			     ? take_hook(c, m, a->fields, &err)
+			     : take_approval(c, m, a->fields, &err);
 	if (rc < 0) {
 		set_trouble(a->fields, &err);
 		send_answer(c, a);

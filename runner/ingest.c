@@ -31,7 +31,7 @@ struct work {
 	struct work *next;
 	struct core *core;
 	int64_t event, repo;
-	bool is_local; /* files were given: `sluice run` */
+	bool is_local;	/* files were given: `sluice run` */
 	bool is_asking; /* something was asked and is not answered yet */
 	int rounds, tries;
 	struct event e;
@@ -123,7 +123,7 @@ struct building {
 	struct json **plans, **roots; /* lent; roots may be NULL */
 	struct node_new **nodes;
 	const char ***needs; /* all lists of one run in one block */
-	char **own; /* strings made here */
+	char **own;	     /* strings made here */
 	size_t len, own_len, own_cap;
 };
 
@@ -169,8 +169,8 @@ static size_t push_needs(const char **list, size_t n, size_t max, const struct j
  * The edges of the store: needs as written; a job of a called workflow also waits for what
  * its callers wait for; and a caller is done when all its jobs are.
  */
-static size_t edges_of(const struct json *jobs, const struct json *node, const char **list,
-	size_t max)
+static size_t edges_of(
+	const struct json *jobs, const struct json *node, const char **list, size_t max)
 {
 	size_t n = push_needs(list, 0, max, json_get(node, "needs"));
 	const struct json *at = node;
@@ -198,7 +198,8 @@ static const char *short_ref(const char *ref)
 	return ref;
 }
 
-static int add_nodes(struct building *b, size_t i, const struct json *plan, struct err *err)
+static int add_nodes(
+	struct building *b, size_t i, const struct json *plan, struct err *err)
 {
 	const struct json *jobs = json_get(plan, "jobs");
 	size_t n = json_count(jobs), max = n + 1, used = 0;
@@ -215,8 +216,9 @@ static int add_nodes(struct building *b, size_t i, const struct json *plan, stru
 		used += edges_of(jobs, node, list, max);
 		b->nodes[i][k] = (struct node_new){ .key = json_get_str(node, "id", ""),
 			/* A name with expressions is known when the node is expanded. */
-			.name = name && !strstr(name, "${{") ? name
-							     : json_get_str(node, "id", ""),
+			.name = name && !strstr(name, "${{")
+					? name
+					: json_get_str(node, "id", ""),
 			.needs = list,
 			.is_call = json_is(json_get(node, "call"), JSON_KIND_OBJECT) };
 	}
@@ -234,17 +236,24 @@ static void add_run(struct building *b, const struct work *w, const struct json 
 	b->plans[b->len] = plan;
 	/* An edited plan is another one than the planner knows: it gets it with a question. */
 	b->roots[b->len] = w->core->run.plan ? NULL : json_get(p, "roots");
-	*r = (struct run_new){ .event = w->event, .workflow_path = json_get_str(p, "path", ""),
+	*r = (struct run_new){ .event = w->event,
+		.workflow_path = json_get_str(p, "path", ""),
 		.workflow_name = json_as_str(json_path(plan, "workflow.name"), ""),
-		.title = json_get_str(p, "title", ""), .plan = plan,
+		.title = json_get_str(p, "title", ""),
+		.plan = plan,
 		.workflow_digest = json_as_str(json_path(plan, "workflow.digest"), ""),
-		.sha = w->sha, .ref = w->e.ref, .branch = short_ref(w->e.ref),
-		.needs_maintainer = w->e.trust != TRUST_TRUSTED, .identities = identities };
+		.sha = w->sha,
+		.ref = w->e.ref,
+		.branch = short_ref(w->e.ref),
+		.needs_maintainer = w->e.trust != TRUST_TRUSTED,
+		.identities = identities };
 	if (!*r->title)
 		r->title = *w->e.title ? w->e.title : r->workflow_name;
 	if (json_is(conc, JSON_KIND_OBJECT))
-		r->concurrency = (struct concurrency){ .group = json_get_str(conc, "group", ""),
-			.cancels_running = json_get_bool(conc, "cancel_in_progress", false),
+		r->concurrency = (struct concurrency){ .group = json_get_str(
+							       conc, "group", ""),
+			.cancels_running =
+				json_get_bool(conc, "cancel_in_progress", false),
 			.keeps_queue = str_eq(json_get_str(conc, "queue", ""), "max") };
 	else
 		r->concurrency.group = "";
@@ -254,8 +263,8 @@ static void add_run(struct building *b, const struct work *w, const struct json 
 /* A file that cannot be planned still shows where people look: a run that failed. */
 static struct json *broken_plan(const struct json *p)
 {
-	struct json *plan = json_new_object(), *wf = json_new_object(), *jobs = json_new_array(),
-		    *node = json_new_object();
+	struct json *plan = json_new_object(), *wf = json_new_object(),
+		    *jobs = json_new_array(), *node = json_new_object();
 	_cleanup_free_ char *text = json_text(p);
 	char digest[SHA256_HEX_MAX];
 
@@ -273,16 +282,16 @@ static struct json *broken_plan(const struct json *p)
 	return plan;
 }
 
-static int settle_broken(struct core *c, int64_t run, const struct json *plan,
-	struct err *err)
+static int settle_broken(
+	struct core *c, int64_t run, const struct json *plan, struct err *err)
 {
 	int64_t job;
 
 	if (jobs_resolve(c->store, run, "workflow", &job, err) < 0)
 		return -1;
 	return jobs_settle(c->store, job, CONCLUSION_FAILURE,
-		json_as_str(json_path(plan, "error.message"), "the file is no workflow"), NULL,
-		json_path(plan, "error.findings"), err);
+		json_as_str(json_path(plan, "error.message"), "the file is no workflow"),
+		NULL, json_path(plan, "error.findings"), err);
 }
 
 static int store_runs(struct work *w, struct building *b, struct err *err)
@@ -337,7 +346,8 @@ static const char *why_none(const struct json *plans)
 	if (json_count(plans) == 0)
 		return "no workflow file in .github/workflows at this commit";
 	if (json_count(plans) == 1)
-		return json_get_str(json_at(plans, 0), "reason", "its workflow does not want it");
+		return json_get_str(
+			json_at(plans, 0), "reason", "its workflow does not want it");
 	return "none of its workflows wants this event";
 }
 
@@ -366,8 +376,8 @@ static void make_runs(struct work *w, const struct json *plans)
 	first_error(plans, &error);
 	for (size_t i = 0; i < n && w->core->run.plan; i++)
 		if (json_get(json_at(plans, i), "plan"))
-			w->core->run.plan(json_get(json_at(plans, i), "plan"),
-				w->core->run.data);
+			w->core->run.plan(
+				json_get(json_at(plans, i), "plan"), w->core->run.data);
 	for (size_t i = 0; i < n && rc == 0 && !(error && w->is_local); i++) {
 		const struct json *p = json_at(plans, i);
 		struct json *plan = json_get(p, "plan");
@@ -377,7 +387,8 @@ static void make_runs(struct work *w, const struct json *plans)
 		else if (!json_get_bool(p, "triggered", false))
 			continue;
 		if (!json_is(plan, JSON_KIND_OBJECT)) {
-			rc = err_set(&err, ERR_CORRUPT, "the planner gave no plan for '%s'",
+			rc = err_set(&err, ERR_CORRUPT,
+				"the planner gave no plan for '%s'",
 				json_get_str(p, "path", ""));
 			continue;
 		}
@@ -419,8 +430,8 @@ static bool collect_missing(struct work *w, const struct json *plans)
 	return json_count(w->wanted) > 0;
 }
 
-static void on_planned(struct chan_msg *answer, const struct err *why, const char *hint,
-	void *data)
+static void on_planned(
+	struct chan_msg *answer, const struct err *why, const char *hint, void *data)
 {
 	struct work *w = data;
 	_cleanup_(json_freep) struct json *doc = NULL;
@@ -460,8 +471,9 @@ static struct json *plan_request(struct work *w, struct err *err)
 		return NULL;
 	}
 	json_set_str(req, "event", w->e.name);
-	json_set(req, "github", json_get(doc, "github") ? json_share(json_get(doc, "github"))
-							: json_new_object());
+	json_set(req, "github",
+		json_get(doc, "github") ? json_share(json_get(doc, "github"))
+					: json_new_object());
 	json_set(req, "vars", vars);
 	if (json_get(doc, "inputs"))
 		json_set(req, "inputs", json_share(json_get(doc, "inputs")));
@@ -537,8 +549,9 @@ static struct json *local_sources(const struct work *w)
 		if (!c->run.source)
 			json_set_str(o, "error", "there is no tree to look in");
 		else if (c->run.source(json_get_str(o, "repository", NULL),
-				 json_get_str(o, "ref", NULL), json_get_str(o, "path", ""), &text,
-				 c->run.data, &err) < 0)
+				 json_get_str(o, "ref", NULL),
+				 json_get_str(o, "path", ""), &text, c->run.data,
+				 &err) < 0)
 			json_set_str(o, "error", err.msg);
 		else
 			json_set(o, "text", json_new_strn(text.buf, text.len));
@@ -596,7 +609,8 @@ static void on_files(struct json *files, const struct err *why, void *data)
 	to = w->e.head_sha;
 	if (json_is(json_get(w->e.document, "changed"), JSON_KIND_ARRAY))
 		w->changed = json_share(json_get(w->e.document, "changed"));
-	if (w->changed || !wants_changes(w) || !*to || str_starts(w->e.ref, "refs/tags/")) {
+	if (w->changed || !wants_changes(w) || !*to ||
+		str_starts(w->e.ref, "refs/tags/")) {
 		ask_plan(w);
 		return;
 	}
@@ -698,7 +712,8 @@ void ingest_pass(struct core *c)
 			start(c, ids[i]);
 }
 
-void core_plan_files(struct core *c, int64_t event, const struct core_file *files, size_t len)
+void core_plan_files(
+	struct core *c, int64_t event, const struct core_file *files, size_t len)
 {
 	struct work *w = work_new(c, event);
 	struct err err = ERR_INIT;

@@ -17,7 +17,8 @@ typedef void git_done_fn(struct json *result, const struct err *why, void *data)
 void git_fetch_event(struct core *c, const struct event *e, const struct repo *r,
 	git_done_fn *done, void *data);
 /* Workflow files at SHA: [{path, text}]. */
-void git_files(struct core *c, int64_t repo, const char *sha, git_done_fn *done, void *data);
+void git_files(
+	struct core *c, int64_t repo, const char *sha, git_done_fn *done, void *data);
 /*
  * Changed paths [text], or null when they cannot be told (too many). FROM NULL: a new
  * branch, compared with where it left DEFAULT_BRANCH.
@@ -31,8 +32,8 @@ void git_sources(struct core *c, int64_t repo, const char *sha, const struct jso
 void git_ask(struct core *c, struct json *head, const void *body, size_t len,
 	int64_t deadline_ms, git_done_fn *done, void *data);
 /* The head of a fetch of REFS (taken) with its credential appended to BODY. */
-int git_fetch_head(struct core *c, const struct repo *r, struct json *refs, const char *sha,
-	struct json **ret, struct strbuf *body, struct err *err);
+int git_fetch_head(struct core *c, const struct repo *r, struct json *refs,
+	const char *sha, struct json **ret, struct strbuf *body, struct err *err);
 void git_calls_done(struct core *c);
 
 #endif

@@ -177,9 +177,10 @@ static struct json *contexts_of(const struct json *req)
 static bool depends_on_run(const struct json *node)
 {
 	static const char *const members[] = { "if", "name", "strategy", "runs_on",
-		"environment", "concurrency", "timeout_minutes", "continue_on_error", "call" };
-	static const char *const words[] = { "run_", "toJSON", "tojson", "github[", "github)",
-		"*" };
+		"environment", "concurrency", "timeout_minutes", "continue_on_error",
+		"call" };
+	static const char *const words[] = { "run_", "toJSON", "tojson", "github[",
+		"github)", "*" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
 		_cleanup_free_ char *text = NULL;
@@ -214,14 +215,15 @@ static struct json *roots_of(const struct json *plan, const struct json *req)
 			depends_on_run(node))
 			continue;
 		/* An error shows again, with the run it belongs to, when it is asked for. */
-		if (plan_expand(plan, json_get_str(node, "id", ""), contexts, &x, &err) == 0)
+		if (plan_expand(plan, json_get_str(node, "id", ""), contexts, &x, &err) ==
+			0)
 			json_set(roots, json_get_str(node, "id", ""), x);
 	}
 	return roots;
 }
 
-static void describe(struct planner *p, struct json *out, struct json *plan,
-	const struct json *req)
+static void describe(
+	struct planner *p, struct json *out, struct json *plan, const struct json *req)
 {
 	_cleanup_(json_freep) struct json *contexts = contexts_of(req);
 	_cleanup_(strbuf_done) struct strbuf title = STRBUF_INIT, text = STRBUF_INIT;
@@ -297,10 +299,11 @@ static bool is_wanted(const struct json *only, const char *path)
 	return false;
 }
 
-static int op_plan(struct planner *p, const struct json *req, struct json **ret,
-	struct err *err)
+static int op_plan(
+	struct planner *p, const struct json *req, struct json **ret, struct err *err)
 {
-	const struct json *files = json_get(req, "files"), *changed = json_get(req, "changed");
+	const struct json *files = json_get(req, "files"),
+			  *changed = json_get(req, "changed");
 	struct json *plans;
 	const char **names = NULL;
 
@@ -317,8 +320,8 @@ static int op_plan(struct planner *p, const struct json *req, struct json **ret,
 		const struct json *file = json_at(files, i);
 
 		if (is_wanted(json_get(req, "only"), json_get_str(file, "path", "")))
-			json_push(plans,
-				plan_file(p, req, file, names, names ? json_count(changed) : 0));
+			json_push(plans, plan_file(p, req, file, names,
+						 names ? json_count(changed) : 0));
 	}
 	free(names);
 	*ret = json_new_object();
@@ -330,7 +333,8 @@ static int op_plan(struct planner *p, const struct json *req, struct json **ret,
 
 /* One level: every row of the callers above gives the rows of this node. */
 static int expand_level(const struct json *plan, const struct json *req,
-	const struct json *level, const struct json *above, struct json **ret, struct err *err)
+	const struct json *level, const struct json *above, struct json **ret,
+	struct err *err)
 {
 	size_t n = above ? json_count(above) : 1;
 	_cleanup_(json_freep) struct json *out = NULL, *rows = json_new_array();
@@ -343,7 +347,8 @@ static int expand_level(const struct json *plan, const struct json *req,
 		json_set(contexts, "ancestors", json_share(json_get(level, "ancestors")));
 		if (above)
 			json_set(contexts, "call", json_share(json_at(above, i)));
-		if (plan_expand(plan, json_get_str(level, "node", ""), contexts, &x, err) < 0)
+		if (plan_expand(
+			    plan, json_get_str(level, "node", ""), contexts, &x, err) < 0)
 			return -1;
 		more = json_get(x, "rows");
 		for (size_t k = 0; k < json_count(more); k++)
@@ -362,8 +367,8 @@ static int expand_level(const struct json *plan, const struct json *req,
 	return 0;
 }
 
-static int op_expand(struct planner *p, const struct json *req, struct json **ret,
-	struct err *err)
+static int op_expand(
+	struct planner *p, const struct json *req, struct json **ret, struct err *err)
 {
 	const struct json *levels = json_get(req, "levels"), *plan;
 	_cleanup_(json_freep) struct json *x = NULL;
@@ -373,8 +378,8 @@ static int op_expand(struct planner *p, const struct json *req, struct json **re
 	for (size_t i = 0; i < json_count(levels); i++) {
 		struct json *next = NULL;
 
-		if (expand_level(plan, req, json_at(levels, i), x ? json_get(x, "rows") : NULL,
-			    &next, err) < 0)
+		if (expand_level(plan, req, json_at(levels, i),
+			    x ? json_get(x, "rows") : NULL, &next, err) < 0)
 			return -1;
 		json_free(x);
 		x = next;
@@ -387,8 +392,8 @@ static int op_expand(struct planner *p, const struct json *req, struct json **re
 	return 0;
 }
 
-static int op_outputs(struct planner *p, const struct json *req, struct json **ret,
-	struct err *err)
+static int op_outputs(
+	struct planner *p, const struct json *req, struct json **ret, struct err *err)
 {
 	_cleanup_(json_freep) struct json *contexts = contexts_of(req);
 	struct json *outputs = NULL;
@@ -416,8 +421,8 @@ static const struct {
 	{ "outputs", op_outputs },
 };
 
-static int serve(struct planner *p, const struct chan_msg *m, struct json **ret,
-	struct err *err)
+static int serve(
+	struct planner *p, const struct chan_msg *m, struct json **ret, struct err *err)
 {
 	_cleanup_(json_freep) struct json *req = NULL;
 
@@ -481,7 +486,8 @@ int planner_main(int chan, void *data)
 			n = rpc_refuse(chan, seq, &why, NULL, &err);
 		} else {
 			json_write(answer, 0, &body);
-			n = rpc_answer(chan, seq, NULL, body.buf, body.len, NULL, 0, &err);
+			n = rpc_answer(
+				chan, seq, NULL, body.buf, body.len, NULL, 0, &err);
 		}
 		if (n < 0)
 			break;

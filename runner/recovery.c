@@ -41,13 +41,15 @@ static int adopt_state(struct core *c, enum job_state state, struct err *err)
 			return -1;
 	}
 	if (n > 0)
-		log_info("recovery: %d jobs were %s", n, state_name(MACHINE_JOB, (int)state));
+		log_info("recovery: %d jobs were %s", n,
+			state_name(MACHINE_JOB, (int)state));
 	return 0;
 }
 
 static bool is_held(int tries, const char *name)
 {
-	_cleanup_close_ int dir = openat(tries, name, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int dir =
+		openat(tries, name, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	_cleanup_close_ int fd = -1;
 
 	if (dir < 0)
@@ -72,7 +74,8 @@ static void look_at_tries(struct core *c, int jobs, const char *job)
 		const struct live *v;
 
 		if (str_to_int(job, 1, INT64_MAX, &id) < 0 ||
-			str_to_int(e->d_name, 1, INT64_MAX, &try) < 0 || !is_held(fd, e->d_name))
+			str_to_int(e->d_name, 1, INT64_MAX, &try) < 0 ||
+			!is_held(fd, e->d_name))
 			continue;
 		v = attend_find(c, id);
 		if (!v || v->try != try)
@@ -83,7 +86,8 @@ static void look_at_tries(struct core *c, int jobs, const char *job)
 
 static void look_for_strays(struct core *c)
 {
-	int jobs = openat(c->data, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int jobs =
+		openat(c->data, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *d = jobs >= 0 ? fdopendir(jobs) : NULL;
 	const struct dirent *e;
 

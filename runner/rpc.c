@@ -28,8 +28,8 @@ struct json *rpc_error_json(const struct err *why, const char *hint)
 	return error;
 }
 
-int rpc_refuse(int fd, int64_t seq, const struct err *why, const char *hint,
-	struct err *err)
+int rpc_refuse(
+	int fd, int64_t seq, const struct err *why, const char *hint, struct err *err)
 {
 	_cleanup_(json_freep) struct json *head = json_new_object();
 

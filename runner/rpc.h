@@ -19,8 +19,8 @@
 int rpc_answer(int fd, int64_t seq, struct json *fields, const void *body, size_t len,
 	const int *fds, size_t fds_len, struct err *err);
 /* The refusal WHY of request SEQ; HINT says what to do, or NULL. */
-int rpc_refuse(int fd, int64_t seq, const struct err *why, const char *hint,
-	struct err *err);
+int rpc_refuse(
+	int fd, int64_t seq, const struct err *why, const char *hint, struct err *err);
 /* An error as the object {"code","message"[,"hint"]}. */
 struct json *rpc_error_json(const struct err *why, const char *hint);
 /* The reverse: fills *ERR from such an object, ERR_BUG if it is none. */

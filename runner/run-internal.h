@@ -26,7 +26,8 @@ struct run_options {
 	const char *payload; /* --payload */
 	const char *dir;     /* the argument, or NULL */
 	const char *actions_dir, *network;
-	struct strvec jobs, matrix, inputs, secrets, vars, env, approve; /* K=V or names */
+	struct strvec jobs, matrix, inputs, secrets, vars, env,
+		approve; /* K=V or names */
 	bool in_place, is_json, is_quiet, is_verbose;
 };
 
@@ -37,7 +38,7 @@ struct run_file {
 	char *shown; /* as people named it */
 	struct strbuf data;
 	struct strvec events; /* of `on` */
-	char *name;	      /* `name:`, or its file name */
+	char *name;	      /* `name:`, or "" */
 	bool is_wanted;
 };
 
@@ -101,7 +102,7 @@ struct run_job {
 	int log;       /* open file, -1 */
 	int64_t log_at;
 	struct strbuf line;  /* not whole yet */
-	bool is_header; /* the line at hand belongs to the head of its step */
+	bool is_header;	     /* the line at hand belongs to the head of its step */
 	struct strvec notes; /* annotations, refusals: shown below the job */
 	struct strvec weaker;
 };
@@ -131,7 +132,7 @@ struct run_view {
 	const char *data_dir;
 	struct run_job **jobs;
 	size_t jobs_len, jobs_cap;
-	FILE *whole; /* the whole log, kept */
+	FILE *whole;	/* the whole log, kept */
 	char *log_path; /* of it, or NULL */
 	const char *profile, *network;
 	struct strvec weaker; /* of any job, once each */
@@ -155,6 +156,8 @@ void run_view_tail(struct run_view *v, struct run_job *j, const struct run_step 
 	int lines, const char *prefix, struct strbuf *out);
 /* A line of the log as shown: `##[error]x` is level "error" and text x. NULL: plain. */
 const char *run_line_level(const char **text, size_t *len);
+/* Whether a plain line of the job is shown now: set-up and heads only with -v. */
+bool run_line_is_shown(const struct run_view *v, const struct run_job *j);
 /* "exit 1", "signal 9", or the reason; "" for none. */
 void run_step_why(const struct run_step *s, struct strbuf *out);
 /* Why a job ended as it did, as far as its steps have not said so. */

@@ -91,7 +91,7 @@ static void read_triggers(struct run_file *f)
 
 	workflow_parse_lenient(f->path, f->data.buf, f->data.len, &w, &d);
 	diagnostics_done(&d);
-	f->name = xstrdup(path_base(f->path));
+	f->name = xstrdup(w && !str_eq(w->name, f->path) ? w->name : "");
 	if (!w)
 		return;
 	for (size_t i = 0; i < w->triggers_len; i++)
@@ -99,7 +99,8 @@ static void read_triggers(struct run_file *f)
 	workflow_free(w);
 }
 
-static int add_file(struct run_event *e, const char *path, const char *shown, struct err *err)
+static int add_file(
+	struct run_event *e, const char *path, const char *shown, struct err *err)
 {
 	_cleanup_free_ char *full = absolute(path, err);
 	struct run_file *f;
@@ -142,7 +143,7 @@ static int add_dir(struct run_event *e, const char *dir, struct err *err)
 			(void)strvec_push(&names, de->d_name);
 	(void)closedir(d);
 	qsort(names.v, names.len, sizeof(*names.v), by_name);
-	strvec_foreach(name, &names) {
+	strvec_foreach (name, &names) {
 		_cleanup_free_ char *path = path_join(dir, *name);
 		struct stat st;
 
@@ -151,13 +152,14 @@ static int add_dir(struct run_event *e, const char *dir, struct err *err)
 	}
 	strvec_done(&names);
 	if (rc == 0 && e->files_len == 0)
-		return err_set(err, ERR_NOT_FOUND, "no workflow (*.yml, *.yaml) in '%s'", dir);
+		return err_set(
+			err, ERR_NOT_FOUND, "no workflow (*.yml, *.yaml) in '%s'", dir);
 	return rc;
 }
 
 static bool wants(const struct run_file *f, const char *event)
 {
-	strvec_foreach(name, &f->events)
+	strvec_foreach (name, &f->events)
 		if (str_eq(*name, event))
 			return true;
 	return false;
@@ -169,7 +171,7 @@ static void list_events(const struct run_event *e, struct strbuf *out)
 	struct strvec seen = STRVEC_INIT;
 
 	for (size_t i = 0; i < e->files_len; i++)
-		strvec_foreach(name, &e->files[i].events) {
+		strvec_foreach (name, &e->files[i].events) {
 			const char *sep = "";
 
 			if (strvec_has(&seen, *name))
@@ -193,8 +195,8 @@ static int choose(const struct run_options *o, struct run_event *e, struct err *
 	size_t n = 0;
 
 	e->name = xstrdup(o->event ? o->event : "push");
-	if (!o->event && !o->payload && e->files_len == 1 && !wants(&e->files[0], "push") &&
-		e->files[0].events.len > 0) {
+	if (!o->event && !o->payload && e->files_len == 1 &&
+		!wants(&e->files[0], "push") && e->files[0].events.len > 0) {
 		free(e->name);
 		e->name = xstrdup(e->files[0].events.v[0]);
 	}
@@ -207,8 +209,8 @@ static int choose(const struct run_options *o, struct run_event *e, struct err *
 	if (n > 0)
 		return 0;
 	list_events(e, &have);
-	return err_set(err, ERR_NOT_FOUND, "no workflow here has 'on: %s'; these have: %s",
-		e->name, have.buf);
+	return err_set(err, ERR_NOT_FOUND,
+		"no workflow here has 'on: %s'; these have: %s", e->name, have.buf);
 }
 
 int run_event_open(const struct run_options *o, struct run_event *e, struct err *err)
@@ -225,10 +227,12 @@ int run_event_open(const struct run_options *o, struct run_event *e, struct err 
 	if (stat(where, &st) < 0)
 		return o->where ? err_sys(err, "cannot open '%s'", where)
 				: err_set(err, ERR_NOT_FOUND,
-					  "no '" WORKFLOW_DIR "' in '%s'; name a file or a "
+					  "no '" WORKFLOW_DIR
+					  "' in '%s'; name a file or a "
 					  "folder with -W",
 					  e->tree->root);
-	if ((S_ISDIR(st.st_mode) ? add_dir(e, where, err) : add_file(e, where, where, err)) < 0)
+	if ((S_ISDIR(st.st_mode) ? add_dir(e, where, err)
+				 : add_file(e, where, where, err)) < 0)
 		return -1;
 	return choose(o, e, err);
 }
@@ -285,7 +289,8 @@ static int ask_git(struct run_event *e, struct err *err)
 	e->git.ref = xstrdup_null(json_get_str(m.head, "ref", NULL));
 	e->git.branch = xstrdup_null(json_get_str(m.head, "branch", NULL));
 	e->git.url = xstrdup_null(json_get_str(m.head, "url", NULL));
-	e->git.changed = json_get_int(m.head, "changed_count", 0); /* with the untracked */
+	e->git.changed =
+		json_get_int(m.head, "changed_count", 0); /* with the untracked */
 	e->git.is_git = json_get_bool(m.head, "is_git", false);
 	return 0;
 }
@@ -304,7 +309,8 @@ static char *repository_of(const char *url)
 		;
 	if (slash - 1 <= url)
 		return NULL;
-	for (owner = slash - 1; owner > url && owner[-1] != '/' && owner[-1] != ':'; owner--)
+	for (owner = slash - 1; owner > url && owner[-1] != '/' && owner[-1] != ':';
+		owner--)
 		;
 	if (owner >= slash - 1 || slash == end)
 		return NULL;
@@ -367,13 +373,14 @@ static void add_input(struct json *inputs, const char *pair)
 	json_set_str(inputs, name, eq + 1);
 }
 
-static void set_inputs(const struct run_options *o, struct run_event *e,
-	const struct json *payload)
+static void set_inputs(
+	const struct run_options *o, struct run_event *e, const struct json *payload)
 {
 	const struct json *given = json_get(payload, "inputs");
 
-	e->inputs = json_is(given, JSON_KIND_OBJECT) ? json_clone(given) : json_new_object();
-	strvec_foreach(pair, &o->inputs)
+	e->inputs =
+		json_is(given, JSON_KIND_OBJECT) ? json_clone(given) : json_new_object();
+	strvec_foreach (pair, &o->inputs)
 		add_input(e->inputs, *pair);
 }
 

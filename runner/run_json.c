@@ -12,7 +12,8 @@ static void put(struct json *j)
 	json_set_str(j, "time", clock_format(clock_wall_ms(), now));
 	json_write(j, 0, &text);
 	strbuf_addc(&text, '\n');
-	(void)fwrite(text.buf, 1, text.len, stdout); /* a reader that left: seen at the end */
+	(void)fwrite(
+		text.buf, 1, text.len, stdout); /* a reader that left: seen at the end */
 	(void)fflush(stdout);
 	json_free(j);
 }
@@ -75,8 +76,8 @@ static void on_job_ended(struct run_view *v, struct run_job *j)
 	put(o);
 }
 
-static void on_note(struct run_view *v, struct run_job *j, const char *level,
-	const char *text)
+static void on_note(
+	struct run_view *v, struct run_job *j, const char *level, const char *text)
 {
 	struct json *o = object("annotation", j);
 
@@ -117,7 +118,7 @@ static void on_end(struct run_view *v)
 	json_set_str(o, "state", "completed");
 	json_set_str(o, "result", v->conclusion);
 	json_set_real(o, "seconds", (double)(clock_boot_ms() - v->began_ms) / 1000.0);
-	strvec_foreach(w, &v->weaker)
+	strvec_foreach (w, &v->weaker)
 		json_push_str(weaker, *w);
 	json_set(o, "weaker", weaker);
 	if (v->log_path)

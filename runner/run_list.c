@@ -31,7 +31,8 @@ static bool add_closure(const struct json *jobs, struct strvec *ids)
 	bool is_more = false;
 
 	for (size_t i = 0; i < json_count(jobs); i++) {
-		const struct json *node = json_at(jobs, i), *needs = json_get(node, "needs");
+		const struct json *node = json_at(jobs, i),
+				  *needs = json_get(node, "needs");
 		const char *id = json_get_str(node, "id", ""),
 			   *parent = json_get_str(node, "parent", NULL);
 
@@ -61,7 +62,7 @@ int run_select_jobs(struct json *plan, const struct strvec *wanted, struct err *
 	struct json *left = json_new_array();
 	struct strvec ids = STRVEC_INIT;
 
-	strvec_foreach(name, wanted) {
+	strvec_foreach (name, wanted) {
 		const struct json *node = find_node(jobs, *name);
 
 		if (node)
@@ -102,7 +103,7 @@ static bool key_fits(const struct json *row, const char *key, size_t key_len,
 
 	if (!value)
 		return true;
-	strvec_foreach(pair, matrix) {
+	strvec_foreach (pair, matrix) {
 		const char *colon = strchr(*pair, ':');
 
 		if ((size_t)(colon - *pair) == key_len &&
@@ -124,9 +125,10 @@ void run_select_rows(struct json *x, const struct strvec *matrix)
 	for (size_t i = 0; i < json_count(rows); i++) {
 		bool fits = true;
 
-		strvec_foreach(pair, matrix)
-			fits = fits && key_fits(json_at(rows, i), *pair,
-					       (size_t)(strchr(*pair, ':') - *pair), matrix);
+		strvec_foreach (pair, matrix)
+			fits = fits &&
+			       key_fits(json_at(rows, i), *pair,
+				       (size_t)(strchr(*pair, ':') - *pair), matrix);
 		if (fits)
 			json_push(left, json_share(json_at(rows, i)));
 	}
@@ -184,8 +186,8 @@ static int plan_one(const struct run_options *o, struct run_event *e,
 }
 
 static int each_plan(const struct run_options *o, struct run_event *e,
-	void (*fn)(const struct run_options *o, struct run_event *e, const struct run_file *f,
-		const struct json *plan))
+	void (*fn)(const struct run_options *o, struct run_event *e,
+		const struct run_file *f, const struct json *plan))
 {
 	int status = CLI_OK;
 
@@ -213,7 +215,8 @@ static int stage_of(const struct json *jobs, const struct json *node, int depth)
 	if (depth > 64)
 		return stage;
 	for (size_t i = 0; i < json_count(needs); i++) {
-		const struct json *n = find_node(jobs, json_as_str(json_at(needs, i), ""));
+		const struct json *n =
+			find_node(jobs, json_as_str(json_at(needs, i), ""));
 		int s = n ? stage_of(jobs, n, depth + 1) + 1 : 1;
 
 		stage = s > stage ? s : stage;
@@ -235,14 +238,14 @@ static size_t rows_of(const struct json *listed, const char *id)
 	return n;
 }
 
-static void title(const struct run_event *e, const struct run_file *f,
-	const struct json *plan)
+static void title(
+	const struct run_event *e, const struct run_file *f, const struct json *plan)
 {
 	const struct json *inputs = json_get(plan, "dispatch_inputs");
 	const char *sep = " (inputs: ";
 
-	printf("%s \"%s\" on %s", f->shown, json_as_str(json_path(plan, "workflow.name"), ""),
-		e->name);
+	printf("%s \"%s\" on %s", f->shown,
+		json_as_str(json_path(plan, "workflow.name"), ""), e->name);
 	for (size_t i = 0; str_eq(e->name, "workflow_dispatch") && i < json_count(inputs);
 		i++) {
 		const struct json *in = json_at(inputs, i);
@@ -257,8 +260,8 @@ static void title(const struct run_event *e, const struct run_file *f,
 static void list_one(const struct run_options *o, struct run_event *e,
 	const struct run_file *f, const struct json *plan)
 {
-	static const char *const heads[] = { "STAGE", "JOB", "ROWS", "NEEDS", "ENVIRONMENT",
-		"LINE", "NAME", NULL };
+	static const char *const heads[] = { "STAGE", "JOB", "ROWS", "NEEDS",
+		"ENVIRONMENT", "LINE", "NAME", NULL };
 	_cleanup_(json_freep) struct json *contexts = json_new_object(), *listed = NULL;
 	const struct json *jobs = json_get(plan, "jobs");
 	struct cli_table *t = cli_table_new(heads, 6);
@@ -270,7 +273,8 @@ static void list_one(const struct run_options *o, struct run_event *e,
 		(void)fprintf(stderr, "run: %s\n", err.msg);
 	title(e, f, plan);
 	for (size_t i = 0; i < json_count(jobs); i++) {
-		const struct json *node = json_at(jobs, i), *needs = json_get(node, "needs");
+		const struct json *node = json_at(jobs, i),
+				  *needs = json_get(node, "needs");
 		const char *id = json_get_str(node, "id", "");
 		_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 		char stage[16], rows[16], line[16];
@@ -280,7 +284,8 @@ static void list_one(const struct run_options *o, struct run_event *e,
 				json_as_str(json_at(needs, k), ""));
 		(void)snprintf(stage, sizeof(stage), "%d", stage_of(jobs, node, 0));
 		(void)snprintf(rows, sizeof(rows), "%zu", rows_of(listed, id));
-		(void)snprintf(line, sizeof(line), "%" PRId64, json_get_int(node, "line", 0));
+		(void)snprintf(
+			line, sizeof(line), "%" PRId64, json_get_int(node, "line", 0));
 		cli_table_row(t, stage, id, rows, text.buf,
 			json_as_str(json_path(node, "environment.name"), ""), line,
 			json_get_str(node, "name", id));
@@ -298,7 +303,8 @@ int run_list(const struct run_options *o, struct run_event *e)
 
 static bool mentions_needs(const struct json *node)
 {
-	static const char *const members[] = { "if", "strategy", "environment", "runs_on" };
+	static const char *const members[] = { "if", "strategy", "environment",
+		"runs_on" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
 		_cleanup_free_ char *text = json_text(json_get(node, members[i]));
@@ -320,8 +326,7 @@ static void services(const struct json *node, struct strbuf *out)
 {
 	const char *sep = "; services ";
 
-	json_foreach(it, json_get(node, "services"))
-	{
+	json_foreach (it, json_get(node, "services")) {
 		strbuf_addf(out, "%s%s", sep,
 			json_get_str(it.value, "image", json_as_str(it.value, it.key)));
 		sep = ", ";
@@ -333,7 +338,8 @@ static void gate(const struct json *node, struct strbuf *out)
 	const char *env = json_as_str(json_path(node, "environment.name"), NULL);
 
 	if (env)
-		strbuf_addf(out, "; gate %s: --approve %s, or answer at the terminal", env, env);
+		strbuf_addf(out, "; gate %s: --approve %s, or answer at the terminal",
+			env, env);
 }
 
 static const char *decide(const struct run_event *e, const struct json *plan,
@@ -347,7 +353,8 @@ static const char *decide(const struct run_event *e, const struct json *plan,
 	const char *verdict = "runs";
 
 	json_set(contexts, "github", json_share(e->github));
-	if (json_count(needs) > 0 && (mentions_needs(node) || json_get_str(node, "parent", NULL)))
+	if (json_count(needs) > 0 &&
+		(mentions_needs(node) || json_get_str(node, "parent", NULL)))
 		verdict = "open";
 	else if (plan_expand(plan, json_get_str(node, "id", ""), contexts, &x, &err) < 0)
 		verdict = "open";
@@ -392,10 +399,11 @@ static void collect(const char *text, const char *word, struct strvec *names)
 
 static bool is_given(const struct strvec *pairs, const char *name)
 {
-	strvec_foreach(pair, pairs) {
+	strvec_foreach (pair, pairs) {
 		size_t n = strlen(name);
 
-		if (strncasecmp(*pair, name, n) == 0 && ((*pair)[n] == '=' || !(*pair)[n]))
+		if (strncasecmp(*pair, name, n) == 0 &&
+			((*pair)[n] == '=' || !(*pair)[n]))
 			return true;
 	}
 	return false;
@@ -408,18 +416,20 @@ static void missing(const struct run_options *o, const struct json *plan)
 	size_t shown = 0;
 
 	collect(text, "secrets.", &names);
-	strvec_foreach(name, &names)
-		if (!is_given(&o->secrets, *name) && strcasecmp(*name, "GITHUB_TOKEN") != 0)
+	strvec_foreach (name, &names)
+		if (!is_given(&o->secrets, *name) &&
+			strcasecmp(*name, "GITHUB_TOKEN") != 0)
 			(void)strvec_push(&left, *name);
 	if (left.len > 0)
 		printf("missing   %zu secret%s:", left.len, left.len == 1 ? "" : "s");
-	strvec_foreach(name, &left) {
+	strvec_foreach (name, &left) {
 		if (shown++ >= 5 && !o->is_verbose)
 			break;
 		printf("%s %s", shown > 1 ? "," : "", *name);
 	}
 	if (left.len > 0)
-		puts(shown < left.len || (shown > 5 && !o->is_verbose) ? ", ... (-v: all)" : "");
+		puts(shown < left.len || (shown > 5 && !o->is_verbose) ? ", ... (-v: all)"
+								       : "");
 	strvec_done(&names);
 	strvec_done(&left);
 }
@@ -446,14 +456,15 @@ static void to_fetch(const struct run_options *o, const struct json *plan)
 	}
 	if (uses.len > 0)
 		printf("to fetch  %zu action%s:", uses.len, uses.len == 1 ? "" : "s");
-	strvec_foreach(u, &uses) {
+	strvec_foreach (u, &uses) {
 		if (shown++ >= 3 && !o->is_verbose)
 			break;
 		printf("%s %s", shown > 1 ? "," : "", *u);
 	}
 	if (uses.len > 0)
-		puts(shown > 3 && !o->is_verbose ? ", ...   (nothing was run, fetched or written)"
-						 : "   (nothing was run, fetched or written)");
+		puts(shown > 3 && !o->is_verbose
+				? ", ...   (nothing was run, fetched or written)"
+				: "   (nothing was run, fetched or written)");
 	strvec_done(&uses);
 }
 

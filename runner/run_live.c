@@ -21,8 +21,8 @@ enum {
 
 struct live_state {
 	struct strvec block; /* as drawn; the cursor stands below it */
-	bool is_single; /* one job: its whole log streams */
-	struct strbuf last; /* last line printed by any job, for the block */
+	bool is_single;	     /* one job: its whole log streams */
+	struct strbuf last;  /* last line printed by any job, for the block */
 };
 
 static struct live_state *state(struct run_view *v)
@@ -95,6 +95,13 @@ static const struct run_step *current(const struct run_job *j)
 	return NULL;
 }
 
+static const char *state_words(const char *state)
+{
+	if (str_eq(state, "awaiting_approval"))
+		return "waits for approval";
+	return str_eq(state, "claimed") || str_eq(state, "released") ? "starting" : state;
+}
+
 static void job_line(struct run_view *v, const struct run_job *j, struct strvec *lines)
 {
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
@@ -103,20 +110,20 @@ static void job_line(struct run_view *v, const struct run_job *j, struct strvec 
 
 	strbuf_addf(&text, "%s %-*s ", mark_of(j), v->width, j->name);
 	if (*j->conclusion) {
-		strbuf_addf(&text, "%8s", j->took_ms ? clock_duration(j->took_ms, took) : "");
+		strbuf_addf(
+			&text, "%8s", j->took_ms ? clock_duration(j->took_ms, took) : "");
 		if (*j->reason)
 			strbuf_addf(&text, "  %s", j->reason);
 	} else if (j->began_ms) {
-		strbuf_addf(&text, "%8s", clock_duration(clock_wall_ms() - j->began_ms, took));
+		strbuf_addf(&text, "%8s",
+			clock_duration(clock_wall_ms() - j->began_ms, took));
 		if (s && str_eq(s->kind, "main"))
 			strbuf_addf(&text, "  %" PRId64 "/%" PRId64 " %s", s->n, j->mains,
 				s->name);
 		else if (s)
 			strbuf_addf(&text, "  %s", s->name);
 	} else {
-		strbuf_addf(&text, "%8s  %s", "", str_eq(j->state, "awaiting_approval")
-				? "waits for approval"
-				: j->state);
+		strbuf_addf(&text, "%8s  %s", "", state_words(j->state));
 		for (size_t i = 0; i < j->needs.len && str_eq(j->state, "waiting"); i++)
 			strbuf_addf(&text, "%s%s", i ? ", " : " for ", j->needs.v[i]);
 	}
@@ -140,7 +147,8 @@ static void counts(struct run_view *v, struct strvec *lines)
 		}
 		if (n)
 			strbuf_addf(&text, "%s%zu %s", text.len ? ", " : "", n,
-				str_eq(words[w], "awaiting_approval") ? "at a gate" : words[w]);
+				str_eq(words[w], "awaiting_approval") ? "at a gate"
+								      : words[w]);
 	}
 	strbuf_addf(&text, "   %s   Ctrl-C cancels, a second one kills",
 		clock_duration(clock_boot_ms() - v->began_ms, took));
@@ -159,7 +167,8 @@ static void compose(struct run_view *v, struct strvec *lines)
 
 	if (max > BLOCK_MAX)
 		max = BLOCK_MAX;
-	for (int pass = 0; pass < 2; pass++) { /* at work first, when there is no room for all */
+	for (int pass = 0; pass < 2;
+		pass++) { /* at work first, when there is no room for all */
 		for (size_t i = 0; i < v->jobs_len; i++) {
 			const struct run_job *j = v->jobs[i];
 			bool is_busy = !*j->conclusion && j->began_ms;
@@ -189,7 +198,7 @@ static void draw(struct run_view *v)
 	compose(v, &lines);
 	if (lines.len != s->block.len) {
 		erase(v);
-		strvec_foreach(l, &lines)
+		strvec_foreach (l, &lines)
 			(void)fprintf(stdout, "%s\n", *l);
 	} else {
 		(void)fprintf(stdout, "\r\033[%zuA", lines.len);
@@ -215,6 +224,9 @@ static void on_begin(struct run_view *v)
 		n += !v->jobs[i]->is_call;
 	state(v)->is_single = n == 1;
 	run_event_files(v->e, &text);
+	for (size_t i = 0; i < v->e->files_len; i++)
+		if (v->e->files_len == 1 && *v->e->files[i].name)
+			strbuf_addf(&text, " \"%s\"", v->e->files[i].name);
 	strbuf_addf(&text, " on %s, ", v->e->name);
 	run_event_commit(v->e, &text);
 	(void)fprintf(stdout, "%s: %zu job%s\nprofile %s, network %s\n", text.buf, n,
@@ -226,11 +238,15 @@ static void on_line(struct run_view *v, struct run_job *j, const char *text, siz
 {
 	const char *level;
 
-	if (!state(v)->is_single || v->o->is_quiet || (j->is_header && !v->o->is_verbose))
+	if (!state(v)->is_single)
 		return;
 	level = run_line_level(&text, &len);
 	if (level && (str_eq(level, "endgroup") ||
 			     (str_eq(level, "debug") && !v->o->is_verbose)))
+		return;
+	/* Errors and warnings are shown wherever they stand. */
+	if ((!level || str_eq(level, "command") || str_eq(level, "group")) &&
+		(!run_line_is_shown(v, j) || (j->is_header && !v->o->is_verbose)))
 		return;
 	erase(v);
 	if (level && !str_eq(level, "command") && !str_eq(level, "group"))
@@ -255,8 +271,8 @@ static void on_step(struct run_view *v, struct run_job *j, struct run_step *s)
 		(void)fprintf(stdout, "   %s:%" PRId64, j->file, s->line);
 	(void)fputc('\n', stdout);
 	if (!state(v)->is_single)
-		run_view_tail(v, j, s, TAIL_LINES, cli_is_utf8() ? "  \xe2\x94\x82 " : "  | ",
-			&tail);
+		run_view_tail(v, j, s, TAIL_LINES,
+			cli_is_utf8() ? "  \xe2\x94\x82 " : "  | ", &tail);
 	for (const char *at = tail.buf; *at;) {
 		size_t len = strcspn(at, "\n");
 
@@ -264,7 +280,7 @@ static void on_step(struct run_view *v, struct run_job *j, struct run_step *s)
 		(void)fputc('\n', stdout);
 		at += len + (at[len] == '\n');
 	}
-	strvec_foreach(note, &j->notes)
+	strvec_foreach (note, &j->notes)
 		(void)fprintf(stdout, "  %s\n", *note);
 	strvec_clear(&j->notes);
 	draw(v);
@@ -305,9 +321,11 @@ static void summary_line(struct run_view *v, const struct run_job *j)
 	} else {
 		run_job_why(v, j, &why);
 	}
-	(void)fprintf(stdout, "  %s%s%s %-*s  %-9s %6s  %s\n", cli_color(stdout, color_of(word)),
-		mark_of(j), cli_color(stdout, CLI_PLAIN), v->width, j->name, word,
-		j->took_ms ? clock_duration(j->took_ms, took) : "", why.buf);
+	(void)fprintf(stdout, "  %s%s%s %-*s  %-9s %6s%s%s\n",
+		cli_color(stdout, color_of(word)), mark_of(j),
+		cli_color(stdout, CLI_PLAIN), v->width, j->name, word,
+		j->took_ms ? clock_duration(j->took_ms, took) : "", why.len ? "  " : "",
+		why.buf);
 }
 
 static void on_end(struct run_view *v)
@@ -321,16 +339,17 @@ static void on_end(struct run_view *v)
 	run_event_files(v->e, &text);
 	strbuf_addf(&text, " on %s, ", v->e->name);
 	run_event_commit(v->e, &text);
-	(void)fprintf(stdout, "%s%s%s  %s   %s\n", cli_color(stdout, color_of(v->conclusion)),
-		v->conclusion, cli_color(stdout, CLI_PLAIN), text.buf,
+	(void)fprintf(stdout, "%s%s%s  %s   %s\n",
+		cli_color(stdout, color_of(v->conclusion)), v->conclusion,
+		cli_color(stdout, CLI_PLAIN), text.buf,
 		clock_duration(clock_boot_ms() - v->began_ms, took));
 	for (size_t i = 0; i < v->jobs_len; i++)
 		if (!v->jobs[i]->is_call)
 			summary_line(v, v->jobs[i]);
-	strvec_foreach(w, &v->weaker)
+	strvec_foreach (w, &v->weaker)
 		(void)fprintf(stdout, "  %s weaker here: %s (mend: sluice doctor)\n",
 			cli_mark("weaker"), *w);
-	strvec_foreach(t, &v->talked) {
+	strvec_foreach (t, &v->talked) {
 		(void)fprintf(stdout, "%s%s", sep, *t);
 		sep = ", ";
 	}

@@ -37,8 +37,14 @@ static struct run_job *job_add(struct run_view *v, int64_t id)
 {
 	struct run_job *j = xcalloc(1, sizeof(*j));
 
-	*j = (struct run_job){ .id = id, .try = 1, .step = -1, .log = -1, .line = STRBUF_INIT,
-		.needs = STRVEC_INIT, .notes = STRVEC_INIT, .weaker = STRVEC_INIT };
+	*j = (struct run_job){ .id = id,
+		.try = 1,
+		.step = -1,
+		.log = -1,
+		.line = STRBUF_INIT,
+		.needs = STRVEC_INIT,
+		.notes = STRVEC_INIT,
+		.weaker = STRVEC_INIT };
 	GROW(v->jobs, v->jobs_cap, v->jobs_len + 1);
 	v->jobs[v->jobs_len++] = j;
 	return j;
@@ -105,16 +111,19 @@ static struct run_step *step_get(struct run_job *j, int64_t n)
 			return &j->steps[i];
 	GROW(j->steps, j->steps_cap, j->steps_len + 1);
 	s = &j->steps[j->steps_len++];
-	*s = (struct run_step){ .n = n, .name = xstrdup(""), .kind = xstrdup("post"),
-		.exit_code = -1, .log_to = -1 };
+	*s = (struct run_step){ .n = n,
+		.name = xstrdup(""),
+		.kind = xstrdup("post"),
+		.exit_code = -1,
+		.log_to = -1 };
 	return s;
 }
 
 void run_step_why(const struct run_step *s, struct strbuf *out)
 {
 	/* The runner's own sentence for an exit code says no more than the code. */
-	if (s->exit_code > 0 && (!s->reason || !*s->reason ||
-					str_starts(s->reason, "Process completed")))
+	if (s->exit_code > 0 &&
+		(!s->reason || !*s->reason || str_starts(s->reason, "Process completed")))
 		strbuf_addf(out, "exit %" PRId64, s->exit_code);
 	else if (s->reason)
 		strbuf_adds(out, s->reason);
@@ -168,7 +177,8 @@ static void on_steps(struct run_job *j, const struct json *p)
 static void on_step(struct run_view *v, struct run_job *j, const struct json *p)
 {
 	struct run_step *s = step_get(j, json_get_int(p, "n", 0));
-	int64_t at = json_get_int(p, "t", clock_wall_ms()), log = json_get_int(p, "log", 0);
+	int64_t at = json_get_int(p, "t", clock_wall_ms()),
+		log = json_get_int(p, "log", 0);
 	const char *state = json_get_str(p, "state", "");
 
 	/* What was printed before this moment is shown before it. */
@@ -214,16 +224,23 @@ static void add_note(struct run_job *j, char *text)
 		free(text);
 }
 
+/* The runner's own sentence for an exit code, which the end of the step says anyway. */
+static bool is_exit_sentence(const char *text, size_t len)
+{
+	return len >= 17 && memcmp(text, "Process completed", 17) == 0;
+}
+
 static void on_note(struct run_view *v, struct run_job *j, const struct json *p)
 {
 	const char *level = json_get_str(p, "level", "notice"),
-		   *message = json_get_str(p, "message", ""), *file = json_get_str(p, "file", "");
+		   *message = json_get_str(p, "message", ""),
+		   *file = json_get_str(p, "file", "");
 	struct strbuf text = STRBUF_INIT;
 
 	if (*file)
 		strbuf_addf(&text, "%s:%" PRId64 ": ", file, json_get_int(p, "line", 0));
 	strbuf_adds(&text, message);
-	if (str_eq(level, "error"))
+	if (str_eq(level, "error") && !is_exit_sentence(message, strlen(message)))
 		add_note(j, xasprintf("%-8s %s", level, text.buf));
 	if (v->show->note)
 		v->show->note(v, j, level, text.buf);
@@ -232,11 +249,12 @@ static void on_note(struct run_view *v, struct run_job *j, const struct json *p)
 
 static void talk(struct run_view *v, const char *host, int64_t count)
 {
-	strvec_foreach(t, &v->talked) {
+	strvec_foreach (t, &v->talked) {
 		size_t n = strlen(host);
 
 		if (strncmp(*t, host, n) == 0 && (*t)[n] == ' ') {
-			char *text = xasprintf("%s %lld", host, strtoll(*t + n, NULL, 10) + count);
+			char *text = xasprintf(
+				"%s %lld", host, strtoll(*t + n, NULL, 10) + count);
 
 			free(*t);
 			*t = text;
@@ -249,7 +267,8 @@ static void talk(struct run_view *v, const char *host, int64_t count)
 
 static void on_net(struct run_view *v, struct run_job *j, const struct json *p)
 {
-	const char *host = json_get_str(p, "host", ""), *rule = json_get_str(p, "rule", "");
+	const char *host = json_get_str(p, "host", ""),
+		   *rule = json_get_str(p, "rule", "");
 
 	if (!str_eq(json_get_str(p, "verdict", ""), "refused")) {
 		talk(v, host, json_get_int(p, "count", 1));
@@ -257,8 +276,8 @@ static void on_net(struct run_view *v, struct run_job *j, const struct json *p)
 	}
 	add_note(j, xasprintf("refused  %s:%" PRId64 ": rule %s (network %s)", host,
 			    json_get_int(p, "port", 0), rule, v->network));
-	add_note(j, xasprintf("allow it SLUICE_NETWORK_ALLOW=%s sluice run ... -j %s", host,
-			    j->node ? j->node : ""));
+	add_note(j, xasprintf("allow it SLUICE_NETWORK_ALLOW=%s sluice run ... -j %s",
+			    host, j->node ? j->node : ""));
 }
 
 static void on_ready(struct run_view *v, struct run_job *j, const struct json *p)
@@ -314,8 +333,9 @@ void run_view_frame(struct run_view *v, int64_t job, const struct journal_frame 
 
 static int open_log(struct run_view *v, struct run_job *j)
 {
-	_cleanup_free_ char *path = xasprintf("%s/jobs/%" PRId64 "/%" PRId64 "/" JOB_FILE_LOG,
-		v->data_dir, j->id, j->try);
+	_cleanup_free_ char *path =
+		xasprintf("%s/jobs/%" PRId64 "/%" PRId64 "/" JOB_FILE_LOG, v->data_dir,
+			j->id, j->try);
 
 	if (j->log < 0)
 		j->log = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -325,7 +345,8 @@ static int open_log(struct run_view *v, struct run_job *j)
 static void one_line(struct run_view *v, struct run_job *j, const char *text, size_t len)
 {
 	if (v->whole) {
-		(void)fprintf(v->whole, "%-*s | %.*s\n", v->width, j->name, (int)len, text);
+		(void)fprintf(
+			v->whole, "%-*s | %.*s\n", v->width, j->name, (int)len, text);
 		(void)fflush(v->whole); /* the whole log is a convenience */
 	}
 	if (v->show->line)
@@ -334,7 +355,8 @@ static void one_line(struct run_view *v, struct run_job *j, const char *text, si
 		j->is_header = false;
 }
 
-static void take_bytes(struct run_view *v, struct run_job *j, const char *data, size_t len)
+static void take_bytes(
+	struct run_view *v, struct run_job *j, const char *data, size_t len)
 {
 	const char *end = data + len, *nl;
 
@@ -363,8 +385,9 @@ void run_view_log(struct run_view *v, int64_t job, int64_t size)
 		return;
 	buf = xmalloc(READ_SIZE);
 	while (j->log_at < size) {
-		size_t want = (size_t)(size - j->log_at) < READ_SIZE ? (size_t)(size - j->log_at)
-								       : READ_SIZE;
+		size_t want = (size_t)(size - j->log_at) < READ_SIZE
+				      ? (size_t)(size - j->log_at)
+				      : READ_SIZE;
 		ssize_t n = pread(j->log, buf, want, j->log_at);
 
 		if (n <= 0)
@@ -375,12 +398,12 @@ void run_view_log(struct run_view *v, int64_t job, int64_t size)
 	free(buf);
 }
 
-void run_view_tail(struct run_view *v, struct run_job *j, const struct run_step *s, int lines,
-	const char *prefix, struct strbuf *out)
+void run_view_tail(struct run_view *v, struct run_job *j, const struct run_step *s,
+	int lines, const char *prefix, struct strbuf *out)
 {
 	int64_t to = s->log_to >= 0 ? s->log_to : j->log_at, from = to - READ_SIZE;
 	_cleanup_free_ char *buf = NULL;
-	const char *at, *end;
+	const char *at, *end, *head, *start;
 	ssize_t n;
 
 	if (from < s->log_from)
@@ -391,10 +414,14 @@ void run_view_tail(struct run_view *v, struct run_job *j, const struct run_step 
 	n = pread(j->log, buf, (size_t)(to - from), from);
 	if (n <= 0)
 		return;
+	buf[n] = '\0';
 	end = buf + n;
-	if (end[-1] == '\n')
+	/* Its own head (command, shell, environment) is no output of it. */
+	head = from == s->log_from ? strstr(buf, "##[endgroup]\n") : NULL;
+	start = head ? head + strlen("##[endgroup]\n") : buf;
+	if (end > start && end[-1] == '\n')
 		end--;
-	for (at = end; at > buf && lines > 0; at--)
+	for (at = end; at > start && lines > 0; at--)
 		if (at[-1] == '\n' && --lines == 0)
 			break;
 	while (at < end) {
@@ -403,7 +430,8 @@ void run_view_tail(struct run_view *v, struct run_job *j, const struct run_step 
 		const char *text = at;
 
 		at += len + 1;
-		if (run_line_level(&text, &len) && len == 0)
+		if ((run_line_level(&text, &len) && len == 0) ||
+			is_exit_sentence(text, len))
 			continue;
 		strbuf_adds(out, prefix);
 		strbuf_add(out, text, len);
@@ -416,8 +444,9 @@ const char *run_line_level(const char **text, size_t *len)
 	static const struct {
 		const char *mark, *level;
 	} marks[] = { { "##[error]", "error" }, { "##[warning]", "warning" },
-		{ "##[notice]", "notice" }, { "##[debug]", "debug" }, { "##[group]", "group" },
-		{ "##[endgroup]", "endgroup" }, { "##[command]", "command" } };
+		{ "##[notice]", "notice" }, { "##[debug]", "debug" },
+		{ "##[group]", "group" }, { "##[endgroup]", "endgroup" },
+		{ "##[command]", "command" } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(marks); i++) {
 		size_t n = strlen(marks[i].mark);
@@ -477,4 +506,18 @@ void run_view_update(struct run_view *v, const struct json *run)
 		if (v->show->job_ended)
 			v->show->job_ended(v, j);
 	}
+}
+
+/* The set-up of a job prints what only matters when it fails; its notes are shown anyway. */
+bool run_line_is_shown(const struct run_view *v, const struct run_job *j)
+{
+	if (v->o->is_quiet)
+		return false;
+	if (v->o->is_verbose || j->step < 0)
+		return v->o->is_verbose;
+	for (size_t i = 0; i < j->steps_len; i++)
+		if (j->steps[i].n == j->step)
+			return !str_eq(j->steps[i].kind, "setup") &&
+			       !str_eq(j->steps[i].kind, "complete");
+	return true;
 }

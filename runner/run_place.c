@@ -72,8 +72,8 @@ static int make_numbered(struct run_place *p, struct err *err)
 static int make_temporary(struct run_place *p, struct err *err)
 {
 	const char *tmp = getenv("TMPDIR");
-	_cleanup_free_ char *dir = path_join(tmp && *tmp == '/' ? tmp : "/tmp",
-		"sluice-run-XXXXXX");
+	_cleanup_free_ char *dir =
+		path_join(tmp && *tmp == '/' ? tmp : "/tmp", "sluice-run-XXXXXX");
 
 	if (!mkdtemp(dir))
 		return err_sys(err, "cannot make '%s'", dir);

@@ -18,7 +18,10 @@ struct run_place {
 	int lock;   /* held while we live, so that nobody clears us away */
 	bool keeps; /* false: no home; the folder is temporary and goes whole */
 };
-#define RUN_PLACE_INIT { NULL, NULL, -1, false }
+#define RUN_PLACE_INIT                \
+	{                             \
+		NULL, NULL, -1, false \
+	}
 
 int run_place_open(struct run_place *p, struct err *err);
 /* Removes all but `log`, then the oldest places over the limit. */

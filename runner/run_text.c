@@ -85,20 +85,6 @@ static void on_step(struct run_view *v, struct run_job *j, struct run_step *s)
 	word(v, j, &text);
 }
 
-/* The set-up of a job prints what only matters when it fails; its notes are shown anyway. */
-static bool is_shown(const struct run_view *v, const struct run_job *j)
-{
-	if (v->o->is_quiet)
-		return false;
-	if (v->o->is_verbose || j->step < 0)
-		return v->o->is_verbose;
-	for (size_t i = 0; i < j->steps_len; i++)
-		if (j->steps[i].n == j->step)
-			return !str_eq(j->steps[i].kind, "setup") &&
-				!str_eq(j->steps[i].kind, "complete");
-	return true;
-}
-
 static void on_line(struct run_view *v, struct run_job *j, const char *text, size_t len)
 {
 	const char *level = run_line_level(&text, &len);
@@ -114,7 +100,7 @@ static void on_line(struct run_view *v, struct run_job *j, const char *text, siz
 		word(v, j, &out);
 		return;
 	}
-	if (!is_shown(v, j) || (j->is_header && !v->o->is_verbose) ||
+	if (!run_line_is_shown(v, j) || (j->is_header && !v->o->is_verbose) ||
 		(level && str_eq(level, "endgroup")))
 		return;
 	if (level && str_eq(level, "debug")) {
@@ -187,7 +173,7 @@ static void on_end(struct run_view *v)
 		sep = ", ";
 	}
 	word(v, NULL, &text);
-	strvec_foreach(w, &v->weaker) {
+	strvec_foreach (w, &v->weaker) {
 		strbuf_clear(&text);
 		strbuf_addf(&text, "weaker here: %s", *w);
 		word(v, NULL, &text);

@@ -160,18 +160,20 @@ static const struct json *node_of(const struct json *plan, const char *id)
 /* ---- from the planner's rows to the store's ---------------------------------------- */
 
 /* The member "job" of spec.json (executor/spec.h): the row as it stands, and whose it is. */
-static struct json *row_spec(const struct core *c, const struct json *node,
-	const struct json *row)
+static struct json *row_spec(
+	const struct core *c, const struct json *node, const struct json *row)
 {
 	struct json *j = json_new_object();
 
-	json_foreach(it, row)
+	json_foreach (it, row)
 		json_set(j, it.key, json_share(it.value));
 	json_set_str(j, "id", json_get_str(node, "id", ""));
-	json_set_str(j, "job_id", json_get_str(node, "job_id", json_get_str(node, "id", "")));
+	json_set_str(
+		j, "job_id", json_get_str(node, "job_id", json_get_str(node, "id", "")));
 	json_set_str(j, "file", json_get_str(node, "file", ""));
 	json_set_int(j, "line", json_get_int(node, "line", 0));
-	if (c->o->job_minutes && !json_is(json_get(node, "timeout_minutes"), JSON_KIND_INT) &&
+	if (c->o->job_minutes &&
+		!json_is(json_get(node, "timeout_minutes"), JSON_KIND_INT) &&
 		!json_is(json_get(node, "timeout_minutes"), JSON_KIND_REAL) &&
 		!json_is(json_get(node, "timeout_minutes"), JSON_KIND_STRING))
 		json_set_int(j, "timeout_minutes", c->o->job_minutes);
@@ -228,18 +230,23 @@ static int rows_of(const struct core *c, const struct json *node, const struct j
 	ret->specs = xcalloc(n, sizeof(*ret->specs));
 	ret->len = n;
 	for (size_t i = 0; i < n; i++) {
-		const struct json *row = json_at(rows, i), *env = json_get(row, "environment");
+		const struct json *row = json_at(rows, i),
+				  *env = json_get(row, "environment");
 		const char **labels = &ret->labels[i * (LABELS_MAX + 1)];
 		const char *environment = json_get_str(env, "name", "");
 
 		row_labels(row, labels);
 		ret->specs[i] = row_spec(c, node, row);
-		ret->v[i] = (struct job_row_new){
-			.name = json_get_str(row, "name", json_get_str(node, "id", "")),
-			.spec = ret->specs[i], .labels = labels, .environment = environment,
+		ret->v[i] = (struct job_row_new){ .name = json_get_str(row, "name",
+							  json_get_str(node, "id", "")),
+			.spec = ret->specs[i],
+			.labels = labels,
+			.environment = environment,
 			.is_deployment = json_get_bool(env, "deployment", true),
-			.is_once = *environment || json_get_bool(node, "effects_once", false),
-			.continues_on_error = json_get_bool(row, "continue_on_error", false),
+			.is_once = *environment ||
+				   json_get_bool(node, "effects_once", false),
+			.continues_on_error =
+				json_get_bool(row, "continue_on_error", false),
 			.concurrency = concurrency_of(json_get(row, "concurrency")) };
 	}
 	return 0;
@@ -249,7 +256,8 @@ static int rows_of(const struct core *c, const struct json *node, const struct j
 static int apply_expansion(struct core *c, const struct job *j, const struct json *node,
 	struct json *x, struct err *err)
 {
-	const struct json *strategy = json_get(json_at(json_get(x, "rows"), 0), "strategy");
+	const struct json *strategy =
+		json_get(json_at(json_get(x, "rows"), 0), "strategy");
 	struct job_expansion e = { 0 };
 	struct rows rows;
 	int rc;
@@ -278,8 +286,8 @@ static void settle_failed(struct core *c, int64_t job, const struct err *why)
 {
 	struct err err = ERR_INIT;
 
-	if (core_begin(c, &err) < 0 ||
-		jobs_settle(c->store, job, CONCLUSION_FAILURE, why->msg, NULL, NULL, &err) < 0) {
+	if (core_begin(c, &err) < 0 || jobs_settle(c->store, job, CONCLUSION_FAILURE,
+					       why->msg, NULL, NULL, &err) < 0) {
 		if (err.code != ERR_CONFLICT && err.code != ERR_NOT_FOUND)
 			core_trouble(c, "cannot settle a job", &err);
 	}
@@ -328,11 +336,11 @@ static struct json *level_of(const struct json *node, const struct json *known)
 		if (v)
 			json_set(n, last_part(need), json_share(v));
 	}
-	json_foreach(it, json_get(known, "results"))
-	{
+	json_foreach (it, json_get(known, "results")) {
 		_cleanup_free_ char *theirs = prefix_of(it.key);
 
-		if (str_eq(theirs, prefix) && is_listed(json_get(known, "ancestors"), it.key))
+		if (str_eq(theirs, prefix) &&
+			is_listed(json_get(known, "ancestors"), it.key))
 			json_set(a, it.key, json_share(it.value));
 	}
 	json_set_str(level, "node", id);
@@ -354,8 +362,8 @@ static int known_of(struct core *c, int64_t job, struct json **ret, struct err *
 }
 
 /* The callers from the outside in, then the node itself. */
-static struct json *levels_of(const struct json *plan, const struct json *node,
-	const struct json *known)
+static struct json *levels_of(
+	const struct json *plan, const struct json *node, const struct json *known)
 {
 	const struct json *chain[LIMIT_CALL_DEPTH + 1];
 	struct json *levels = json_new_array();
@@ -472,8 +480,8 @@ static int take_answer(struct expanding *e, const struct chan_msg *m, struct err
 	return rc;
 }
 
-static void on_planner(struct chan_msg *answer, const struct err *why, const char *hint,
-	void *data)
+static void on_planner(
+	struct chan_msg *answer, const struct err *why, const char *hint, void *data)
 {
 	struct expanding *e = data;
 	struct core *c = e->core;
@@ -507,9 +515,9 @@ static void on_planner(struct chan_msg *answer, const struct err *why, const cha
 	settle_failed(c, job, why);
 }
 
-static struct json *request_of(struct core *c, struct expanding *e, const struct cached *k,
-	const struct json *node, const struct json *known, const struct run *r,
-	struct err *err)
+static struct json *request_of(struct core *c, struct expanding *e,
+	const struct cached *k, const struct json *node, const struct json *known,
+	const struct run *r, struct err *err)
 {
 	struct json *req = json_new_object(), *vars = NULL, *jobs;
 	const struct json *children = json_path(node, "call.children");
@@ -559,7 +567,8 @@ static int ask(struct expanding *e, struct err *err)
 	job_done(&j);
 	if (!node)
 		return err_set(err, ERR_CORRUPT, "the plan has no such job");
-	if (known_of(c, e->job, &known, err) < 0 || runs_get(c->store, e->run, &r, err) < 0)
+	if (known_of(c, e->job, &known, err) < 0 ||
+		runs_get(c->store, e->run, &r, err) < 0)
 		return -1;
 	req = request_of(c, e, k, node, known, &r, err);
 	run_done(&r);
@@ -646,7 +655,7 @@ static void expand_ready(struct core *c)
 
 static bool is_offered(const struct core *c, const char *label)
 {
-	strvec_foreach(l, &c->o->labels)
+	strvec_foreach (l, &c->o->labels)
 		if (str_eq(*l, "*") || strcasecmp(*l, label) == 0)
 			return true;
 	return false;
@@ -680,9 +689,10 @@ static void wait_for_label(struct core *c, const struct job_ready *r, const char
 		core_retry_in(c, left < 60000 ? left : 60000);
 		return;
 	}
-	reason = xasprintf("nothing here offers the label '%s'; add it to 'labels' of the "
-			   "configuration, or change runs-on",
-		label);
+	reason =
+		xasprintf("nothing here offers the label '%s'; add it to 'labels' of the "
+			  "configuration, or change runs-on",
+			label);
 	if (core_begin(c, &err) < 0 || jobs_fail(c->store, r->job, reason, &err) < 0)
 		core_trouble(c, "cannot end a job without a runner", &err);
 	core_wake(c);
@@ -723,7 +733,8 @@ static int claim_one(struct core *c, struct err *err)
 		k->job = list[i].job;
 		rc = core_begin(c, err);
 		if (rc == 0)
-			rc = jobs_claim(c->store, k->job, "local", &k->epoch, &k->try, err);
+			rc = jobs_claim(
+				c->store, k->job, "local", &k->epoch, &k->try, err);
 		if (rc < 0) {
 			free(k);
 			if (err->code == ERR_UNAVAILABLE)
@@ -740,7 +751,8 @@ static int claim_one(struct core *c, struct err *err)
 /* 0: as many as there are processors. */
 static int64_t capacity_of(const struct core *c)
 {
-	long n = c->o->capacity > 0 ? (long)c->o->capacity : sysconf(_SC_NPROCESSORS_ONLN);
+	long n =
+		c->o->capacity > 0 ? (long)c->o->capacity : sysconf(_SC_NPROCESSORS_ONLN);
 
 	return n > 0 ? n : 1;
 }

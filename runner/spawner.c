@@ -83,7 +83,8 @@ void spawner_group_name(const struct spawner *s, int64_t job, int64_t try, char 
 /* 1 held, 0 free or never there, -1 error. */
 static int lock_is_held(int dir)
 {
-	_cleanup_close_ int fd = openat(dir, JOB_FILE_LOCK, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int fd =
+		openat(dir, JOB_FILE_LOCK, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -1;
@@ -99,8 +100,8 @@ static void remove_group(struct spawner *s, int64_t job, int64_t try)
 		return;
 	spawner_group_name(s, job, try, name);
 	if (sandbox_cgroup_remove(s->groups, name, &err) < 0)
-		log_warnx("cannot remove the group job=%" PRId64 " try=%" PRId64 ": %s", job,
-			try, err.msg);
+		log_warnx("cannot remove the group job=%" PRId64 " try=%" PRId64 ": %s",
+			job, try, err.msg);
 }
 
 /* ---- the pool of job ids -------------------------------------------------------- */
@@ -128,7 +129,8 @@ static int slot_take(struct spawner *s, unsigned *ret, struct err *err)
 		*ret = i;
 		return 0;
 	}
-	return err_set(err, ERR_UNAVAILABLE, "all %u job ids are in use or quarantined", n);
+	return err_set(
+		err, ERR_UNAVAILABLE, "all %u job ids are in use or quarantined", n);
 }
 
 /* The slot of a job whose executor another spawner forked; so that it is not given twice. */
@@ -166,7 +168,8 @@ static void tell_cores(struct spawner *s, const struct child *c, int status)
 
 		json_set_int(head, "job", c->job);
 		json_set_int(head, "try", c->try);
-		json_set_int(head, "status", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+		json_set_int(
+			head, "status", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 		json_set_int(head, "signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 		if (rpc_notice(p->fd, "gone", head, &err) < 0)
 			log_debug("cannot tell core: %s", err.msg);
@@ -188,8 +191,8 @@ static void on_child_gone(struct loop *l, int fd, uint32_t events, void *data)
 	while (pid < 0 && errno == EINTR);
 	if (pid == 0)
 		return;
-	log_debug("executor ended job=%" PRId64 " try=%" PRId64 " pid=%d status=%d", c->job,
-		c->try, (int)c->pid, status);
+	log_debug("executor ended job=%" PRId64 " try=%" PRId64 " pid=%d status=%d",
+		c->job, c->try, (int)c->pid, status);
 	for (at = &s->children; *at != c; at = &(*at)->next)
 		;
 	*at = c->next;
@@ -241,7 +244,8 @@ static int drop_to(uid_t uid, gid_t gid)
 	return prctl(PR_SET_DUMPABLE, 0);
 }
 
-static _Noreturn void child_main(struct spawner *s, struct child *c, int listener, int chan)
+static _Noreturn void child_main(
+	struct spawner *s, struct child *c, int listener, int chan)
 {
 	struct executor_options opt = EXECUTOR_OPTIONS_INIT;
 	_cleanup_free_ char *path = NULL;
@@ -294,8 +298,8 @@ static int listen_at(const struct spawner *s, int dir, int *ret, struct err *err
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/" JOB_FILE_SOCK, dir);
 	if (chan_listen(path, ret, err) < 0)
 		return -1;
-	if (s->o->has_user &&
-		fchownat(dir, JOB_FILE_SOCK, s->o->uid, s->o->gid, AT_SYMLINK_NOFOLLOW) < 0) {
+	if (s->o->has_user && fchownat(dir, JOB_FILE_SOCK, s->o->uid, s->o->gid,
+				      AT_SYMLINK_NOFOLLOW) < 0) {
 		(void)close(*ret);
 		return err_sys(err, "cannot hand over '" JOB_FILE_SOCK "'");
 	}
@@ -332,28 +336,35 @@ static int fork_child(struct spawner *s, struct child *c, struct err *err)
 	return 0;
 }
 
-static int do_spawn(struct spawner *s, int64_t job, int64_t try, pid_t *ret, struct err *err)
+static int do_spawn(
+	struct spawner *s, int64_t job, int64_t try, pid_t *ret, struct err *err)
 {
 	struct child *c;
 	unsigned slot = 0;
 
 	if (child_find(s, job, try))
-		return err_set(err, ERR_CONFLICT, "job %" PRId64 " try %" PRId64 " is there", job,
-			try);
+		return err_set(err, ERR_CONFLICT,
+			"job %" PRId64 " try %" PRId64 " is there", job, try);
 	if (s->children_len >= CHILDREN_MAX)
-		return err_set(err, ERR_UNAVAILABLE, "%d executors are running", CHILDREN_MAX);
+		return err_set(
+			err, ERR_UNAVAILABLE, "%d executors are running", CHILDREN_MAX);
 	if (slot_take(s, &slot, err) < 0)
 		return -1;
 	c = xcalloc(1, sizeof(*c));
-	*c = (struct child){ .spawner = s, .job = job, .try = try, .slot = slot, .pidfd = -1,
-		.chan = -1, .dir = -1 };
+	*c = (struct child){ .spawner = s,
+		.job = job,
+		.try = try,
+		.slot = slot,
+		.pidfd = -1,
+		.chan = -1,
+		.dir = -1 };
 	c->dir = spawner_job_dir(s, job, try, err);
 	/* A folder's number may come again after it was removed, and with it a dead group. */
 	remove_group(s, job, try);
-	if (c->dir < 0 || sandbox_ids_for(sandbox_host_caps(s->host),
-				  s->o->has_user ? s->o->uid : geteuid(),
-				  s->o->has_user ? s->o->gid : getegid(), slot, &c->ids,
-				  err) < 0 ||
+	if (c->dir < 0 ||
+		sandbox_ids_for(sandbox_host_caps(s->host),
+			s->o->has_user ? s->o->uid : geteuid(),
+			s->o->has_user ? s->o->gid : getegid(), slot, &c->ids, err) < 0 ||
 		fork_child(s, c, err) < 0) {
 		s->slots[slot] = false;
 		child_free(c);
@@ -395,7 +406,7 @@ static struct json *op_status(const struct spawner *s)
 	const struct sandbox_caps *caps = sandbox_host_caps(s->host);
 
 	sandbox_caps_weaker(caps, &weaker);
-	strvec_foreach(w, &weaker)
+	strvec_foreach (w, &weaker)
 		json_push_str(list, *w);
 	strvec_done(&weaker);
 	json_set_int(fields, "children", (int64_t)s->children_len);
@@ -405,11 +416,12 @@ static struct json *op_status(const struct spawner *s)
 	return fields;
 }
 
-static int serve_op(struct spawner *s, const struct chan_msg *m, struct json **ret,
-	struct err *err)
+static int serve_op(
+	struct spawner *s, const struct chan_msg *m, struct json **ret, struct err *err)
 {
 	const char *op = chan_msg_op(m);
-	int64_t job = json_get_int(m->head, "job", 0), try = json_get_int(m->head, "try", 0);
+	int64_t job = json_get_int(m->head, "job", 0),
+		try = json_get_int(m->head, "try", 0);
 	pid_t pid = 0;
 
 	if (str_eq(op, "status")) {
@@ -465,8 +477,8 @@ static void on_core_asks(struct loop *l, int fd, uint32_t events, void *data)
 	if (serve_op(s, &m, &fields, &why) < 0)
 		n = rpc_refuse(fd, json_get_int(m.head, "seq", 0), &why, NULL, &err);
 	else
-		n = rpc_answer(fd, json_get_int(m.head, "seq", 0), fields, NULL, 0, NULL, 0,
-			&err);
+		n = rpc_answer(fd, json_get_int(m.head, "seq", 0), fields, NULL, 0, NULL,
+			0, &err);
 	if (n < 0)
 		peer_drop(s, p);
 	else
@@ -545,7 +557,7 @@ static void adopt_leftovers(struct spawner *s)
 
 	if (s->groups)
 		sandbox_cgroup_list(s->groups, &names);
-	strvec_foreach(name, &names) {
+	strvec_foreach (name, &names) {
 		long long job, try;
 		_cleanup_close_ int dir = -1;
 
@@ -563,14 +575,16 @@ static void adopt_leftovers(struct spawner *s)
 
 static int take_lock(struct spawner *s, struct err *err)
 {
-	s->lock = openat(s->data, SPAWNER_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	s->lock = openat(
+		s->data, SPAWNER_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock < 0)
 		return err_sys(err, "cannot open '%s/" SPAWNER_LOCK "'", s->o->data_dir);
 	switch (fd_lock(s->lock)) {
 	case 1:
 		return 0;
 	case 0:
-		return err_set(err, ERR_CONFLICT, "another spawner serves '%s'", s->o->data_dir);
+		return err_set(
+			err, ERR_CONFLICT, "another spawner serves '%s'", s->o->data_dir);
 	}
 	return err_sys(err, "cannot lock '%s/" SPAWNER_LOCK "'", s->o->data_dir);
 }
@@ -647,8 +661,10 @@ static int set_up(struct spawner *s, struct err *err)
 		s->groups = NULL;
 	}
 	/* `sluice run` and all it started may be one process group; core says when to go. */
-	(void)loop_add_signal(s->loop, SIGTERM, s->o->chan >= 0 ? spawner_ignore : on_term, s);
-	(void)loop_add_signal(s->loop, SIGINT, s->o->chan >= 0 ? spawner_ignore : on_term, s);
+	(void)loop_add_signal(
+		s->loop, SIGTERM, s->o->chan >= 0 ? spawner_ignore : on_term, s);
+	(void)loop_add_signal(
+		s->loop, SIGINT, s->o->chan >= 0 ? spawner_ignore : on_term, s);
 	if (s->o->chan < 0)
 		adopt_leftovers(s);
 	return open_door(s, err);

@@ -35,7 +35,10 @@ struct spawner_options {
 	bool lingers; /* stays without a core and without children (a unit of systemd) */
 };
 
-#define SPAWNER_OPTIONS_INIT { NULL, NULL, false, 0, 0, -1, false }
+#define SPAWNER_OPTIONS_INIT                       \
+	{                                          \
+		NULL, NULL, false, 0, 0, -1, false \
+	}
 
 /*
  * Serves until there is nothing left to serve. 0 done, 1 failed (said in the log), 3 the

@@ -69,7 +69,8 @@ static int act_cgroup(struct child *c, const struct chan_msg *m, struct json **r
 	limits.cpu_percent = (uint32_t)json_get_int(l, "cpu_percent", 0);
 	spawner_group_name(c->spawner, c->job, c->try, name);
 	if (sandbox_cgroup_make(c->spawner->groups, name, &limits,
-		    c->spawner->o->has_user ? c->spawner->o->uid : (uid_t)-1, cg, err) < 0)
+		    c->spawner->o->has_user ? c->spawner->o->uid : (uid_t)-1, cg,
+		    err) < 0)
 		return -1;
 	present = json_new_array();
 	for (size_t i = 0; i < SANDBOX_CGROUP_FDS; i++) {
@@ -92,7 +93,8 @@ static int act_uncgroup(struct child *c, struct err *err)
 	char name[GROUP_NAME_MAX];
 
 	spawner_group_name(c->spawner, c->job, c->try, name);
-	return c->spawner->groups ? sandbox_cgroup_remove(c->spawner->groups, name, err) : 0;
+	return c->spawner->groups ? sandbox_cgroup_remove(c->spawner->groups, name, err)
+				  : 0;
 }
 
 static int act_remove(struct child *c, const struct chan_msg *m, struct err *err)
@@ -103,7 +105,8 @@ static int act_remove(struct child *c, const struct chan_msg *m, struct err *err
 
 	if (!path_is_name(what) || strlen(what) > 64)
 		return err_set(err, ERR_INPUT, "'what' is no name of a folder");
-	dir = openat(c->spawner->data, "quarantine", O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	dir = openat(
+		c->spawner->data, "quarantine", O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (dir < 0)
 		return err_sys(err, "cannot open 'quarantine'");
 	(void)snprintf(name, sizeof(name), "%" PRId64 "-%" PRId64 "-%s-%" PRId64, c->job,
@@ -181,7 +184,8 @@ static void each_try(struct spawner *s, int jobs, const char *job,
 void spawner_each_held(struct spawner *s, void (*fn)(struct spawner *s, int dir),
 	int (*is_held)(int dir))
 {
-	int jobs = openat(s->data, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int jobs =
+		openat(s->data, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *d = jobs >= 0 ? fdopendir(jobs) : NULL;
 	const struct dirent *e;
 

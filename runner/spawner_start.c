@@ -46,7 +46,8 @@ static int stand_alone(const char *data_dir)
 {
 	_cleanup_free_ char *path = path_join(data_dir, "run/spawner.log");
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int out = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int out =
+		open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
 		dup2(out >= 0 ? out : null, 2) < 0)

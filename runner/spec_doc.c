@@ -50,8 +50,9 @@ int spec_github(struct core *c, const struct run *r, struct json **ret, struct e
 {
 	struct event e = { 0 };
 	const char *slash = strchr(r->repo_name, '/');
-	_cleanup_free_ char *owner = slash ? xstrndup(r->repo_name, (size_t)(slash - r->repo_name))
-					   : xstrdup(r->repo_name);
+	_cleanup_free_ char *owner =
+		slash ? xstrndup(r->repo_name, (size_t)(slash - r->repo_name))
+		      : xstrdup(r->repo_name);
 	_cleanup_free_ char *ref = NULL;
 	char number[32];
 	struct json *g;
@@ -68,7 +69,8 @@ int spec_github(struct core *c, const struct run *r, struct json **ret, struct e
 	set_ref(g, r->ref);
 	set_default(g, "repository", r->repo_name);
 	set_default(g, "repository_owner", owner);
-	set_default(g, "server_url", c->o->base_url ? c->o->base_url : "https://github.com");
+	set_default(
+		g, "server_url", c->o->base_url ? c->o->base_url : "https://github.com");
 	set_default(g, "api_url", "https://api.github.com");
 	set_default(g, "graphql_url", "https://api.github.com/graphql");
 	set_default(g, "workflow", r->workflow_name);
@@ -110,8 +112,8 @@ static bool names_in(const char *s, const char *end, struct json *names)
 	for (; s < end; s++) {
 		const char *at = s + strlen("secrets"), *from;
 
-		if (strncasecmp(s, "secrets", strlen("secrets")) != 0 || (is_word(s[-1])) ||
-			s[-1] == '.' || is_word(*at))
+		if (strncasecmp(s, "secrets", strlen("secrets")) != 0 ||
+			(is_word(s[-1])) || s[-1] == '.' || is_word(*at))
 			continue;
 		while (at < end && *at == ' ')
 			at++;
@@ -207,7 +209,7 @@ static struct json *list_of(const struct strvec *v)
 {
 	struct json *l = json_new_array();
 
-	strvec_foreach(s, v)
+	strvec_foreach (s, v)
 		json_push_str(l, *s);
 	return l;
 }
@@ -228,7 +230,8 @@ static char *host_of(const char *url)
 	return len ? xstrndup(from, len) : NULL;
 }
 
-static struct json *network_of(const struct core *c, const struct repo *repo, bool is_trusted)
+static struct json *network_of(
+	const struct core *c, const struct repo *repo, bool is_trusted)
 {
 	struct json *n = json_new_object(), *allow = list_of(&c->o->network_allow);
 	_cleanup_free_ char *host = host_of(repo->url);
@@ -258,8 +261,8 @@ static struct json *source_of(const struct run *r, const struct repo *repo)
 	return s;
 }
 
-static int artifacts_of(struct core *c, const struct run *r, struct json **ret,
-	struct err *err)
+static int artifacts_of(
+	struct core *c, const struct run *r, struct json **ret, struct err *err)
 {
 	struct artifact *list = NULL;
 	size_t len = 0;
@@ -276,12 +279,14 @@ static int artifacts_of(struct core *c, const struct run *r, struct json **ret,
 }
 
 /* Only direct needs, by the names the job itself uses. */
-static int needs_of(struct core *c, const struct job *j, struct json **ret, struct err *err)
+static int needs_of(
+	struct core *c, const struct job *j, struct json **ret, struct err *err)
 {
 	return scheduler_needs(c, j->run, j->id, j->node, ret, err);
 }
 
-static void set_numbers(struct json *doc, const struct job *j, const struct run *r, int64_t try)
+static void set_numbers(
+	struct json *doc, const struct job *j, const struct run *r, int64_t try)
 {
 	json_set_int(doc, "version", SPEC_VERSION);
 	json_set_int(doc, "run", j->run);
@@ -292,8 +297,8 @@ static void set_numbers(struct json *doc, const struct job *j, const struct run 
 	json_set_int(doc, "try", try);
 }
 
-static void set_policy(struct core *c, struct json *doc, const struct run *r,
-	const struct repo *repo)
+static void set_policy(
+	struct core *c, struct json *doc, const struct run *r, const struct repo *repo)
 {
 	/* A fork's pull request that a maintainer let run is still no trusted work. */
 	bool is_trusted = r->trust == TRUST_TRUSTED;
@@ -312,10 +317,11 @@ static void set_policy(struct core *c, struct json *doc, const struct run *r,
 		json_set_str(doc, "actions_url", c->o->actions_url);
 }
 
-static int fill(struct core *c, struct json *doc, const struct job *j, const struct run *r,
-	struct err *err)
+static int fill(struct core *c, struct json *doc, const struct job *j,
+	const struct run *r, struct err *err)
 {
-	struct json *row = NULL, *vars = NULL, *needs = NULL, *artifacts = NULL, *names = NULL;
+	struct json *row = NULL, *vars = NULL, *needs = NULL, *artifacts = NULL,
+		    *names = NULL;
 	struct json *github = scheduler_github(c, j->run, err);
 
 	if (!github)
@@ -360,7 +366,8 @@ int spec_doc(struct core *c, const struct job *j, int64_t try, struct json **ret
 	run_done(&r);
 	repo_done(&repo);
 	if (rc < 0)
-		return err_wrap(err, "cannot write the specification of job %" PRId64, j->id);
+		return err_wrap(
+			err, "cannot write the specification of job %" PRId64, j->id);
 	if (c->run.spec)
 		c->run.spec(j->id, doc, c->run.data);
 	*ret = take_ptr(doc);

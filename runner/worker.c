@@ -62,8 +62,8 @@ static void call_free(struct call *c)
 	free(c);
 }
 
-static void call_end(struct call *c, struct chan_msg *answer, const struct err *why,
-	const char *hint)
+static void call_end(
+	struct call *c, struct chan_msg *answer, const struct err *why, const char *hint)
 {
 	if (c->done)
 		c->done(answer, why, hint, c->data);
@@ -217,8 +217,8 @@ static void on_deadline(struct loop *l, void *data)
 }
 
 /* A program or a function of ours at the other end of a new pair. */
-static int start_child(struct worker_pool *p, pid_t *ret_pid, int *ret_pidfd, int *ret_chan,
-	struct err *err)
+static int start_child(struct worker_pool *p, pid_t *ret_pid, int *ret_pidfd,
+	int *ret_chan, struct err *err)
 {
 	_cleanup_close_ int near = -1, far = -1;
 	int pair[2];

@@ -25,20 +25,24 @@
 #define WORKER_CHAN_FD 3
 
 struct worker_options {
-	const char *name;	   /* in messages: "planner" */
-	unsigned size;		   /* workers at once; the first is started at once */
-	int64_t deadline_ms;	   /* of a request, unless the call names its own */
-	size_t queue_max;	   /* requests waiting; more are ERR_UNAVAILABLE */
-	const char *const *argv;   /* a program (chan at WORKER_CHAN_FD), or NULL and ... */
+	const char *name;	 /* in messages: "planner" */
+	unsigned size;		 /* workers at once; the first is started at once */
+	int64_t deadline_ms;	 /* of a request, unless the call names its own */
+	size_t queue_max;	 /* requests waiting; more are ERR_UNAVAILABLE */
+	const char *const *argv; /* a program (chan at WORKER_CHAN_FD), or NULL and ... */
 	int (*run)(int chan, void *data); /* ... a function in a forked child, or ... */
 	/* ... something that starts it and gives its pidfd and our end of the chan. */
 	int (*start)(pid_t *ret_pid, int *ret_pidfd, int *ret_chan, void *data,
 		struct err *err);
 	void *data;
-	const char *const *env;	   /* of the program, NULL-ended; NULL: PATH and LANG alone */
+	const char *const
+		*env; /* of the program, NULL-ended; NULL: PATH and LANG alone */
 };
 
-#define WORKER_OPTIONS_INIT { NULL, 1, 10000, 4096, NULL, NULL, NULL, NULL, NULL }
+#define WORKER_OPTIONS_INIT                                        \
+	{                                                          \
+		NULL, 1, 10000, 4096, NULL, NULL, NULL, NULL, NULL \
+	}
 
 struct worker_pool;
 
@@ -54,8 +58,8 @@ DEFINE_CLEANUP(struct worker_pool, worker_pool_free);
  * what went wrong; HINT goes with a refusal of the worker's own, else NULL. ERR_TIMEOUT
  * and ERR_UNAVAILABLE are the pool's: the worker overran or ended.
  */
-typedef void worker_done_fn(struct chan_msg *answer, const struct err *why,
-	const char *hint, void *data);
+typedef void worker_done_fn(
+	struct chan_msg *answer, const struct err *why, const char *hint, void *data);
 
 /*
  * Asks for HEAD (taken; has "op", gets "seq") with BODY (copied).

@@ -50,8 +50,9 @@ static int setup_with(void **state, int64_t capacity, const char *label)
 	void *dir = NULL;
 	int pair[2];
 	const struct actor who = ACTOR_CORE;
-	const struct repo_new repo = { .full_name = "acme/app", .forge = "generic",
-		.url = "/nowhere" };
+	const struct repo_new repo = {
+		.full_name = "acme/app", .forge = "generic", .url = "/nowhere"
+	};
 
 	log_open("test", LOG_ERR);
 	if (test_dir_setup(&dir) < 0)
@@ -63,10 +64,16 @@ static int setup_with(void **state, int64_t capacity, const char *label)
 		return -1;
 	f->spawner = pair[1];
 	(void)fd_set_nonblock(f->spawner, true);
-	f->o = (struct core_options){ .data_dir = f->data, .store = ":memory:",
-		.helper = "/nowhere", .spawner_chan = pair[0], .is_run = true,
-		.capacity = capacity, .profile = "standard", .network = "none",
-		.network_untrusted = "none", .labels = STRVEC_INIT,
+	f->o = (struct core_options){ .data_dir = f->data,
+		.store = ":memory:",
+		.helper = "/nowhere",
+		.spawner_chan = pair[0],
+		.is_run = true,
+		.capacity = capacity,
+		.profile = "standard",
+		.network = "none",
+		.network_untrusted = "none",
+		.labels = STRVEC_INIT,
 		.network_allow = STRVEC_INIT };
 	(void)strvec_push(&f->o.labels, label);
 	if (core_new(f->loop, &f->o, NULL, &f->core, &err) < 0 ||
@@ -126,13 +133,24 @@ static void turn(struct fixture *f, int ms)
 
 static void start(struct fixture *f, const char *text)
 {
-	const struct core_file file = { ".github/workflows/ci.yml", NULL, text, strlen(text) };
-	struct delivery_new d = { .repo = f->repo, .forge = "generic", .key = "",
-		.event = "push", .peer = "", .request = "" };
-	struct event_new e = { .kind = "push", .name = "push", .action = "",
+	const struct core_file file = { ".github/workflows/ci.yml", NULL, text,
+		strlen(text) };
+	struct delivery_new d = { .repo = f->repo,
+		.forge = "generic",
+		.key = "",
+		.event = "push",
+		.peer = "",
+		.request = "" };
+	struct event_new e = { .kind = "push",
+		.name = "push",
+		.action = "",
 		.ref = "refs/heads/main",
-		.head_sha = "1111111111111111111111111111111111111111", .base_sha = "",
-		.merge_sha = "", .title = "t", .actor = "mira", .actor_id = "",
+		.head_sha = "1111111111111111111111111111111111111111",
+		.base_sha = "",
+		.merge_sha = "",
+		.title = "t",
+		.actor = "mira",
+		.actor_id = "",
 		.trust = TRUST_TRUSTED };
 	struct accept_result r;
 	struct err err = ERR_INIT;
@@ -165,7 +183,8 @@ static struct json *spawner_recv(struct fixture *f, int ms)
 	return NULL;
 }
 
-static void spawner_answer(struct fixture *f, const struct json *request, enum err_code code)
+static void spawner_answer(
+	struct fixture *f, const struct json *request, enum err_code code)
 {
 	_cleanup_(json_freep) struct json *a = json_new_object();
 	struct err err = ERR_INIT;
@@ -195,8 +214,11 @@ static struct fake *take_spawn(struct fixture *f)
 
 	assert_non_null(req);
 	assert_string_equal(json_get_str(req, "op", ""), "spawn");
-	*x = (struct fake){ .job = json_get_int(req, "job", 0), .lock = -1,
-		.listener = -1, .link = -1, .try = json_get_int(req, "try", 0) };
+	*x = (struct fake){ .job = json_get_int(req, "job", 0),
+		.lock = -1,
+		.listener = -1,
+		.link = -1,
+		.try = json_get_int(req, "try", 0) };
 	dir = xasprintf("%s/jobs/%" PRId64 "/%" PRId64, f->data, x->job, x->try);
 	sock = xasprintf("%s/sock", dir);
 	x->dir = open(dir, O_DIRECTORY | O_CLOEXEC);
@@ -242,8 +264,13 @@ static void add_frame(struct fake *x, enum journal_type type, const char *member
 /* Accepts core and says hello in STATE. */
 static void meet(struct fixture *f, struct fake *x, const char *state)
 {
-	struct link_hello h = { .job = x->job, .attempt = 1, .try = x->try, .epoch = x->epoch,
-		.state = state, .frames = journal_seq(x->journal), .log = 0 };
+	struct link_hello h = { .job = x->job,
+		.attempt = 1,
+		.try = x->try,
+		.epoch = x->epoch,
+		.state = state,
+		.frames = journal_seq(x->journal),
+		.log = 0 };
 	int64_t end = clock_boot_ms() + 20000;
 	struct err err = ERR_INIT;
 
@@ -280,7 +307,8 @@ static void hear(struct fixture *f, struct fake *x, const char *op, struct json 
 		if (n > 0) {
 			assert_string_equal(chan_msg_op(&m), op);
 			if (ret)
-				assert_ok(json_parse(m.body.buf, m.body.len, ret, &err), &err);
+				assert_ok(json_parse(m.body.buf, m.body.len, ret, &err),
+					&err);
 			chan_msg_done(&m);
 			return;
 		}
@@ -380,7 +408,8 @@ static void a_job_goes_from_spawn_over_ready_to_go_and_bye(void **state)
 		"{\"n\":1,\"name\":\"one\",\"state\":\"running\",\"log\":0}");
 	ring(x);
 	await_state(f, x->job, JOB_RUNNING);
-	add_frame(x, JOURNAL_EXIT, "{\"conclusion\":\"success\",\"released\":true,\"log\":0}");
+	add_frame(x, JOURNAL_EXIT,
+		"{\"conclusion\":\"success\",\"released\":true,\"log\":0}");
 	ring(x);
 	hear(f, x, "bye", NULL);
 	assert_int_equal(state_of(f, x->job, &c), JOB_COMPLETED);
@@ -436,7 +465,8 @@ static void a_label_nobody_offers_ends_with_that_reason(void **state)
 	int64_t end = clock_boot_ms() + 20000;
 	const struct json *job = NULL;
 
-	start(f, "on: push\njobs:\n  a: {runs-on: windows-latest, steps: [{run: echo}]}\n");
+	start(f,
+		"on: push\njobs:\n  a: {runs-on: windows-latest, steps: [{run: echo}]}\n");
 	assert_null(spawner_recv(f, 100));
 	while (clock_boot_ms() < end) {
 		turn(f, 20);
@@ -534,7 +564,8 @@ static void an_exit_record_counts_though_nobody_is_there_to_say_it(void **state)
 	ready(x);
 	hear(f, x, "go", NULL);
 	add_frame(x, JOURNAL_GO, "{}");
-	add_frame(x, JOURNAL_EXIT, "{\"conclusion\":\"failure\",\"released\":true,\"log\":0}");
+	add_frame(x, JOURNAL_EXIT,
+		"{\"conclusion\":\"failure\",\"released\":true,\"log\":0}");
 	die(x);
 	await_state(f, x->job, JOB_COMPLETED);
 	(void)state_of(f, x->job, &c);
@@ -554,7 +585,8 @@ static void a_link_that_breaks_is_made_again_while_the_lock_is_held(void **state
 	hear(f, x, "go", NULL);
 	add_frame(x, JOURNAL_GO, "{}");
 	meet(f, x, "running"); /* closes the old one first */
-	add_frame(x, JOURNAL_EXIT, "{\"conclusion\":\"success\",\"released\":true,\"log\":0}");
+	add_frame(x, JOURNAL_EXIT,
+		"{\"conclusion\":\"success\",\"released\":true,\"log\":0}");
 	ring(x);
 	hear(f, x, "bye", NULL);
 	await_state(f, x->job, JOB_COMPLETED);
@@ -619,8 +651,10 @@ static void frames_the_store_refuses_still_end_the_job(void **state)
 	ready(x);
 	hear(f, x, "go", NULL);
 	add_frame(x, JOURNAL_GO, "{}");
-	add_frame(x, JOURNAL_STEP, "{\"n\":99999999,\"name\":\"x\",\"state\":\"running\"}");
-	add_frame(x, JOURNAL_EXIT, "{\"conclusion\":\"success\",\"released\":true,\"log\":0}");
+	add_frame(
+		x, JOURNAL_STEP, "{\"n\":99999999,\"name\":\"x\",\"state\":\"running\"}");
+	add_frame(x, JOURNAL_EXIT,
+		"{\"conclusion\":\"success\",\"released\":true,\"log\":0}");
 	ring(x);
 	hear(f, x, "bye", NULL);
 	assert_ok(jobs_get(core_store(f->core), x->job, &j, &err), &err);
@@ -639,5 +673,6 @@ TEST_MAIN(WITH(a_job_goes_from_spawn_over_ready_to_go_and_bye),
 	WITH(a_deploy_that_dies_after_go_is_lost),
 	WITH(an_exit_record_counts_though_nobody_is_there_to_say_it),
 	WITH(a_link_that_breaks_is_made_again_while_the_lock_is_held),
-	WITH(another_epoch_is_told_to_go), WITH(a_cancel_before_go_aborts_and_after_go_cancels),
+	WITH(another_epoch_is_told_to_go),
+	WITH(a_cancel_before_go_aborts_and_after_go_cancels),
 	WITH(frames_the_store_refuses_still_end_the_job))

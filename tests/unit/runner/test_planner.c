@@ -48,8 +48,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void on_done(struct chan_msg *answer, const struct err *why, const char *hint,
-	void *data)
+static void on_done(
+	struct chan_msg *answer, const struct err *why, const char *hint, void *data)
 {
 	struct fixture *f = data;
 
@@ -85,18 +85,18 @@ static struct json *ask(struct fixture *f, const char *op, const char *body)
 }
 
 #define FILE_OF(text) "{`path`:`.github/workflows/a.yml`,`text`:`" text "`}"
-#define TWO_JOBS                                                                       \
-	"on: push\\njobs:\\n  a:\\n    runs-on: x\\n    steps: [{run: echo}]\\n"       \
+#define TWO_JOBS                                                                        \
+	"on: push\\njobs:\\n  a:\\n    runs-on: x\\n    steps: [{run: echo}]\\n"        \
 	"  b:\\n    needs: a\\n    runs-on: x\\n    strategy: {matrix: {v: [1, 2]}}\\n" \
 	"    steps: [{run: echo}]\\n"
-#define PLAN_OF(text)                                                                \
-	"{`event`:`push`,`github`:{`ref`:`refs/heads/main`,`event`:{}},`vars`:{},`files`:[" \
-	FILE_OF(text) "]}"
+#define PLAN_OF(text)                                                                                \
+	"{`event`:`push`,`github`:{`ref`:`refs/heads/main`,`event`:{}},`vars`:{},`files`:[" FILE_OF( \
+		text) "]}"
 
 static void a_file_becomes_a_plan_and_roots_are_expanded_with_it(void **state)
 {
-	const struct json *p = json_at(json_get(ask(*state, "plan", PLAN_OF(TWO_JOBS)), "plans"),
-		0);
+	const struct json *p =
+		json_at(json_get(ask(*state, "plan", PLAN_OF(TWO_JOBS)), "plans"), 0);
 
 	assert_true(json_get_bool(p, "triggered", false));
 	assert_int_equal(json_count(json_path(p, "plan.jobs")), 2);
@@ -121,7 +121,8 @@ static void a_node_is_expanded_by_the_key_of_its_plan(void **state)
 	x = ask(f, "expand", body);
 	assert_true(json_get_bool(x, "run", false));
 	assert_int_equal(json_count(json_get(x, "rows")), 2);
-	assert_string_equal(json_get_str(json_at(json_get(x, "rows"), 1), "name", ""), "b (2)");
+	assert_string_equal(
+		json_get_str(json_at(json_get(x, "rows"), 1), "name", ""), "b (2)");
 }
 
 static void a_node_whose_need_failed_does_not_run(void **state)
@@ -162,9 +163,10 @@ static void a_broken_file_says_where(void **state)
 static void another_event_does_not_trigger(void **state)
 {
 	const struct json *p = json_at(
-		json_get(ask(*state, "plan",
-				 "{`event`:`release`,`github`:{},`vars`:{},`files`:[" FILE_OF(
-					 TWO_JOBS) "]}"),
+		json_get(
+			ask(*state, "plan",
+				"{`event`:`release`,`github`:{},`vars`:{},`files`:[" FILE_OF(
+					TWO_JOBS) "]}"),
 			"plans"),
 		0);
 
@@ -173,12 +175,12 @@ static void another_event_does_not_trigger(void **state)
 	assert_null(json_get(p, "plan"));
 }
 
-#define CALLER                                                                         \
-	"on: push\\njobs:\\n  a:\\n    uses: ./.github/workflows/called.yml\\n"        \
+#define CALLER                                                                  \
+	"on: push\\njobs:\\n  a:\\n    uses: ./.github/workflows/called.yml\\n" \
 	"    with: {n: 3}\\n"
-#define CALLED                                                                         \
-	"on:\\n  workflow_call:\\n    inputs: {n: {type: number, required: true}}\\n"  \
-	"jobs:\\n  in:\\n    runs-on: x\\n    strategy: {matrix: {i: [1, 2]}}\\n"      \
+#define CALLED                                                                        \
+	"on:\\n  workflow_call:\\n    inputs: {n: {type: number, required: true}}\\n" \
+	"jobs:\\n  in:\\n    runs-on: x\\n    strategy: {matrix: {i: [1, 2]}}\\n"     \
 	"    steps: [{run: echo}]\\n"
 
 static void a_called_workflow_that_is_not_there_is_asked_for_once(void **state)
@@ -187,14 +189,15 @@ static void a_called_workflow_that_is_not_there_is_asked_for_once(void **state)
 	const struct json *p =
 		json_at(json_get(ask(f, "plan", PLAN_OF(CALLER)), "plans"), 0);
 
-	assert_string_equal(
-		json_get_str(json_at(json_get(p, "missing"), 0), "path", ""),
+	assert_string_equal(json_get_str(json_at(json_get(p, "missing"), 0), "path", ""),
 		".github/workflows/called.yml");
-	p = json_at(json_get(ask(f, "plan",
-				     "{`event`:`push`,`github`:{},`vars`:{},`files`:[" FILE_OF(
-					     CALLER) "],`sources`:[{`path`:`.github/workflows/"
-						     "called.yml`,`text`:null}]}"),
-			    "plans"),
+	p = json_at(
+		json_get(
+			ask(f, "plan",
+				"{`event`:`push`,`github`:{},`vars`:{},`files`:[" FILE_OF(
+					CALLER) "],`sources`:[{`path`:`.github/workflows/"
+						"called.yml`,`text`:null}]}"),
+			"plans"),
 		0);
 	assert_non_null(json_get(p, "error"));
 }
@@ -205,12 +208,14 @@ static void a_job_of_a_called_workflow_is_expanded_through_its_caller(void **sta
 	const struct json *p, *x;
 	char body[512];
 
-	p = json_at(json_get(ask(f, "plan",
-				     "{`event`:`push`,`github`:{},`vars`:{},`files`:[" FILE_OF(
-					     CALLER) ",{`path`:`.github/workflows/called.yml`,"
-						     "`text`:`" CALLED "`}],`only`:[`.github/"
-						     "workflows/a.yml`]}"),
-			    "plans"),
+	p = json_at(
+		json_get(
+			ask(f, "plan",
+				"{`event`:`push`,`github`:{},`vars`:{},`files`:[" FILE_OF(
+					CALLER) ",{`path`:`.github/workflows/called.yml`,"
+						"`text`:`" CALLED "`}],`only`:[`.github/"
+						"workflows/a.yml`]}"),
+			"plans"),
 		0);
 	assert_int_equal(json_count(json_get(f->answer, "plans")), 1);
 	assert_int_equal(json_count(json_path(p, "plan.jobs")), 2);
@@ -221,7 +226,8 @@ static void a_job_of_a_called_workflow_is_expanded_through_its_caller(void **sta
 		json_get_str(p, "key", ""));
 	x = ask(f, "expand", body);
 	assert_int_equal(json_count(json_get(x, "rows")), 2);
-	assert_int_equal(json_as_int(json_path(json_at(json_get(x, "rows"), 0), "inputs.n"), 0),
+	assert_int_equal(
+		json_as_int(json_path(json_at(json_get(x, "rows"), 0), "inputs.n"), 0),
 		3);
 }
 

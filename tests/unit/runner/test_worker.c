@@ -29,7 +29,8 @@ static int odd_worker(int chan, void *data)
 			struct json *fields = json_new_object();
 
 			json_set_int(fields, "pid", getpid());
-			(void)rpc_answer(chan, seq, fields, m.body.buf, m.body.len, NULL, 0, &err);
+			(void)rpc_answer(
+				chan, seq, fields, m.body.buf, m.body.len, NULL, 0, &err);
 		} else if (str_eq(op, "refuse")) {
 			(void)err_set(&err, ERR_LIMIT, "too many cats");
 			(void)rpc_refuse(chan, seq, &err, "bring fewer", &err);
@@ -88,8 +89,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void on_done(struct chan_msg *answer, const struct err *why, const char *hint,
-	void *data)
+static void on_done(
+	struct chan_msg *answer, const struct err *why, const char *hint, void *data)
 {
 	struct result *r = data;
 
@@ -109,7 +110,8 @@ static uint64_t ask(struct fixture *f, int i, const char *op, const char *body)
 	struct json *head = json_new_object();
 
 	json_set_str(head, "op", op);
-	return worker_call(f->pool, head, body, body ? strlen(body) : 0, 0, on_done, &f->r[i]);
+	return worker_call(
+		f->pool, head, body, body ? strlen(body) : 0, 0, on_done, &f->r[i]);
 }
 
 static void turn_until(struct fixture *f, int i)
@@ -239,21 +241,25 @@ static void a_large_body_travels_both_ways(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(answers_come_back_to_who_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			answers_come_back_to_who_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_refusal_keeps_its_code_words_and_hint, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			a_worker_that_overruns_is_killed_and_the_next_request_is_served, setup,
-			teardown),
+			a_worker_that_overruns_is_killed_and_the_next_request_is_served,
+			setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_worker_that_dies_fails_its_request_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			an_answer_with_another_number_is_a_lie_and_ends_the_worker, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(
-			a_worker_that_keeps_dying_comes_back_later_each_time, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_forgotten_request_calls_nobody, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_full_queue_is_said_at_once, setup, teardown),
+			a_worker_that_keeps_dying_comes_back_later_each_time, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			a_forgotten_request_calls_nobody, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_full_queue_is_said_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_large_body_travels_both_ways, setup, teardown),
 	};
