@@ -139,6 +139,7 @@ YML
 spawn slow "$SLUICE" run -W slow.yml
 wait_for_text 20 "$T/slow.out" 'began'
 # bash gives children in the background an ignored SIGINT; sluice handles it all the same.
+# shellcheck disable=SC2154 # spawn sets it
 kill -INT "$pid_of_slow"
 wait_for 20 tap_is_gone "$pid_of_slow"
 wait "$pid_of_slow"
