@@ -860,33 +860,32 @@ void attend_claimed(struct core *c, int64_t job, int64_t epoch, int64_t try)
 
 int attend_adopt(struct core *c, const struct job *j, struct err *err)
 {
-	struct live *v = attend_find(c, j->id);
+	struct live *v;
 	char path[64];
+	int dir;
 
-	if (v)
+	if (attend_find(c, j->id))
 		return 0;
+	(void)snprintf(path, sizeof(path), "jobs/%" PRId64 "/%" PRId64, j->id, j->tries);
+	dir = openat(c->data, path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (dir < 0 && errno != ENOENT)
+		return err_sys(err, "cannot open '%s'", path);
 	v = live_new(c, j->id, j->epoch, j->tries);
+	v->dir = dir;
 	v->run = j->run;
 	v->repo = j->repo;
 	v->attempt = j->attempt;
 	v->frames.skip = (uint64_t)j->frames;
 	v->log_told = j->log_size;
-	v->spawner =
-		c->spawner_losses - 1; /* of an earlier core: its spawner may be gone */
-	(void)snprintf(path, sizeof(path), "jobs/%" PRId64 "/%" PRId64, j->id, j->tries);
-	v->dir = openat(c->data, path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (v->dir < 0 && errno != ENOENT) {
-		(void)err_sys(err, "cannot open '%s'", path);
-		live_free(v);
-		return -1;
-	}
-	if (v->dir < 0) {
+	/* Of an earlier core: its spawner may be gone. */
+	v->spawner = c->spawner_losses - 1;
+	if (dir < 0) {
 		/* Claimed, and then core died before it had made the folder. */
 		set_state(v, LIVE_DYING);
 		bury_row(v);
-		return 0;
+	} else {
+		prove_later(v, 0);
 	}
-	prove_later(v, 0);
 	return 0;
 }
 

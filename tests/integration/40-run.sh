@@ -140,13 +140,14 @@ spawn slow "$SLUICE" run -W slow.yml
 wait_for_text 20 "$T/slow.out" 'began'
 # bash gives children in the background an ignored SIGINT; sluice handles it all the same.
 # shellcheck disable=SC2154 # spawn sets it
-kill -INT "$pid_of_slow"
-wait_for 20 tap_is_gone "$pid_of_slow"
-wait "$pid_of_slow"
+slow=${tap_pids[slow]}
+kill -INT "$slow"
+wait_for 20 tap_is_gone "$slow"
+wait "$slow"
 is "$?" 130 'an interrupted run dies of the signal'
 like "$(cat "$T/slow.out")" 'tidied up' 'after its always() steps'
 like "$(cat "$T/slow.out")" 'sluice.*cancelled' 'with a verdict'
-is "$(ls "$XDG_STATE_HOME/sluice/runs" | wc -l)" "$(find "$XDG_STATE_HOME/sluice/runs" -name log | wc -l)" 'each run leaves its log'
+is "$(find "$XDG_STATE_HOME/sluice/runs" -mindepth 1 -maxdepth 1 | wc -l)" "$(find "$XDG_STATE_HOME/sluice/runs" -name log | wc -l)" 'each run leaves its log'
 is "$(find "$XDG_STATE_HOME/sluice/runs" -mindepth 2 ! -name log ! -name lock | head -n 3)" '' 'and nothing else'
 nok 'no process stays' pgrep -f "$XDG_STATE_HOME"
 cd "$SOURCE" || exit 1
