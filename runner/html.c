@@ -258,14 +258,16 @@ void html_day(struct strbuf *out, int64_t wall_ms)
 		tm.tm_year + 1900, tm.tm_hour, tm.tm_min);
 }
 
-/* "0.4s" "14s" "3m 12s" "2h 05m" "6 days"; the script has the same. */
+/* "40 ms" "0.4s" "14s" "3m 12s" "2h 05m" "6 days"; the script has the same. */
 void html_span(struct strbuf *out, int64_t ms)
 {
 	long long s = ms > 0 ? ms / 1000 : 0;
 
 	if (ms < 0)
 		ms = 0;
-	if (ms < 9950)
+	if (ms < 100)
+		strbuf_addf(out, "%lld ms", (long long)ms);
+	else if (ms < 9950)
 		strbuf_addf(out, "%lld.%llds", (long long)(ms + 50) / 1000,
 			(long long)(ms + 50) / 100 % 10);
 	else if (s < 60)

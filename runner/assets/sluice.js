@@ -20,7 +20,7 @@
   // ---- durations and times, as html.c writes them
   const span = (ms) => {
     const s = Math.floor(ms / 1000), m = Math.floor(s / 60), h = Math.floor(m / 60);
-    return ms < 9950 ? (Math.max(0, ms) / 1000).toFixed(1) + 's' : m < 1 ? s + 's' : h < 1 ? m + 'm ' + two(s % 60) + 's'
+    return ms < 100 ? Math.max(0, Math.round(ms)) + ' ms' : ms < 9950 ? (ms / 1000).toFixed(1) + 's' : m < 1 ? s + 's' : h < 1 ? m + 'm ' + two(s % 60) + 's'
       : h < 48 ? h + 'h ' + two(m % 60) + 'm' : Math.floor(h / 24) + ' days';
   };
   const clock = (d, seconds) => d.toLocaleTimeString('en-GB').slice(0, seconds ? 8 : 5);

@@ -117,7 +117,7 @@ static void decided(struct strbuf *out, const struct json *run, const char *curr
 
 		if (json_get_int(j, "row", 0) > 0)
 			continue;
-		html_put(out, "<tr@><td>", str_eq(node, current) ? " class=\"now\"" : "");
+		html_put(out, "<tr@><td class=\"c-state\">", str_eq(node, current) ? " class=\"now\"" : "");
 		html_state(out, page_job_state(j));
 		html_put(out, "</td><td><a href=\"/runs/#/explain/",
 			(long long)json_get_int(run, "id", 0));

@@ -183,7 +183,7 @@ static void place(struct graph *g)
 
 		g->nodes[i].y += (g->height - fill[c]) / 2 + 12;
 	}
-	g->height += 24;
+	g->height += 24 - GAP_Y;
 }
 
 static void clipped(struct strbuf *out, const char *text, size_t max)

@@ -117,7 +117,7 @@ void part_job_steps(struct strbuf *out, const struct json *job, int64_t now)
 			(long long)json_get_int(job, "id", 0), n, n);
 		if (why[0])
 			html_put(out, " title=\"$\"", why);
-		strbuf_adds(out, n == json_get_int(job, "asked_step", 0) ?
+		strbuf_adds(out, n == json_get_int(job, "asked_step", -1) ?
 				" aria-current=\"true\">" :
 				">");
 		html_glyph(out, word);
