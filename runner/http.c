@@ -310,7 +310,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
 }
 
 struct header_check {
-	unsigned host, length, encoding;
+	unsigned host, length, encoding, authorization;
 	size_t bytes;
 	bool is_odd;
 };
@@ -347,6 +347,8 @@ static enum MHD_Result check_header(void *cls, enum MHD_ValueKind kind, const ch
 		c->length++;
 	else if (strcasecmp(key, "transfer-encoding") == 0)
 		c->encoding++;
+	else if (strcasecmp(key, "authorization") == 0)
+		c->authorization++;
 	return MHD_YES;
 }
 
@@ -449,6 +451,8 @@ static const char *check_request(struct http_request *r, const char *version)
 	if (c.host > 1 || c.length > 1 || c.encoding > 1 || (c.length && c.encoding))
 		return "Host, Content-Length and Transfer-Encoding may stand once, and not both "
 		       "of the latter";
+	if (c.authorization > 1)
+		return "Authorization may stand once";
 	if (c.bytes > LIMIT_HTTP_HEADER)
 		return "the header is too large";
 	r->has_body = c.encoding > 0;

@@ -21,6 +21,7 @@
 #include "sandbox/sandbox.h"
 
 #define CALL_MS 120000	 /* a fetch behind a dispatch may take its time */
+#define PING_MS 2000	 /* who asks whether we are ready wants to know now */
 #define UNSENT_MAX ((size_t)64 * MiB) /* of bodies that wait for room in core's socket */
 #define STOP_MS 5000	/* SIGTERM to the end, for answers on their way */
 #define FAREWELL_MS 300 /* after core has gone: what is being asked gets its 503 */
@@ -134,7 +135,7 @@ void web_call_core(struct visit *v, const char *op, struct json *fields, const v
 	json_set_str(head, "op", op);
 	json_set_int(head, "seq", c->seq);
 	json_set_str(head, "request", http_id(v->r));
-	c->deadline = clock_boot_ms() + CALL_MS;
+	c->deadline = clock_boot_ms() + (str_eq(op, "ping") ? PING_MS : CALL_MS);
 	if (w->core_is_gone) {
 		free(c);
 		done(v, NULL, data);
