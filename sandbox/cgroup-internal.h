@@ -11,7 +11,6 @@ struct sandbox_cgroup_tree {
 	enum sandbox_cgroup_kind kind;
 	enum sandbox_controllers controllers;
 	int parents[SANDBOX_CGROUP_FDS]; /* the groups "sluice" */
-	int owners[SANDBOX_CGROUP_FDS];	 /* the groups they are in, to remove them */
 };
 
 int cgroup_open_dir(int dir, const char *name);

@@ -248,22 +248,28 @@ static void enable(int group, enum sandbox_controllers bits)
 				group, "cgroup.subtree_control", all[i].text);
 }
 
+/*
+ * The group "sluice" is shared by every server and `sluice run` of this account, and stays:
+ * who removed it when leaving would take it from another that has it open and idle.
+ */
 static int tree_add(
 	struct sandbox_cgroup_tree *t, const struct places *p, int i, struct err *err)
 {
+	_cleanup_close_ int own = -1;
+
 	if (!p->dirs[i])
 		return 0;
-	t->owners[i] = open(p->dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (t->owners[i] < 0)
+	own = open(p->dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (own < 0)
 		return err_sys(err, "cannot open '%s'", p->dirs[i]);
 	if (i == G_V2 && p->kind == SANDBOX_CGROUP_V2) {
-		if (delegate(t->owners[i], p->controllers, err) < 0)
+		if (delegate(own, p->controllers, err) < 0)
 			return -1;
-		enable(t->owners[i], p->controllers);
+		enable(own, p->controllers);
 	}
-	if (mkdirat(t->owners[i], "sluice", 0755) < 0 && errno != EEXIST)
+	if (mkdirat(own, "sluice", 0755) < 0 && errno != EEXIST)
 		return err_sys(err, "cannot make '%s/sluice'", p->dirs[i]);
-	t->parents[i] = cgroup_open_dir(t->owners[i], "sluice");
+	t->parents[i] = cgroup_open_dir(own, "sluice");
 	if (t->parents[i] < 0)
 		return err_sys(err, "cannot open '%s/sluice'", p->dirs[i]);
 	if (i == G_V2 && p->kind == SANDBOX_CGROUP_V2)
@@ -278,7 +284,7 @@ int sandbox_cgroup_tree_open(struct sandbox_cgroup_tree **ret, struct err *err)
 	_cleanup_(places_done) struct places p = { 0 };
 
 	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++)
-		t->parents[i] = t->owners[i] = -1;
+		t->parents[i] = -1;
 	places_find(&p);
 	t->kind = p.kind;
 	t->controllers = p.controllers;
@@ -293,12 +299,7 @@ void sandbox_cgroup_tree_free(struct sandbox_cgroup_tree *t)
 {
 	if (!t)
 		return;
-	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++) {
-		/* Busy while another's jobs are in it, and then it stays. */
-		if (t->owners[i] >= 0)
-			(void)unlinkat(t->owners[i], "sluice", AT_REMOVEDIR);
+	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++)
 		cleanup_closep(&t->parents[i]);
-		cleanup_closep(&t->owners[i]);
-	}
 	free(t);
 }

@@ -175,8 +175,32 @@ static void a_group_is_found_again_killed_and_removed(void **state)
 	sandbox_cgroup_tree_free(tree);
 }
 
+/* Another server or `sluice run` of this account comes and goes while we are idle. */
+static void one_that_leaves_takes_the_place_from_nobody(void **state)
+{
+	_cleanup_(sandbox_cgroup_done) struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
+	const struct sandbox_limits limits = { .pids = 10 };
+	struct sandbox_cgroup_tree *mine, *other;
+	struct sandbox_caps caps;
+	struct err err = ERR_INIT;
+	char name[48];
+
+	(void)state;
+	assert_ok(sandbox_probe(&caps, &err), &err);
+	if (caps.cgroup == SANDBOX_CGROUP_NONE)
+		test_skip(caps.facts[SANDBOX_FACILITY_CGROUP].words);
+	(void)snprintf(name, sizeof(name), "test-stays-%d", (int)getpid());
+	assert_ok(sandbox_cgroup_tree_open(&mine, &err), &err);
+	assert_ok(sandbox_cgroup_tree_open(&other, &err), &err);
+	sandbox_cgroup_tree_free(other);
+	assert_ok(sandbox_cgroup_make(mine, name, &limits, (uid_t)-1, &cg, &err), &err);
+	assert_ok(sandbox_cgroup_remove(mine, name, &err), &err);
+	sandbox_cgroup_tree_free(mine);
+}
+
 TEST_MAIN(TEST_DIR(v2_limits_are_written_where_they_belong),
 	TEST_DIR(a_limit_that_does_not_take_is_an_error), TEST_DIR(v2_counters_are_read),
 	TEST_DIR(it_waits_until_nobody_is_left),
 	TEST(a_name_that_leads_elsewhere_is_refused),
-	TEST(a_group_is_found_again_killed_and_removed))
+	TEST(a_group_is_found_again_killed_and_removed),
+	TEST(one_that_leaves_takes_the_place_from_nobody))
