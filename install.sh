@@ -68,7 +68,8 @@ Usage: ./install.sh [--demo [--yes] | --test | --deps-only | --uninstall | --hel
   --demo        build packages, build, a server on a free loopback port, a demo repository,
                 one push; follows the run and stops at the gate
   --demo --yes  the same, and opens the gate through the signed webhook; ends with a summary
-  --test        what the tests need too, then all tests; the last line counts them
+  --test        what the tests need too (as root the system user as well), then all tests;
+                the last line counts them
   --deps-only   the packages of the build alone
   --uninstall   remove what was installed (data, key, configuration and user stay)
 
@@ -293,6 +294,8 @@ run_tests() {
 			printf '(npm install failed: the browser tests will say so)\n'
 		step_end
 	fi
+	# As root the tests run servers as the account that an installed one has.
+	make_user
 	rm -f "$LOG"
 	exec sh tests/all.sh
 }
