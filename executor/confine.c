@@ -124,6 +124,7 @@ static int spawner_maps(
 	/* The spawner knows which ids are this job's: it does not take our word for them. */
 	json_set_str(head, "op", "maps");
 	json_set_int(head, "pid", pid);
+	json_set_bool(head, "wide", ids->is_wide);
 	return ask_spawner(data, head, &m, err);
 }
 
@@ -201,6 +202,8 @@ static int read_policy(
 		return err_set(err, ERR_INPUT, "unknown network level '%s'", s->network);
 	o->trust = s->trusted ? SANDBOX_TRUSTED : SANDBOX_UNTRUSTED;
 	o->ids = job->opt->ids;
+	if (sandbox_profile_is_wide(o->profile) && sandbox_ids_widen(&o->ids, err) < 0)
+		return err_wrap(err, "profile '%s'", s->profile);
 	read_limits(job, &o->limits);
 	o->cgroup_name = job->opt->cgroup_name;
 	o->cgroup_tree = job->opt->cgroups;

@@ -46,12 +46,16 @@ static pid_t parent_of(pid_t pid)
 static int act_maps(struct child *c, const struct chan_msg *m, struct err *err)
 {
 	pid_t pid = (pid_t)json_get_int(m->head, "pid", 0);
+	struct sandbox_ids ids = c->ids;
 
 	/* Only its own direct child, which waits for us and so cannot be gone meanwhile. */
 	if (pid <= 1 || parent_of(pid) != c->pid)
 		return err_set(err, ERR_DENIED, "process %d is no child of the executor",
 			(int)pid);
-	return sandbox_write_maps(pid, &c->ids, err);
+	/* The range is this slot's alone, as the one id is. */
+	if (json_get_bool(m->head, "wide", false) && sandbox_ids_widen(&ids, err) < 0)
+		return -1;
+	return sandbox_write_maps(pid, &ids, err);
 }
 
 static int act_cgroup(struct child *c, const struct chan_msg *m, struct json **ret,

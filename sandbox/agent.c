@@ -87,7 +87,7 @@ static noreturn void agent_main(const struct sandbox *sb, const struct sandbox_a
 		&c, syscall(SYS_setresgid, 0, 0, 0), "become the service's group", NULL);
 	child_must(
 		&c, syscall(SYS_setresuid, 0, 0, 0), "become the service's user", NULL);
-	child_must(&c, child_drop_caps(AGENT_CAPS), "drop capabilities", NULL);
+	child_must(&c, child_drop_caps(AGENT_CAPS, 0), "drop capabilities", NULL);
 	child_must(&c, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs", NULL);
 	child_must(&c, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "become undumpable", NULL);
 	child_must(&c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the caller",

@@ -221,12 +221,12 @@ int child_set_caps(uint64_t keep)
 	return (int)syscall(SYS_capset, &head, data);
 }
 
-int child_drop_caps(uint64_t keep)
+int child_drop_caps(uint64_t keep, uint64_t bounding)
 {
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return -1;
 	for (unsigned long cap = 0; cap < 64; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
+		if (!(bounding >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
 			if (errno == EINVAL && cap)
 				break; /* beyond the last one this kernel has */
 			return -1;

@@ -139,18 +139,19 @@ static void take_stdio(struct child *c, int *fds, bool no_input)
 		"close what is open", NULL);
 }
 
-static void become_step(struct child *c)
+static void become_step(struct child *c, const struct plan *p)
 {
+	const uid_t id = p->step_inside;
+	const char *who = id ? SANDBOX_USER : "root";
 	sigset_t none;
 
 	sigemptyset(&none);
 	child_must(c, sigprocmask(SIG_SETMASK, &none, NULL), "unblock signals", NULL);
 	child_must(c, setsid(), "start a session", NULL);
-	child_must(c, syscall(SYS_setresgid, SANDBOX_UID, SANDBOX_UID, SANDBOX_UID),
-		"become the group", SANDBOX_USER);
-	child_must(c, syscall(SYS_setresuid, SANDBOX_UID, SANDBOX_UID, SANDBOX_UID),
-		"become the user", SANDBOX_USER);
-	child_must(c, child_set_caps(0), "drop the last capabilities", NULL);
+	child_must(c, syscall(SYS_setresgid, id, id, id), "become the group", who);
+	child_must(c, syscall(SYS_setresuid, id, id, id), "become the user", who);
+	child_must(
+		c, child_set_caps(p->traits->caps), "drop the last capabilities", NULL);
 	child_must(c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with init", NULL);
 	if (getppid() != 1)
 		_exit(127);
@@ -177,7 +178,7 @@ static noreturn void step_main(const struct plan *p, int *fds, bool no_input)
 	struct command cmd = { 0 };
 
 	(void)close(p->spawn);
-	become_step(&c);
+	become_step(&c, p);
 	child_must(&c, command_read(fds[SPAWN_BLOB], &cmd), "read the command", NULL);
 	if (!cmd.cwd || !cmd.argv[0])
 		child_fail(&c, EPROTO, "read the command", NULL);
@@ -212,11 +213,11 @@ static void verify_shut(struct child *c)
 
 static void put_on(struct child *c, struct plan *p, int ruleset)
 {
-	const uint64_t keep = 1ULL << CAP_SETUID | 1ULL << CAP_SETGID;
+	const uint64_t keep = FORKER_CAPS | p->traits->caps;
 	int kept[1] = { p->spawn };
 
 	child_must(c, rlimits_apply(&p->limits), "set the limits", NULL);
-	child_must(c, child_drop_caps(keep), "drop capabilities", NULL);
+	child_must(c, child_drop_caps(keep, p->traits->caps), "drop capabilities", NULL);
 	child_must(c, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs", NULL);
 	child_must(c, landlock_apply(ruleset), "apply Landlock", NULL);
 	child_must(c, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "become undumpable", NULL);

@@ -62,6 +62,24 @@ static const char *const profiles[] = {
 	[SANDBOX_BUILD] = "build",
 };
 
+/* What a profile changes in how its sandbox is made; the calls are in syscalls.c. */
+static const struct traits traits[] = {
+	[SANDBOX_STRICT] = { 0 },
+	[SANDBOX_STANDARD] = { 0 },
+	[SANDBOX_ROOT] = { .is_wide = true },
+	[SANDBOX_BUILD] = { .is_wide = true },
+};
+
+const struct traits *profile_traits(enum sandbox_profile p)
+{
+	return &traits[p];
+}
+
+bool sandbox_profile_is_wide(enum sandbox_profile p)
+{
+	return traits[p].is_wide;
+}
+
 static const char *const networks[] = {
 	[SANDBOX_NET_NONE] = "none",
 	[SANDBOX_NET_PROXY] = "proxy",

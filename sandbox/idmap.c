@@ -16,22 +16,42 @@
 #include "base/mem.h"
 #include "sandbox/sandbox-internal.h"
 
+uint32_t idmap_len(const struct sandbox_ids *ids)
+{
+	return ids->is_wide ? ids->range_len : 1;
+}
+
+static bool holds(uint32_t first, uint32_t len, uint32_t id)
+{
+	return id >= first && id - first < len;
+}
+
 int idmap_check(const struct sandbox_ids *ids, struct err *err)
 {
 	bool self = ids->how == SANDBOX_IDMAP_SELF;
+	uint32_t len = idmap_len(ids);
 
 	if (!ids->service_uid || !ids->service_gid)
 		return err_set(err, ERR_DENIED,
 			"a job must not be mapped to the host's id 0: give a service id");
+	if (self && ids->is_wide)
+		return err_set(err, ERR_DENIED, "the service's own id is no range");
 	if (self)
 		return 0;
+	if (!len)
+		return err_set(err, ERR_DENIED, "a range of no ids");
 	if (!ids->job_uid || !ids->job_gid)
 		return err_set(
 			err, ERR_DENIED, "a job must not be mapped to the host's id 0");
-	if (ids->job_uid == ids->service_uid || ids->job_gid == ids->service_gid)
+	if (holds(ids->job_uid, len, ids->service_uid) ||
+		holds(ids->job_gid, len, ids->service_gid))
 		return err_set(err, ERR_DENIED,
 			"a job must not be mapped to the service's own id %u",
-			ids->job_uid);
+			ids->service_uid);
+	/* The last one of 32 bits is "no id"; past it the range would hold the host's 0. */
+	if (ids->job_uid > UINT32_MAX - len || ids->job_gid > UINT32_MAX - len)
+		return err_set(err, ERR_DENIED,
+			"a job must not be mapped past the last id there is");
 	return 0;
 }
 
@@ -49,12 +69,13 @@ static int write_proc(pid_t pid, const char *file, const char *text, struct err 
 
 static int write_direct(pid_t pid, const struct sandbox_ids *ids, struct err *err)
 {
+	uint32_t len = idmap_len(ids);
 	char uid[96], gid[96];
 
-	(void)snprintf(
-		gid, sizeof(gid), "0 %u 1\n1 %u 1\n", ids->service_gid, ids->job_gid);
-	(void)snprintf(
-		uid, sizeof(uid), "0 %u 1\n1 %u 1\n", ids->service_uid, ids->job_uid);
+	(void)snprintf(gid, sizeof(gid), "0 %u 1\n1 %u %u\n", ids->service_gid,
+		ids->job_gid, len);
+	(void)snprintf(uid, sizeof(uid), "0 %u 1\n1 %u %u\n", ids->service_uid,
+		ids->job_uid, len);
 	if (write_proc(pid, "gid_map", gid, err) < 0)
 		return -1;
 	return write_proc(pid, "uid_map", uid, err);
@@ -74,10 +95,10 @@ static int write_self(pid_t pid, const struct sandbox_ids *ids, struct err *err)
 }
 
 /* Runs newuidmap or newgidmap; its words are the error. */
-static int run_tool(
-	const char *tool, pid_t pid, unsigned service, unsigned job, struct err *err)
+static int run_tool(const char *tool, pid_t pid, unsigned service, unsigned job,
+	unsigned len, struct err *err)
 {
-	char pid_text[16], service_text[16], job_text[16];
+	char pid_text[16], service_text[16], job_text[16], len_text[16];
 	_cleanup_(strbuf_done) struct strbuf said = STRBUF_INIT;
 	_cleanup_close_ int out = -1, in = -1;
 	int ends[2], status;
@@ -86,6 +107,7 @@ static int run_tool(
 	(void)snprintf(pid_text, sizeof(pid_text), "%d", (int)pid);
 	(void)snprintf(service_text, sizeof(service_text), "%u", service);
 	(void)snprintf(job_text, sizeof(job_text), "%u", job);
+	(void)snprintf(len_text, sizeof(len_text), "%u", len);
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(err, "cannot make a pipe");
 	out = ends[0];
@@ -95,7 +117,7 @@ static int run_tool(
 		return err_sys(err, "cannot fork");
 	if (child == 0) {
 		const char *const argv[] = { tool, pid_text, "0", service_text, "1", "1",
-			job_text, "1", NULL };
+			job_text, len_text, NULL };
 		const char *const env[] = { "PATH=/usr/bin:/bin", NULL };
 
 		if (dup2(in, 2) >= 0)
@@ -123,10 +145,10 @@ int sandbox_write_maps(pid_t pid, const struct sandbox_ids *ids, struct err *err
 		return write_direct(pid, ids, err);
 	case SANDBOX_IDMAP_NEWUIDMAP:
 		if (run_tool("/usr/bin/newgidmap", pid, ids->service_gid, ids->job_gid,
-			    err) < 0)
+			    idmap_len(ids), err) < 0)
 			return -1;
-		return run_tool(
-			"/usr/bin/newuidmap", pid, ids->service_uid, ids->job_uid, err);
+		return run_tool("/usr/bin/newuidmap", pid, ids->service_uid, ids->job_uid,
+			idmap_len(ids), err);
 	case SANDBOX_IDMAP_SELF:
 		return write_self(pid, ids, err);
 	}
@@ -182,8 +204,11 @@ int idmap_verify(pid_t pid, const char *file, const uint32_t (*want)[3], size_t 
 
 int idmap_verify_outer(pid_t pid, const struct sandbox_ids *ids, struct err *err)
 {
-	const uint32_t uid[2][3] = { { 0, ids->service_uid, 1 }, { 1, ids->job_uid, 1 } };
-	const uint32_t gid[2][3] = { { 0, ids->service_gid, 1 }, { 1, ids->job_gid, 1 } };
+	uint32_t len = idmap_len(ids);
+	const uint32_t uid[2][3] = { { 0, ids->service_uid, 1 },
+		{ 1, ids->job_uid, len } };
+	const uint32_t gid[2][3] = { { 0, ids->service_gid, 1 },
+		{ 1, ids->job_gid, len } };
 	size_t lines = ids->how == SANDBOX_IDMAP_SELF ? 1 : 2;
 
 	if (idmap_verify(pid, "uid_map", uid, lines, err) < 0)
@@ -194,14 +219,52 @@ int idmap_verify_outer(pid_t pid, const struct sandbox_ids *ids, struct err *err
 int idmap_verify_step(pid_t pid, const struct sandbox_ids *ids, struct err *err)
 {
 	bool self = ids->how == SANDBOX_IDMAP_SELF;
-	const uint32_t uid[1][3] = { { SANDBOX_UID,
-		self ? ids->service_uid : ids->job_uid, 1 } };
-	const uint32_t gid[1][3] = { { SANDBOX_UID,
-		self ? ids->service_gid : ids->job_gid, 1 } };
+	uint32_t inside = ids->is_wide ? 0 : SANDBOX_UID, len = idmap_len(ids);
+	const uint32_t uid[1][3] = { { inside, self ? ids->service_uid : ids->job_uid,
+		len } };
+	const uint32_t gid[1][3] = { { inside, self ? ids->service_gid : ids->job_gid,
+		len } };
 
 	if (idmap_verify(pid, "uid_map", uid, 1, err) < 0)
 		return -1;
 	return idmap_verify(pid, "gid_map", gid, 1, err);
+}
+
+/*
+ * Ranges begin behind the single ids: whatever slot has which, no two overlap. A
+ * subordinate range of one length, as account tools give it, has room for none.
+ */
+#define SINGLES 65536
+
+static void range_for(
+	const struct sandbox_caps *caps, unsigned slot, struct sandbox_ids *ids)
+{
+	uint64_t at = SINGLES + (uint64_t)slot * SANDBOX_RANGE_LEN;
+	uint64_t end = at + SANDBOX_RANGE_LEN;
+
+	if (caps->idmap == SANDBOX_IDMAP_ROOT) {
+		/* Root asks nobody: as far as there are numbers. */
+		if (caps->sub_uid + end > UINT32_MAX || caps->sub_gid + end > UINT32_MAX)
+			return;
+	} else if (end > caps->sub_uid_len || end > caps->sub_gid_len) {
+		return;
+	}
+	ids->range_uid = caps->sub_uid + (uid_t)at;
+	ids->range_gid = caps->sub_gid + (gid_t)at;
+	ids->range_len = SANDBOX_RANGE_LEN;
+}
+
+int sandbox_ids_widen(struct sandbox_ids *ids, struct err *err)
+{
+	if (!ids->range_len)
+		return err_set(err, ERR_UNSUPPORTED,
+			ids->how == SANDBOX_IDMAP_SELF
+				? "no id range: this account has none of its own"
+				: "no id range is left for this job's slot");
+	ids->job_uid = ids->range_uid;
+	ids->job_gid = ids->range_gid;
+	ids->is_wide = true;
+	return idmap_check(ids, err);
 }
 
 int sandbox_ids_for(const struct sandbox_caps *caps, uid_t service_uid, gid_t service_gid,
@@ -214,7 +277,7 @@ int sandbox_ids_for(const struct sandbox_caps *caps, uid_t service_uid, gid_t se
 		ids.service_gid = ids.job_gid = getegid();
 	} else {
 		if ((uint64_t)slot + 1 >= caps->sub_uid_len ||
-			(uint64_t)slot + 1 >= caps->sub_gid_len)
+			(uint64_t)slot + 1 >= caps->sub_gid_len || slot + 1 >= SINGLES)
 			return err_set(err, ERR_LIMIT,
 				"no id is left for job slot %u of %u", slot,
 				caps->sub_uid_len);
@@ -227,6 +290,7 @@ int sandbox_ids_for(const struct sandbox_caps *caps, uid_t service_uid, gid_t se
 		ids.service_gid = service_gid ? service_gid : caps->sub_gid;
 		ids.job_uid = caps->sub_uid + 1 + slot;
 		ids.job_gid = caps->sub_gid + 1 + slot;
+		range_for(caps, slot, &ids);
 	}
 	if (idmap_check(&ids, err) < 0)
 		return -1;

@@ -137,14 +137,16 @@ static void write_forker_maps(struct child *c, const struct plan *p, int proc, l
 	char dir[32] = "", path[64], map[32] = "", number[24];
 
 	child_cat(dir, sizeof(dir), child_digits((uint64_t)pid, number));
-	child_cat(map, sizeof(map), child_digits(SANDBOX_UID, number));
+	child_cat(map, sizeof(map), child_digits(p->step_inside, number));
 	child_cat(map, sizeof(map), " ");
 	child_cat(map, sizeof(map), child_digits(p->step_outer, number));
-	child_cat(map, sizeof(map), " 1");
+	child_cat(map, sizeof(map), " ");
+	child_cat(map, sizeof(map), child_digits(p->step_len, number));
 	*path = '\0';
 	child_cat(path, sizeof(path), dir);
 	child_cat(path, sizeof(path), "/setgroups");
-	child_must(c, child_write_file(proc, path, "deny"), "write", path);
+	if (!p->traits->is_wide) /* a range has groups to choose from */
+		child_must(c, child_write_file(proc, path, "deny"), "write", path);
 	*path = '\0';
 	child_cat(path, sizeof(path), dir);
 	child_cat(path, sizeof(path), "/gid_map");

@@ -82,10 +82,12 @@ static void plan_texts(struct plan *p, const struct sandbox_options *opts)
 		char *text;
 	} texts[] = {
 		{ "etc/passwd",
-			xstrdup("root:x:0:0:root:/root:/usr/sbin/nologin\n" SANDBOX_USER
-				":x:1001:1001:Runner:" SANDBOX_HOME ":/bin/bash\n"
-				"nobody:x:65534:65534:nobody:/nonexistent:"
-				"/usr/sbin/nologin\n") },
+			xasprintf("root:x:0:0:root:%s\n" SANDBOX_USER
+				  ":x:1001:1001:Runner:" SANDBOX_HOME ":/bin/bash\n"
+				  "nobody:x:65534:65534:nobody:/nonexistent:"
+				  "/usr/sbin/nologin\n",
+				p->traits->is_wide ? SANDBOX_HOME ":/bin/bash"
+						   : "/root:/usr/sbin/nologin") },
 		{ "etc/group", xstrdup("root:x:0:\n" SANDBOX_USER
 				       ":x:1001:\nnogroup:x:65534:\n") },
 		{ "etc/nsswitch.conf",
@@ -318,6 +320,9 @@ int plan_make(struct plan *p, const struct sandbox_host *host,
 	p->own_net = opts->network != SANDBOX_NET_HOST;
 	p->setgroups = opts->ids.how != SANDBOX_IDMAP_SELF;
 	p->step_outer = opts->ids.how == SANDBOX_IDMAP_SELF ? 0 : 1;
+	p->traits = profile_traits(opts->profile);
+	p->step_inside = p->traits->is_wide ? 0 : SANDBOX_UID;
+	p->step_len = idmap_len(&opts->ids);
 	p->landlock_abi = host->caps.landlock_abi;
 	p->args = &host->args;
 	p->profile = opts->profile == SANDBOX_STRICT ? &host->strict : &host->standard;

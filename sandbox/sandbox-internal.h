@@ -6,6 +6,7 @@
 #ifndef SANDBOX_SANDBOX_INTERNAL_H
 #define SANDBOX_SANDBOX_INTERNAL_H
 
+#include <linux/capability.h>
 #include <stdnoreturn.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -59,6 +60,9 @@ int note_await(int fd, int64_t deadline, struct note *ret, struct ucred *ret_cre
 int note_pair(int ret[2], struct err *err);
 int err_note(struct err *err, const struct note *n); /* words of NOTE_FAILED; -1 */
 
+/* Of whom steps are forked from: to become the step's id. */
+#define FORKER_CAPS (1ULL << CAP_SETUID | 1ULL << CAP_SETGID)
+
 /* ---- children ------------------------------------------------------------------ */
 
 struct child {
@@ -77,8 +81,11 @@ char *child_digits(uint64_t v, char *buf);
 void child_cat(char *buf, size_t size, const char *s);
 /* (child) Writes TEXT to DIR/PATH in one write. */
 int child_write_file(int dir, const char *path, const char *text);
-/* (child) Empties the bounding and ambient sets (needs SETPCAP); KEEP stays effective. */
-int child_drop_caps(uint64_t keep);
+/*
+ * (child) Empties the ambient set and, but for BOUNDING, the bounding set (needs SETPCAP);
+ * KEEP stays effective.
+ */
+int child_drop_caps(uint64_t keep, uint64_t bounding);
 int child_set_caps(uint64_t keep); /* (child) permitted and effective alone */
 /* (child) Default dispositions, nothing blocked. */
 void child_reset_signals(void);
@@ -144,6 +151,14 @@ int landlock_new(int abi, bool no_tcp);
 int landlock_allow(int ruleset, int abi, int dir, enum landlock_kind kind); /* (child) */
 int landlock_apply(int ruleset);					    /* (child) */
 
+/* ---- profiles ----------------------------------------------------------------------- */
+
+struct traits {
+	bool is_wide;  /* an id range; steps are uid 0 of it */
+	uint64_t caps; /* what a step holds, over its own user namespace alone */
+};
+const struct traits *profile_traits(enum sandbox_profile p);
+
 /* ---- the plan: what init does, prepared by the caller ------------------------------ */
 
 struct bind {
@@ -180,6 +195,9 @@ struct plan {
 	bool setgroups; /* the outer map allows setgroups */
 	bool covers_tmp, covers_var_tmp, covers_home;
 	uid_t step_outer; /* the step's id in the outer namespace: 1, or 0 with SELF */
+	uid_t step_inside; /* and in its own: SANDBOX_UID, or 0 where there is a range */
+	uint32_t step_len; /* how many ids from there on are mapped */
+	const struct traits *traits;
 	int landlock_abi;
 	const struct filter *args, *profile, *init;
 	struct sandbox_limits limits;
@@ -233,6 +251,7 @@ int ns_clone(uint64_t flags, int cgroup, struct ns_child *ret);
 long ns_fork_sibling(void); /* (child) a fork whose parent is ours: init reaps it */
 
 int idmap_check(const struct sandbox_ids *ids, struct err *err);
+uint32_t idmap_len(const struct sandbox_ids *ids); /* of what outer 1 and on are */
 /* The maps of PID are exactly the wanted ones, and no id of the host's 0 is in them. */
 /* Strict: lines of three 32-bit numbers and nothing else; 0 or -1. */
 int idmap_parse(const char *text, uint32_t (*ret)[3], size_t max, size_t *ret_len);
@@ -286,6 +305,7 @@ struct step {
 
 struct sandbox {
 	const struct sandbox_host *host;
+	const struct traits *traits;
 	struct sandbox_ids ids;
 	struct sandbox_limits limits;
 	struct sandbox_privileged privileged;

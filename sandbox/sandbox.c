@@ -56,6 +56,7 @@ static struct sandbox *sandbox_new(
 	struct sandbox *sb = xcalloc(1, sizeof(*sb));
 
 	sb->host = host;
+	sb->traits = profile_traits(opts->profile);
 	sb->ids = opts->ids;
 	sb->limits = opts->limits;
 	sb->privileged = opts->privileged;
@@ -207,8 +208,8 @@ static int verify(struct sandbox *sb, const struct ucred *forker, struct err *er
 	want.bounding = ~0ULL;
 	if (verify_status(sb->init.pid, &want, "init", err) < 0)
 		return -1;
-	want.bounding = 0;
-	want.caps = 1ULL << CAP_SETUID | 1ULL << CAP_SETGID;
+	want.bounding = sb->traits->caps;
+	want.caps = FORKER_CAPS | sb->traits->caps;
 	if (verify_status(forker->pid, &want, "the forker", err) < 0)
 		return -1;
 	return idmap_verify_step(forker->pid, &sb->ids, err);
@@ -298,6 +299,9 @@ int sandbox_open(const struct sandbox_host *host, const struct sandbox_options *
 			"untrusted work needs an id of its own, not the service's");
 	if (idmap_check(&opts->ids, err) < 0)
 		return -1;
+	if (opts->ids.is_wide != sandbox_profile_is_wide(opts->profile))
+		return err_set(err, ERR_BUG, "profile '%s' with ids that do not fit it",
+			sandbox_profile_name(opts->profile));
 	sb = sandbox_new(host, opts);
 	if (build(sb, opts, err) < 0)
 		return -1;

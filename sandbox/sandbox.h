@@ -16,7 +16,9 @@
  * Inside: uid and gid 1001 "runner", host name of the caller's choice, pid 1 is ours.
  * Two user namespaces: the outer one maps 0 to the service's id and 1 to the job's id
  * (with SANDBOX_IDMAP_SELF only 0); the step's one maps 1001 to the outer 1 and nothing
- * else, and no further one can be made. No id inside ever is the host's 0.
+ * else, and no further one can be made. No id inside ever is the host's 0. Where a profile
+ * is wide the outer one maps 1 and on to the slot's range, the step's one 0 and on to the
+ * same, and a step is uid 0 of that range.
  *
  * All steps of one sandbox share one Landlock domain and one set of filters, which are in
  * force before the first of them exists: a later step may signal or trace what an earlier
@@ -162,16 +164,29 @@ struct sandbox_ids {
 	gid_t service_gid;
 	uid_t job_uid; /* outer 1; ignored with SELF */
 	gid_t job_gid;
+	/* The slot's own range, for profiles that need more ids than one; 0: there is none. */
+	uid_t range_uid;
+	gid_t range_gid;
+	uint32_t range_len;
+	bool is_wide; /* the range is mapped, from outer 1 on, in place of the one id */
 };
+
+#define SANDBOX_RANGE_LEN 65536 /* what an image's accounts need: nobody is 65534 */
 
 /*
  * The ids for job slot SLOT of this host: NEWUIDMAP and ROOT give each slot an id of its
- * own out of the range; SELF gives the caller's. SERVICE_UID is the account executors run
+ * own out of the range, and where that is long enough a range of SANDBOX_RANGE_LEN that
+ * overlaps no other slot's; SELF gives the caller's. SERVICE_UID is the account executors run
  * as, which root alone may choose (others are it themselves); 0 (root without a service
  * account) takes the first id of the range for it.
  */
 int sandbox_ids_for(const struct sandbox_caps *caps, uid_t service_uid, gid_t service_gid,
 	unsigned slot, struct sandbox_ids *ret, struct err *err);
+
+/* Does this profile need an id range? Its jobs' ids are to be widened first. */
+bool sandbox_profile_is_wide(enum sandbox_profile p);
+/* Takes the slot's range in place of its one id; ERR_UNSUPPORTED and why there is none. */
+int sandbox_ids_widen(struct sandbox_ids *ids, struct err *err);
 
 /*
  * Writes the outer maps of PID, which waits in a fresh user namespace. For the spawner:

@@ -82,6 +82,8 @@ static int verify_step(struct sandbox *sb, const struct ucred *cred, struct err 
 	struct status_want want = {
 		.uid = self ? sb->ids.service_uid : sb->ids.job_uid,
 		.gid = self ? sb->ids.service_gid : sb->ids.job_gid,
+		.caps = sb->traits->caps,
+		.bounding = sb->traits->caps,
 		.filters_min = sb->host->filters_outside + 2,
 		.no_groups = !self,
 	};

@@ -109,7 +109,7 @@ static int filter_worker(
 /* SETPCAP may be missing (a plain user): then the bounding set is the account's. */
 static int drop_all_caps(struct err *err)
 {
-	if (child_drop_caps(0) < 0 && (errno != EPERM || child_set_caps(0) < 0))
+	if (child_drop_caps(0, 0) < 0 && (errno != EPERM || child_set_caps(0) < 0))
 		return err_sys(err, "cannot drop capabilities");
 	return 0;
 }

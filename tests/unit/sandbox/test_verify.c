@@ -138,6 +138,15 @@ static void ids_of_the_host_root_or_of_the_service_are_refused(void **state)
 		{ { SANDBOX_IDMAP_ROOT, 100, 100, 101, 100 }, false },
 		{ { SANDBOX_IDMAP_SELF, 100, 100, 0, 0 }, true },
 		{ { SANDBOX_IDMAP_SELF, 0, 0, 0, 0 }, false },
+		/* Ranges: the service's id in the middle, the last one, past all numbers. */
+		{ { SANDBOX_IDMAP_ROOT, 100, 100, 200, 200, 200, 200, 50, true }, true },
+		{ { SANDBOX_IDMAP_ROOT, 210, 100, 200, 200, 200, 200, 50, true }, false },
+		{ { SANDBOX_IDMAP_ROOT, 100, 249, 200, 200, 200, 200, 50, true }, false },
+		{ { SANDBOX_IDMAP_ROOT, 100, 250, 200, 200, 200, 200, 50, true }, true },
+		{ { SANDBOX_IDMAP_ROOT, 100, 100, 4294967246u, 200, 0, 200, 50, true },
+			false },
+		{ { SANDBOX_IDMAP_ROOT, 100, 100, 200, 200, 200, 200, 0, true }, false },
+		{ { SANDBOX_IDMAP_SELF, 100, 100, 200, 200, 200, 200, 50, true }, false },
 	};
 
 	(void)state;
@@ -170,8 +179,64 @@ static void each_slot_has_an_id_of_its_own_until_there_are_none(void **state)
 	assert_err(&err, ERR_LIMIT, "no id is left for job slot 3 of 4");
 }
 
+static void no_two_slots_share_an_id_of_their_ranges(void **state)
+{
+	struct sandbox_caps caps = { .idmap = SANDBOX_IDMAP_NEWUIDMAP,
+		.sub_uid = 100000,
+		.sub_uid_len = 3 * SANDBOX_RANGE_LEN,
+		.sub_gid = 100000,
+		.sub_gid_len = 3 * SANDBOX_RANGE_LEN };
+	struct sandbox_ids ids[3];
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		assert_ok(sandbox_ids_for(&caps, 0, 0, i, &ids[i], &err), &err);
+	/* Two fit behind the single ids, and end where the account's range ends. */
+	assert_ok(sandbox_ids_widen(&ids[0], &err), &err);
+	assert_ok(sandbox_ids_widen(&ids[1], &err), &err);
+	assert_true(ids[0].is_wide);
+	assert_int_equal(ids[0].job_uid, 100000 + SANDBOX_RANGE_LEN);
+	assert_int_equal(ids[1].job_gid, ids[0].job_gid + SANDBOX_RANGE_LEN);
+	assert_int_equal(ids[1].job_uid + ids[1].range_len,
+		caps.sub_uid + caps.sub_uid_len);
+	assert_true(ids[2].job_uid < ids[0].job_uid);
+	assert_int_equal(sandbox_ids_widen(&ids[2], &err), -1);
+	assert_err(&err, ERR_UNSUPPORTED, "no id range is left for this job's slot");
+	assert_false(ids[2].is_wide);
+	/* A range of one length, as account tools give it, has room for none. */
+	caps.sub_uid_len = caps.sub_gid_len = SANDBOX_RANGE_LEN;
+	assert_ok(sandbox_ids_for(&caps, 0, 0, 0, &ids[0], &err), &err);
+	assert_int_equal(sandbox_ids_widen(&ids[0], &err), -1);
+}
+
+static void the_last_slots_of_root_stay_below_the_last_id(void **state)
+{
+	struct sandbox_caps caps = { .idmap = SANDBOX_IDMAP_ROOT,
+		.sub_uid = 3000000000u,
+		.sub_uid_len = 65536,
+		.sub_gid = 3000000000u,
+		.sub_gid_len = 65536 };
+	struct sandbox_ids ids;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (unsigned slot = 0; slot < 65000; slot += 97) {
+		err_clear(&err);
+		assert_ok(sandbox_ids_for(&caps, 0, 0, slot, &ids, &err), &err);
+		if (sandbox_ids_widen(&ids, &err) < 0) {
+			assert_true(slot > 8192); /* the spawner gives no higher one */
+			continue;
+		}
+		assert_true(ids.job_uid >= caps.sub_uid + caps.sub_uid_len);
+		assert_true((uint64_t)ids.job_uid + ids.range_len < UINT32_MAX);
+	}
+}
+
 TEST_MAIN(TEST(a_whole_confinement_is_accepted), TEST(each_hole_in_it_is_named),
 	TEST(a_line_of_another_name_is_not_taken_for_ours),
 	TEST(maps_are_three_numbers_a_line), TEST(our_own_maps_are_not_what_a_job_has),
 	TEST(ids_of_the_host_root_or_of_the_service_are_refused),
-	TEST(each_slot_has_an_id_of_its_own_until_there_are_none))
+	TEST(each_slot_has_an_id_of_its_own_until_there_are_none),
+	TEST(no_two_slots_share_an_id_of_their_ranges),
+	TEST(the_last_slots_of_root_stay_below_the_last_id))
