@@ -243,33 +243,23 @@ static void tell(int ctl, const struct note *n)
 		_exit(1); /* nobody listens any more: all of us end */
 }
 
-static void reap(int ctl, struct watch *w)
+/* Killed by another step before it was released, and reaped: nobody would tell its end. */
+static bool is_reaped(pid_t pid)
 {
-	struct rusage ru;
-	int status;
-	pid_t pid;
+	siginfo_t si;
 
-	while ((pid = wait4(-1, &status, WNOHANG | __WALL, &ru)) > 0) {
-		for (int i = 0; i < STEPS_MAX; i++) {
-			struct note n = {
-				.kind = NOTE_EXIT, .id = w[i].id, .status = status
-			};
-
-			if (!w[i].id || w[i].pid != pid)
-				continue;
-			n.user_us = (uint64_t)ru.ru_utime.tv_sec * 1000000 +
-				    (uint64_t)ru.ru_utime.tv_usec;
-			n.system_us = (uint64_t)ru.ru_stime.tv_sec * 1000000 +
-				      (uint64_t)ru.ru_stime.tv_usec;
-			n.rss_max = (uint64_t)ru.ru_maxrss * 1024;
-			w[i].id = 0;
-			tell(ctl, &n);
-		}
-	}
+	return waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 &&
+	       errno == ECHILD;
 }
 
-static void watch_step(struct watch *w, const struct note *n)
+static void watch_step(int ctl, struct watch *w, const struct note *n)
 {
+	struct note gone = { .kind = NOTE_EXIT, .id = n->id, .status = SIGKILL };
+
+	if (is_reaped(n->pid)) {
+		tell(ctl, &gone);
+		return;
+	}
 	for (int i = 0; i < STEPS_MAX; i++) {
 		if (w[i].id)
 			continue;
@@ -310,7 +300,7 @@ static void obey(int ctl, struct watch *w)
 
 	while ((rc = note_recv(ctl, MSG_DONTWAIT, &n, NULL, 0, NULL)) == 1) {
 		if (n.kind == NOTE_WATCH)
-			watch_step(w, &n);
+			watch_step(ctl, w, &n);
 		else if (n.kind == NOTE_SIGNAL)
 			pass_signal(w, &n);
 		else if (n.kind == NOTE_LISTEN)
@@ -318,6 +308,45 @@ static void obey(int ctl, struct watch *w)
 	}
 	if (rc == 0)
 		_exit(0); /* the caller is gone; the kernel kills what is left inside */
+}
+
+static void tell_end(
+	int ctl, struct watch *w, pid_t pid, int status, const struct rusage *ru)
+{
+	for (int i = 0; i < STEPS_MAX; i++) {
+		struct note n = { .kind = NOTE_EXIT, .id = w[i].id, .status = status };
+
+		if (!w[i].id || w[i].pid != pid)
+			continue;
+		n.user_us = (uint64_t)ru->ru_utime.tv_sec * 1000000 +
+			    (uint64_t)ru->ru_utime.tv_usec;
+		n.system_us = (uint64_t)ru->ru_stime.tv_sec * 1000000 +
+			      (uint64_t)ru->ru_stime.tv_usec;
+		n.rss_max = (uint64_t)ru->ru_maxrss * 1024;
+		w[i].id = 0;
+		tell(ctl, &n);
+	}
+}
+
+/*
+ * A step is watched before it may run. So whoever is seen dead *before* we hear what we are
+ * told is one that we know of then, or none of ours: a step that starts and ends while we
+ * reap a flood of orphans is not lost among them.
+ */
+static void reap(int ctl, struct watch *w)
+{
+	for (;;) {
+		siginfo_t si = { .si_pid = 0 };
+		struct rusage ru;
+		int status;
+
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
+			!si.si_pid)
+			return;
+		obey(ctl, w);
+		if (wait4(si.si_pid, &status, WNOHANG | __WALL, &ru) == si.si_pid)
+			tell_end(ctl, w, si.si_pid, status, &ru);
+	}
 }
 
 static noreturn void serve(int ctl, int signals)
@@ -335,7 +364,6 @@ static noreturn void serve(int ctl, int signals)
 		if (p[1].revents)
 			(void)!read(
 				signals, &si, sizeof(si)); /* only the wake-up counts */
-		/* A step is watched before it may run: what we are told comes first. */
 		obey(ctl, w);
 		reap(ctl, w);
 	}

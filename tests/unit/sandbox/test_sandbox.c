@@ -319,6 +319,62 @@ static void orphans_are_reaped(void **state)
 		b, "grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l", "0\n");
 }
 
+/*
+ * Init reaps a flood of orphans: a step that starts and ends in the midst of it is not taken
+ * for one of them.
+ */
+static void a_short_step_among_many_orphans_is_heard(void **state)
+{
+	struct box *b = *state;
+	const char *const argv[] = { "true", NULL };
+	struct sandbox_command cmd = SANDBOX_COMMAND_INIT;
+	_cleanup_close_ int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int id;
+
+	box_open(b);
+	for (int i = 0; i < 3; i++)
+		(void)box_start(b,
+			"exec perl -e 'while (1) { my $p = fork; if (!$p) { fork; fork; "
+			"exit 0 } waitpid $p, 0 }'",
+			null);
+	cmd.argv = argv;
+	cmd.env = box_env;
+	cmd.out = cmd.errfd = null;
+	for (int i = 0; i < 300; i++) {
+		assert_ok(sandbox_spawn(b->sb, &cmd, &id, &b->err), &b->err);
+		box_wait(b, id);
+		assert_int_equal(b->end.code, 0);
+	}
+}
+
+/* Another step may kill it: that ends it, or is the reason why it did not start. */
+static void a_step_that_is_killed_as_it_starts_is_not_waited_for(void **state)
+{
+	struct box *b = *state;
+	const char *const argv[] = { "sleep", "0.002", NULL };
+	struct sandbox_command cmd = SANDBOX_COMMAND_INIT;
+	_cleanup_close_ int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int killed = 0, id;
+
+	box_open(b);
+	(void)box_start(b,
+		"exec perl -e 'my $top = $$; while (1) { "
+		"for my $p ($top + 1 .. $top + 400) { kill 9, $p } }'",
+		null);
+	cmd.argv = argv;
+	cmd.env = box_env;
+	cmd.out = cmd.errfd = null;
+	for (int i = 0; i < 200; i++) {
+		if (sandbox_spawn(b->sb, &cmd, &id, NULL) < 0) {
+			killed++;
+			continue;
+		}
+		box_wait(b, id);
+		killed += b->end.signal == SIGKILL;
+	}
+	assert_true(killed > 0); /* the control: it does hit some of them */
+}
+
 static void steps_run_side_by_side_and_end_in_their_own_order(void **state)
 {
 	struct box *b = *state;
@@ -679,6 +735,9 @@ TEST_MAIN(TEST_WITH(a_step_is_runner_in_a_world_of_its_own, box_setup, box_teard
 		box_teardown),
 	TEST_WITH(steps_of_a_job_reach_each_other, box_setup, box_teardown),
 	TEST_WITH(orphans_are_reaped, box_setup, box_teardown),
+	TEST_WITH(a_short_step_among_many_orphans_is_heard, box_setup, box_teardown),
+	TEST_WITH(a_step_that_is_killed_as_it_starts_is_not_waited_for, box_setup,
+		box_teardown),
 	TEST_WITH(steps_run_side_by_side_and_end_in_their_own_order, box_setup,
 		box_teardown),
 	TEST_WITH(killing_it_ends_each_step_then_the_sandbox, box_setup, box_teardown),
