@@ -274,6 +274,11 @@ struct filter {
 	const char *wrong;
 };
 
+static void filter_done(struct filter *f)
+{
+	free(f->copy);
+}
+
 static void parse_filter(struct filter *f, const char *text)
 {
 	char *save = NULL;
@@ -489,16 +494,14 @@ void page_runs(struct visit *v)
 {
 	struct strbuf out = STRBUF_INIT;
 	const char *q = http_query(v->r, "q"), *before = http_query(v->r, "before");
-	struct filter f = { 0 };
+	_cleanup_(filter_done) struct filter f = { 0 };
 	_cleanup_(json_freep) struct json *page = NULL;
 	_cleanup_(json_freep) struct json *counts = NULL;
-	_cleanup_free_ char *text = NULL;
 	struct err err = ERR_INIT;
 	long long n = 0;
 	bool asked = (q && q[0]) || before;
 
 	parse_filter(&f, q ? q : "");
-	text = f.copy;
 	if (before && str_to_int(before, 1, INT64_MAX, &n) == 0)
 		f.q.before = n;
 	if (query_runs(v->web->store, &f.q, &page, &err) < 0 ||
