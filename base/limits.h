@@ -81,4 +81,9 @@
 #define LIMIT_ARCHIVE_RATIO 1000
 #define LIMIT_ARTIFACT_SIZE (10 * GiB)
 
+/* Images that roots of jobs are made of. */
+#define LIMIT_IMAGE_SIZE (32 * GiB)	/* what comes out; a root with a toolchain has 10 */
+#define LIMIT_IMAGE_LAYERS 128		/* as container engines */
+#define LIMIT_IMAGE_JSON (4 * MiB)	/* an index, manifest or configuration; as registries */
+
 #endif

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/crypto.h"
 #include "base/fd.h"
@@ -303,6 +304,23 @@ static int64_t limit_of(const struct json *head, const char *key, int64_t max)
 	int64_t v = json_get_int(head, key, max);
 
 	return v > 0 && v < max ? v : max;
+}
+
+int archive_unpack_to(int fd, int dir, int64_t max_bytes, struct err *err)
+{
+	struct unpack u = { .dir = dir,
+		.max_bytes = max_bytes,
+		.max_entries = LIMIT_ARCHIVE_ENTRIES,
+		.max_ratio = LIMIT_ARCHIVE_RATIO,
+		.mode_mask = 0755 };
+	int rc;
+
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(err, "cannot read the archive");
+	u.in = reader_new();
+	rc = unpack_all(&u, fd, err);
+	(void)archive_read_free(u.in); /* read only */
+	return rc;
 }
 
 int archive_op_unpack(struct helper_request *r, struct err *err)

@@ -81,6 +81,7 @@ int helper_reach(int fd, char **ret, struct err *err);
 
 int archive_op_pack(struct helper_request *r, struct err *err);
 int archive_op_unpack(struct helper_request *r, struct err *err);
+int image_op_unpack(struct helper_request *r, struct err *err);
 int match_start(struct helper_request *r, struct err *err);
 int match_op_add(struct helper_request *r, struct err *err);
 int match_op_remove(struct helper_request *r, struct err *err);

@@ -74,6 +74,12 @@
  *            Only tar and zip with gzip or zstd are read. A hostile entry (absolute, '..',
  *            through a symlink, device, FIFO) fails the whole with ERR_INPUT.
  *
+ * ---- mode `image` (one-shot) ---- fds: an OCI layout (folder) or a tar, an empty folder
+ *   unpack  {tag?, max_bytes?, max_entries?} -> {digest (hex), kind: "oci"|"docker"|"tar",
+ *            layers, files, bytes, left_out: devices and the like}
+ *            Makes root/ and owners ("UID GID PATH\0" of what is not root's). All files are
+ *            the caller's own; nothing is ever opened beyond root/ (executor/image.c).
+ *
  * ---- mode `match` (one per job that has matchers) ---- no fds
  *   add     body = the matcher file -> {owners: [...]}
  *   remove  {owner} -> {removed}
