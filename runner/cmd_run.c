@@ -381,9 +381,10 @@ static int on_source(const char *repository, const char *ref, const char *path,
 
 /* ---- gates ------------------------------------------------------------------------- */
 
-static void vote(struct app *a, int64_t gate, bool approves, const char *comment)
+static void vote(struct app *a, int64_t id, bool approves, const char *comment)
 {
-	struct gate_vote v = { .gate = gate,
+	_cleanup_(gate_done) struct gate gate = { 0 };
+	struct gate_vote v = { .gate = id,
 		.who = { "user", "you", NULL },
 		.has_scope = true,
 		.approves = approves,
@@ -391,9 +392,11 @@ static void vote(struct app *a, int64_t gate, bool approves, const char *comment
 	struct gate_result result;
 	struct err err = ERR_INIT;
 
+	if (gates_get(core_store(a->core), id, &gate, &err) == 0)
+		v.digest = gate.digest; /* what runs here is this tree, planned once */
 	if (core_begin(a->core, &err) < 0 ||
 		gates_vote(core_store(a->core), &v, &result, &err) < 0)
-		log_warnx("gate=%" PRId64 " %s", gate, err.msg);
+		log_warnx("gate=%" PRId64 " %s", id, err.msg);
 	core_wake(a->core);
 }
 

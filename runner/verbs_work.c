@@ -215,6 +215,15 @@ static void dispatch_accept(struct dispatch *d, const char *sha)
 	verb_ok(d->v, ret);
 }
 
+/* What a forge does not give is no fault of this server's: asking it again changes nothing. */
+static void forge_refuses(struct verb_call *v, const struct err *why, const char *hint)
+{
+	struct err err = ERR_INIT;
+
+	(void)err_set(&err, ERR_NOT_FOUND, "%s", why->msg);
+	verb_fail(v, &err, hint);
+}
+
 static int dispatch_fetch(struct dispatch *d, struct err *err);
 
 static void on_dispatch_refs(struct json *result, const struct err *why, void *data)
@@ -237,7 +246,7 @@ static void on_dispatch_refs(struct json *result, const struct err *why, void *d
 		if (!why)
 			err_set(&err, ERR_NOT_FOUND, "'%s' has no branch or tag '%s'",
 				d->repo.full_name, d->ref);
-		verb_fail(d->v, why ? why : &err,
+		forge_refuses(d->v, why ? why : &err,
 			"sluice repo check says whether it can be reached");
 	}
 	dispatch_free(d);

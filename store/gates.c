@@ -492,7 +492,12 @@ static int check_pending(const struct gate *g, struct err *err)
 /* What the voter saw has to be what would run now (SECURITY AP02). */
 static int check_seen(const struct gate *g, const struct gate_vote *v, struct err *err)
 {
-	if (v->digest && !str_eq(v->digest, g->digest))
+	if (!v->digest || !*v->digest)
+		return err_set(err, ERR_INPUT,
+			"a vote names the workflow digest that was shown: 'digest' of gate %lld "
+			"is missing",
+			(long long)g->id);
+	if (!str_eq(v->digest, g->digest))
 		return err_set(err, ERR_CONFLICT,
 			"the workflow of gate %lld is not the one that was shown",
 			(long long)g->id);

@@ -47,8 +47,8 @@ struct gate_vote {
 	struct actor who; /* name is the principal: "mira", "key:demo" */
 	bool has_scope; /* approve: for maintainers' gates, and where reviewers has "*" */
 	bool approves;
-	const char *digest; /* the workflow digest the voter was shown; NULL: not asked */
-	const char *sha;    /* likewise */
+	const char *digest; /* the workflow digest the voter was shown; needed (ERR_INPUT) */
+	const char *sha;    /* the commit, where it was shown too; NULL: not asked */
 	const char *comment; /* may be NULL */
 	const char *
 		nonce; /* of a signed call, unique with the key for its window; or NULL */

@@ -58,10 +58,11 @@ untouched() { # RUN: nothing of it has run or been decrypted
 }
 opened() { wait_run "$1" success && grep -q '^deployed to' <(S logs "$1"); }
 
-# decide WHO GATE DECISION [MEMBERS]: through the API with a token of WHO's.
+# decide WHO GATE DECISION [MEMBERS]: through the API with a token of WHO's; MEMBERS are the
+# digest that was shown, if nothing else is said.
 decide() {
   code=$(curl -sS -m 20 -o "$T/decide.out" -w '%{http_code}' -H "Authorization: Bearer $(cat "$T/token.$1")" \
-    -H 'Content-Type: application/json' -d "{\"decision\":\"$3\"${4:+,$4}}" "$URL/api/v1/gates/$2/decision")
+    -H 'Content-Type: application/json' -d "{\"decision\":\"$3\",${4:-\"digest\":\"$DIGEST\"}}" "$URL/api/v1/gates/$2/decision")
   out=$(cat "$T/decide.out")
 }
 
@@ -106,8 +107,11 @@ code=$(curl -sS -o /dev/null -w '%{http_code}' -d '{"decision":"approve"}' "$URL
 is "$code" 401 'nor anybody without a token'
 decide bob "$GATE" approve '"digest":"0000000000000000000000000000000000000000000000000000000000000000"'
 is "$code" 409 'a vote on another workflow than this one is refused'
-decide bob "$GATE" approve '"sha":"1111111111111111111111111111111111111111"'
+decide bob "$GATE" approve "\"digest\":\"$DIGEST\","'"sha":"1111111111111111111111111111111111111111"'
 is "$code" 409 'and on another commit'
+decide bob "$GATE" approve '"comment":"whatever it is"'
+is "$code" 400 'and one that does not say on what'
+like "$out" 'digest' 'and is told what is missing'
 decide bob "$GATE" perhaps
 is "$code" 400 'and a word that is no decision'
 decide bob 999999 approve
@@ -192,7 +196,7 @@ ok 'untouched' untouched "$RUN"
 both_at_once() { # DECISION OF BOB, OF CAROL
   for who in "bob $1" "carol $2"; do
     curl -sS -m 20 -o "$T/at.${who% *}" -w '%{http_code}\n' -H "Authorization: Bearer $(cat "$T/token.${who% *}")" \
-      -d "{\"decision\":\"${who#* }\"}" "$URL/api/v1/gates/$GATE/decision" >"$T/code.${who% *}" &
+      -d "{\"decision\":\"${who#* }\",\"digest\":\"$DIGEST\"}" "$URL/api/v1/gates/$GATE/decision" >"$T/code.${who% *}" &
   done
   wait $! && wait
   sort "$T/code.bob" "$T/code.carol" | tr '\n' ' '

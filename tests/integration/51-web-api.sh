@@ -125,10 +125,14 @@ get "/api/v1/verbs/pause" --data-binary "@$T/large"
 is "$code" 413 'nor one over the limit'
 
 # ---- doing ----
-get "/api/v1/gates/$(id gate)/decision" -d '{"decision":"approve","sha":"0000"}'
+get "/api/v1/gates/$(id gate)"
+digest=$(sed -n 's/.*"digest":"\([0-9a-f]\{64\}\)".*/\1/p' <<<"$body")
+get "/api/v1/gates/$(id gate)/decision" -d "{\"decision\":\"approve\",\"sha\":\"0000\",\"digest\":\"$digest\"}"
 is "$code" 409 'a vote for another commit is a conflict'
+get "/api/v1/gates/$(id gate)/decision" -d '{"decision":"approve"}'
+is "$code" 400 'a vote that does not name the digest that was shown is a 400'
 TOKEN=$(id token-approve)
-get "/api/v1/gates/$(id gate)/decision" -d '{"decision":"approve","comment":"by API"}'
+get "/api/v1/gates/$(id gate)/decision" -d "{\"decision\":\"approve\",\"comment\":\"by API\",\"digest\":\"$digest\"}"
 is "$code" 200 'a vote counts'
 TOKEN=$(id token)
 get "/api/v1/gates/$(id gate)/decision" -d '{"decision":"approve"}'

@@ -601,12 +601,15 @@ static int64_t gate_of(int64_t run)
 	return id;
 }
 
-static int vote(int64_t gate, const char *who, bool approves, const char *comment)
+static int vote(int64_t id, const char *who, bool approves, const char *comment)
 {
-	const struct gate_vote v = { .gate = gate, .who = { "user", who, NULL }, .has_scope = true,
+	_cleanup_(gate_done) struct gate gate = { 0 };
+	struct gate_vote v = { .gate = id, .who = { "user", who, NULL }, .has_scope = true,
 		.approves = approves, .comment = comment };
 	struct gate_result r;
 
+	must(gates_get(store, id, &gate, &err));
+	v.digest = gate.digest;
 	return gates_vote(store, &v, &r, &err);
 }
 

@@ -254,7 +254,8 @@ static bool history_vote(struct history *h, unsigned whom, unsigned how)
 	struct gate_result r;
 	struct gate_vote v = { .who = history_actors[how % 3],
 		.has_scope = (how & 64) == 0,
-		.approves = (how & 12) != 0 };
+		.approves = (how & 12) != 0,
+		.digest = HISTORY_DIGEST };
 
 	if (n <= 0)
 		return true;
@@ -573,7 +574,8 @@ static bool history_drain_gates(struct history *h, bool *moved)
 			const struct gate_vote v = { .gate = id,
 				.who = history_actors[who],
 				.has_scope = true,
-				.approves = true };
+				.approves = true,
+				.digest = HISTORY_DIGEST };
 			struct gate_result r;
 
 			if (gates_vote(h->s, &v, &r, &err) == 0)

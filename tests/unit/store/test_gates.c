@@ -93,7 +93,7 @@ static void anybody_means_anybody_with_the_scope(void **state)
 {
 	struct world *w = *state;
 	int64_t gate = world_gate(w, gated(w, "{\"reviewers\": [\"*\"]}", NULL));
-	struct gate_vote v = { .gate = gate, .who = lena, .approves = true };
+	struct gate_vote v = { .gate = gate, .who = lena, .approves = true, .digest = DIGEST };
 	struct gate_result r;
 
 	assert_int_equal(gates_vote(w->s, &v, &r, &w->err), -1);
@@ -109,7 +109,7 @@ static void a_refusal_ends_the_job_as_failure(void **state)
 	struct world *w = *state;
 	int64_t job, run = gated(w, TWO_OF_THREE, &job), gate = world_gate(w, run);
 	const struct gate_vote v = {
-		.gate = gate, .who = lena, .comment = "not on a Friday"
+		.gate = gate, .who = lena, .comment = "not on a Friday", .digest = DIGEST
 	};
 	_cleanup_(job_done) struct job j = { 0 };
 	struct gate_result r;
@@ -136,6 +136,9 @@ static void what_was_shown_has_to_be_what_would_run(void **state)
 
 	assert_int_equal(gates_vote(w->s, &v, &r, &w->err), -1);
 	assert_err_has(&w->err, ERR_CONFLICT, "not the one that was shown");
+	v.digest = NULL;
+	assert_int_equal(gates_vote(w->s, &v, &r, &w->err), -1);
+	assert_err_has(&w->err, ERR_INPUT, "names the workflow digest that was shown");
 	v.digest = DIGEST;
 	v.sha = HEX_B;
 	assert_int_equal(gates_vote(w->s, &v, &r, &w->err), -1);
@@ -153,6 +156,7 @@ static void a_nonce_is_good_for_one_call(void **state)
 	struct gate_vote v = { .gate = gate,
 		.who = key,
 		.approves = true,
+		.digest = DIGEST,
 		.nonce = "n1",
 		.nonce_expires = clock_wall_ms() + 600000 };
 	struct gate_result r;

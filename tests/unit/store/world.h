@@ -377,7 +377,8 @@ __attribute__((unused)) static int world_vote(struct world *w, int64_t gate,
 {
 	struct gate_result unused;
 	const struct gate_vote v = {
-		.gate = gate, .who = *who, .has_scope = true, .approves = approves
+		.gate = gate, .who = *who, .has_scope = true, .approves = approves,
+		.digest = DIGEST
 	};
 
 	return gates_vote(w->s, &v, ret ? ret : &unused, &w->err);
