@@ -161,8 +161,15 @@ static int repo_check(const struct cli_args *a)
 	_cleanup_(json_freep) struct json *ret = NULL;
 	int r = remote_call(a, "repo.check", repo_args(a), &ret);
 
-	if (r || remote_print_json(a, ret))
+	if (r)
 		return r;
+	r = json_get_bool(ret, "reachable", false) ? CLI_OK : CLI_NO;
+	if (remote_print_json(a, ret))
+		return r;
+	if (r != CLI_OK)
+		return cli_error(a, CLI_NO, "cannot reach '%s': %s; %s", cli_arg(a, 1),
+			json_get_str(ret, "message", "no answer"),
+			json_get_str(ret, "hint", "look at the server's log"));
 	printf("repo: %s: %s\n", cli_arg(a, 1), json_get_str(ret, "message", "reachable"));
 	return CLI_OK;
 }

@@ -140,11 +140,15 @@ static void on_checked(struct json *result, const struct err *why, void *data)
 	struct json *ret;
 	char words[96];
 
-	if (why) {
-		verb_fail(v, why, "is the address right, and does its token or key still work?");
+	ret = json_new_object();
+	json_set_bool(ret, "reachable", why == NULL);
+	if (why) { /* a forge that is away is an answer, not a fault of this server's */
+		json_set_str(ret, "message", why->msg);
+		json_set_str(ret, "hint",
+			"is the address right, and does its token or key still work?");
+		verb_ok(v, ret);
 		return;
 	}
-	ret = json_new_object();
 	snprintf(words, sizeof(words), "reachable, its branches fetched by %.20s in %lld ms",
 		json_get_str(owned, "method", "libgit2"), (long long)json_get_int(owned, "ms", 0));
 	json_set_str(ret, "message", words);

@@ -223,8 +223,12 @@ hook "$T/away.json"
 is "$code" 202 'a push to a repository that cannot be reached is accepted'
 event_fails "cannot fetch from 127.0.0.1" 'an unreachable clone URL'
 capture S repo check acme/away
-isnt "$status" 0 'repo check finds the same'
-like "$err" "$PORT" 'and says where'
+is "$status" 1 'repo check finds the same: the answer is no, the server is there'
+like "$err" "^repo: cannot reach 'acme/away'.*$PORT.*; " 'and says where, and what to do'
+capture S repo check acme/away --format json
+is "$status $(value "$out" reachable)" '1 false' 'so it does as JSON'
+capture S dispatch ci.yml --repo acme/away
+is "$status" 1 'nor can a workflow there be started by hand'
 new_project acme/gone
 rm -rf "$BARE"
 push_body 3333333333333333333333333333333333333333 >"$T/gone.json"
