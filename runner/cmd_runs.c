@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "runner/cmd.h"
+#include "runner/disk.h"
 #include "runner/remote.h"
 
 /* API times are RFC 3339 text; verbs may give integers. */
@@ -219,34 +220,86 @@ const struct cli_verb verb_runs = { "runs", "look", "[RUN] [-f] [--state WORD] .
 
 /* ---- status ---- */
 
+static void status_head(const struct json *s)
+{
+	const struct json *paused = json_get(s, "paused");
+	_cleanup_free_ char *words = NULL;
+	char up[CLOCK_TEXT_MAX];
+
+	printf("sluice %s at %s, up %s; ", json_get_str(s, "version", SLUICE_VERSION),
+		json_get_str(s, "url", "this machine"),
+		clock_age(json_get_int(s, "up_ms", 0), up));
+	if (!json_is(paused, JSON_KIND_OBJECT)) {
+		puts("not paused");
+		return;
+	}
+	words = xasprintf("%s%s%s", json_get_str(paused, "by", "?"),
+		json_get_str(paused, "why", "")[0] ? ": " : "", json_get_str(paused, "why", ""));
+	fputs("PAUSED by ", stdout);
+	cli_print_safe(stdout, words, strlen(words), false);
+	puts("; undo: sluice resume");
+}
+
+static void status_jobs(const struct json *s)
+{
+	const struct json *jobs = json_get(s, "jobs");
+	int64_t oldest = at(s, "oldest_queued_at");
+	char age[CLOCK_TEXT_MAX];
+
+	printf("jobs       %lld of %lld slots, %lld queued",
+		(long long)json_get_int(s, "slots_used", 0),
+		(long long)json_get_int(s, "slots", 0),
+		(long long)json_get_int(jobs, "queued", 0));
+	if (oldest > 0)
+		printf(" (oldest %s)", clock_duration(clock_wall_ms() - oldest, age));
+	printf(", %lld at a gate\n", (long long)json_get_int(jobs, "awaiting_approval", 0));
+}
+
+/* What waits for a person, with what to do. */
+static void status_attention(const struct json *s)
+{
+	const struct json *runs = json_get(s, "runs");
+	_cleanup_free_ char *words = disk_words(json_get(s, "disk"));
+	int64_t lost = json_get_int(runs, "lost", 0), waiting = json_get_int(runs, "waiting", 0);
+
+	if (words)
+		printf("attention  %s\n", words);
+	if (lost)
+		printf("attention  %lld run%s lost: nobody knows how a job ended, decide: sluice "
+		       "runs --state lost\n",
+			(long long)lost, lost == 1 ? " is" : "s are");
+	if (waiting)
+		printf("attention  %lld run%s at a gate: sluice runs --state waiting\n",
+			(long long)waiting, waiting == 1 ? " waits" : "s wait");
+}
+
+static void status_state(const struct json *s)
+{
+	const struct json *disk = json_get(s, "disk");
+	const char *confinement = json_get_str(s, "confinement", "full");
+	double size = (double)json_get_int(disk, "size", 0) / 1e9;
+
+	if (!json_is(json_get(s, "url"), JSON_KIND_STRING))
+		return; /* no server: the store alone was asked */
+	printf("state      profile %s, %s; disk %.1f of %.1f GB\n",
+		json_get_str(s, "profile", ""),
+		str_eq(confinement, "full") ? "nothing weaker" : confinement,
+		size - (double)json_get_int(disk, "free", 0) / 1e9, size);
+}
+
 static int run_status(const struct cli_args *a)
 {
 	_cleanup_(json_freep) struct json *s = NULL;
-	const struct json *jobs, *runs, *paused;
 	int r = remote_call(a, "status", NULL, &s);
 
 	if (r)
 		return r;
 	if (remote_print_json(a, s))
 		return CLI_OK;
-	jobs = json_get(s, "jobs");
-	runs = json_get(s, "runs");
-	paused = json_get(s, "paused");
-	printf("sluice %s at %s; %s\n", json_get_str(s, "version", SLUICE_VERSION),
-		json_get_str(s, "url", "this machine"),
-		json_is(paused, JSON_KIND_OBJECT) || json_as_bool(paused, false) ? "PAUSED" :
-										   "not paused");
-	printf("jobs       %lld of %lld slots, %lld queued, %lld at a gate\n",
-		(long long)json_get_int(s, "slots_used", 0),
-		(long long)json_get_int(s, "slots", 0),
-		(long long)json_get_int(jobs, "queued", 0),
-		(long long)json_get_int(jobs, "awaiting_approval", 0));
-	if (json_get_int(runs, "lost", 0))
-		printf("attention  %lld runs are lost: a person decides: sluice runs --state lost\n",
-			(long long)json_get_int(runs, "lost", 0));
-	if (json_get_int(runs, "waiting", 0))
-		printf("attention  %lld runs wait at a gate: sluice runs --state waiting\n",
-			(long long)json_get_int(runs, "waiting", 0));
+	status_head(s);
+	status_jobs(s);
+	status_attention(s);
+	status_state(s);
 	return CLI_OK;
 }
 

@@ -250,6 +250,7 @@ static void fill_options(struct serve *s)
 	o->labels = c->labels;
 	o->label_wait_ms = c->label_wait_ms;
 	o->profile = c->profile;
+	o->weaker = s->weaker;
 	o->network = c->network_default;
 	o->network_untrusted = c->network_untrusted;
 	o->network_allow = c->network_allow;

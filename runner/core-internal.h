@@ -156,6 +156,7 @@ struct after {
 struct web;
 void web_changed(struct core *c, const struct store_change *ch);
 void web_log(struct core *c, int64_t job, int64_t size);
+void web_settings(struct core *c);
 void web_done(struct core *c);
 /* Which web asked: answers to an earlier one are dropped. web_fd is -1 then. */
 unsigned long web_generation(const struct core *c);
@@ -171,6 +172,7 @@ struct core {
 	const struct core_options *o;
 	struct store *store;
 	int data; /* the data directory */
+	int64_t began; /* boot clock */
 
 	struct store_tx tx;
 	bool is_open; /* tx: this turn's */
@@ -204,6 +206,9 @@ struct core {
 void core_trouble(struct core *c, const char *what, const struct err *why);
 /* Another pass in MS: something was not possible now. */
 void core_retry_in(struct core *c, int64_t ms);
+
+/* scheduler.c: jobs at a time; by default as many as there are processors. */
+int64_t core_capacity(const struct core *c);
 
 /* disk.c: deliveries are refused and nothing is started; looks again by itself. */
 bool disk_is_low(struct core *c);

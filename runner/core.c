@@ -92,6 +92,7 @@ static void run_after(struct core *c, const struct err *why)
 	struct after *list = c->after_first;
 
 	c->after_first = NULL;
+	c->began = clock_boot_ms();
 	c->after_last = &c->after_first;
 	while (list) {
 		struct after *a = list;
@@ -348,6 +349,7 @@ void core_free(struct core *c)
 void core_set_options(struct core *c, const struct core_options *o)
 {
 	c->o = o;
+	web_settings(c);
 	core_wake(c);
 }
 

@@ -60,6 +60,7 @@ struct core_options {
 	struct strvec labels; /* offered; "*": all */
 	int64_t label_wait_ms;
 	const char *profile;	       /* of trusted work */
+	const char *weaker;	       /* what is missing of the confinement, or NULL */
 	const char *network;	       /* level of trusted work */
 	const char *network_untrusted; /* and of the rest */
 	struct strvec network_allow;

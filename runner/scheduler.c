@@ -748,8 +748,7 @@ static int claim_one(struct core *c, struct err *err)
 	return rc;
 }
 
-/* 0: as many as there are processors. */
-static int64_t capacity_of(const struct core *c)
+int64_t core_capacity(const struct core *c)
 {
 	long n =
 		c->o->capacity > 0 ? (long)c->o->capacity : sysconf(_SC_NPROCESSORS_ONLN);
@@ -771,7 +770,7 @@ static void claim_ready(struct core *c)
 		core_trouble(c, "cannot count jobs", &err);
 		return;
 	}
-	for (; active < capacity_of(c) && rc > 0; active++)
+	for (; active < core_capacity(c) && rc > 0; active++)
 		rc = claim_one(c, &err);
 	if (rc < 0)
 		core_trouble(c, "cannot claim", &err);

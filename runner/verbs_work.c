@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/mem.h"
+#include "runner/disk.h"
 #include "runner/ingest.h"
 #include "runner/verbs.h"
 #include "store/check.h"
@@ -428,6 +429,7 @@ static void deployment_list(struct verb_call *v)
 
 static void status(struct verb_call *v)
 {
+	struct disk_space disk;
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
@@ -438,9 +440,14 @@ static void status(struct verb_call *v)
 	query_public(j);
 	json_set_str(j, "version", SLUICE_VERSION);
 	json_set_str(j, "url", v->core->o->base_url);
-	json_set_int(j, "slots", v->core->o->capacity);
+	json_set_int(j, "slots", core_capacity(v->core));
 	json_set_int(j, "slots_used", (int64_t)core_live_count(v->core));
+	json_set_int(j, "up_ms", clock_boot_ms() - v->core->began);
+	json_set_str(j, "profile", v->core->o->profile);
+	json_set_str(j, "confinement", v->core->o->weaker ? v->core->o->weaker : "full");
 	json_set(j, "pids", core_pids(v->core));
+	disk_space(v->core->data, &disk);
+	disk_describe(&disk, j);
 	verb_ok(v, j);
 }
 

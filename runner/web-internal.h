@@ -31,6 +31,7 @@ struct web {
 	bool is_https, core_is_gone;
 	struct live *live;
 	struct json *status; /* of query_status, at most a second old */
+	int64_t slots;	     /* of core's configuration */
 	int64_t status_at;
 	struct web_call *calls;
 	struct unsent *unsent, **unsent_last; /* for core, whose socket is full */

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "runner/disk.h"
 #include "runner/web-internal.h"
 #include "sandbox/sandbox.h"
 
@@ -255,6 +256,8 @@ static void on_core(struct loop *l, int fd, uint32_t events, void *data)
 			live_changed(w->live, json_get_int(m.head, "run", 0),
 				json_get_int(m.head, "job", 0), json_get_int(m.head, "gate", 0),
 				json_get_int(m.head, "version", 0));
+		else if (str_eq(chan_msg_op(&m), "settings"))
+			w->slots = json_get_int(m.head, "slots", 0);
 		else if (str_eq(chan_msg_op(&m), "log"))
 			live_log(w->live, json_get_int(m.head, "job", 0),
 				json_get_int(m.head, "size", 0));
@@ -277,20 +280,21 @@ static bool have_store(struct web *w)
 	return w->store != NULL;
 }
 
-/* How many jobs run at a time, and how many do: of core's configuration and the table. */
+/* What no table knows: how many jobs run at a time, how many do, whether there is space. */
 static void add_slots(struct web *w, struct json *status)
 {
 	static const char *const holding[] = { "claimed", "released", "running", "finalising",
 		"cancelling" };
 	const struct json *jobs = json_get(status, "jobs");
-	int64_t slots = w->o->config->capacity, used = 0;
+	struct disk_space disk;
+	int64_t used = 0;
 
-	if (slots <= 0)
-		slots = sysconf(_SC_NPROCESSORS_ONLN);
 	for (size_t i = 0; i < ARRAY_SIZE(holding); i++)
 		used += json_get_int(jobs, holding[i], 0);
-	json_set_int(status, "slots", slots);
+	json_set_int(status, "slots", w->slots);
 	json_set_int(status, "slots_used", used);
+	disk_space(w->data_dir, &disk);
+	disk_describe(&disk, status);
 }
 
 const struct json *web_status(struct web *w)

@@ -265,6 +265,7 @@ void core_serve_web(struct core *c, int fd, void (*ended)(void *data), void *dat
 	(void)fd_set_nonblock(fd, true); /* a web that does not read must not stop core */
 	w->src = loop_add_fd(c->loop, fd, EPOLLIN, on_web, w);
 	c->web = w;
+	web_settings(c);
 }
 
 void web_done(struct core *c)
@@ -304,6 +305,20 @@ void web_changed(struct core *c, const struct store_change *ch)
 	json_set_int(f, "gate", ch->gate);
 	json_set_int(f, "version", ch->version);
 	(void)rpc_notice(c->web->fd, "changed", f, &err); /* lost: the heartbeat repeats it */
+}
+
+/* What of the configuration pages show; said again after each reload. */
+void web_settings(struct core *c)
+{
+	struct json *f;
+	struct err err = ERR_INIT;
+
+	if (!c->web)
+		return;
+	f = json_new_object();
+	json_set_int(f, "slots", core_capacity(c));
+	if (rpc_notice(c->web->fd, "settings", f, &err) < 0)
+		log_warnx("cannot tell web its settings: %s", err.msg);
 }
 
 void web_log(struct core *c, int64_t job, int64_t size)

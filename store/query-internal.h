@@ -14,6 +14,8 @@ struct json *query_rows_args(struct store *s, struct err *err, const char *sql,
 #define query_put(s, obj, key, err, sql, ...) \
 	query_put_rows(obj, key, query_rows(s, err, sql, __VA_ARGS__))
 int query_put_rows(struct json *obj, const char *key, struct json *rows); /* takes */
+/* {by why at} while the server is paused, else NULL. */
+struct json *query_paused(struct store *s);
 /* The one row, or ERR_NOT_FOUND "no WHAT". */
 #define query_one(s, what, err, sql, ...) \
 	query_one_args(s, what, err, sql, DB_ARGS_(__VA_ARGS__))

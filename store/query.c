@@ -605,7 +605,7 @@ int query_status(struct store *s, struct json **ret, struct err *err)
 	json_set_int(j, "oldest_queued_at", queued);
 	json_set_int(j, "outbox", unsent);
 	json_set_int(j, "schema", store_schema_version());
-	json_set_bool(j, "is_paused", store_is_paused(s));
+	json_set(j, "paused", query_paused(s));
 	*ret = take_ptr(j);
 	return 0;
 }

@@ -614,12 +614,20 @@ int query_gates_pending(struct store *s, struct json **ret, struct err *err)
 	" r.branch, r.actor, p.priority, j.gate_id, j.queued_at, j.claimed_at, j.started_at"    \
 	" FROM jobs j JOIN runs r ON r.id = j.run_id JOIN repos p ON p.id = j.repo_id"
 
+struct json *query_paused(struct store *s)
+{
+	_cleanup_free_ char *text = store_meta(s, "paused");
+	struct json *why = NULL;
+
+	if (text && json_parse(text, strlen(text), &why, NULL))
+		why = json_new_object();
+	return why;
+}
+
 int query_queue(struct store *s, struct json **ret, struct err *err)
 {
 	_cleanup_(query_view_done) struct query_view view = QUERY_VIEW_INIT;
 	_cleanup_(json_freep) struct json *j = json_new_object();
-	_cleanup_free_ char *paused = NULL;
-	struct json *why = NULL;
 
 	if (query_view_open(&view, s, err))
 		return -1;
@@ -639,10 +647,7 @@ int query_queue(struct store *s, struct json **ret, struct err *err)
 			" j.is_expanded = 1) ORDER BY j.id LIMIT ?",
 			I(QUERY_PAGE_MAX)))
 		return -1;
-	paused = store_meta(s, "paused");
-	if (paused && json_parse(paused, strlen(paused), &why, NULL))
-		why = json_new_object();
-	json_set(j, "paused", why);
+	json_set(j, "paused", query_paused(s));
 	*ret = take_ptr(j);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "runner/disk.h"
 #include "runner/html.h"
 #include "runner/web-internal.h"
 #include "store/runs.h"
@@ -159,6 +160,15 @@ static void body_tag(struct visit *v, struct strbuf *out)
 	strbuf_adds(out, ">");
 }
 
+/* Above every page, because nothing goes on until somebody makes space. */
+static void disk_note(struct strbuf *out, const struct json *status)
+{
+	_cleanup_free_ char *words = disk_words(json_get(status, "disk"));
+
+	if (words)
+		html_put(out, "<p class=\"note fail\" id=\"disk\">Stopped: $.</p>", words);
+}
+
 void page_begin(struct visit *v, struct strbuf *out, const char *title, const char *nav)
 {
 	const char *refresh = http_query(v->r, "refresh");
@@ -189,6 +199,8 @@ void page_begin(struct visit *v, struct strbuf *out, const char *title, const ch
 		html_put(out, "</span><a href=\"/me\">$</a></div>", v->who.name);
 	}
 	strbuf_adds(out, "</div></header>\n<main id=\"main\" tabindex=\"-1\">");
+	if (v->who.kind && !v->who.gate)
+		disk_note(out, web_status(v->web));
 }
 
 /* Without script the page can be asked again by the browser itself. */

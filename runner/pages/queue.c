@@ -44,7 +44,7 @@ static void machine(struct strbuf *out, const struct json *active, int64_t slots
 	strbuf_adds(out, "</ul></section>");
 }
 
-static void why(struct strbuf *out, const struct json *job)
+static void why(struct strbuf *out, const struct json *job, bool is_disk_low)
 {
 	const char *reason = json_get_str(job, "reason", "");
 	const char *state = page_job_state(job);
@@ -54,6 +54,8 @@ static void why(struct strbuf *out, const struct json *job)
 		html_text(out, reason);
 	} else if (str_eq(state, "awaiting_approval")) {
 		html_put(out, "gate <b>$</b>", json_get_str(job, "environment", ""));
+	} else if (str_eq(state, "queued") && is_disk_low) {
+		strbuf_adds(out, "the disk of the data directory is nearly full");
 	} else if (str_eq(state, "queued")) {
 		strbuf_adds(out, "waits for a slot");
 		for (size_t i = 0; i < json_count(labels); i++)
@@ -64,7 +66,7 @@ static void why(struct strbuf *out, const struct json *job)
 	}
 }
 
-static void row(struct strbuf *out, const struct json *j, int n, int64_t now)
+static void row(struct strbuf *out, const struct json *j, int n, bool is_disk_low, int64_t now)
 {
 	const char *state = page_job_state(j);
 	int64_t since = json_get_int(j, "queued_at", 0);
@@ -84,7 +86,7 @@ static void row(struct strbuf *out, const struct json *j, int n, int64_t now)
 		(long long)json_get_int(j, "id", 0), json_get_str(j, "name", ""),
 		json_get_str(j, "repo", ""), (long long)json_get_int(j, "run_id", 0),
 		(long long)json_get_int(j, "number", 0), json_get_str(j, "actor", ""));
-	why(out, j);
+	why(out, j, is_disk_low);
 	strbuf_adds(out, "</td><td class=\"num c-time\">");
 	html_duration(out, since, 0, now);
 	strbuf_adds(out, "</td><td class=\"num c-act\">");
@@ -104,20 +106,21 @@ static void row(struct strbuf *out, const struct json *j, int n, int64_t now)
 }
 
 static void rows(struct strbuf *out, const struct json *list, const char *title,
-	const char *aside, const char *empty, bool numbered, int64_t now)
+	const char *aside, const char *empty, bool numbered, bool is_disk_low, int64_t now)
 {
 	html_put(out, "<tr class=\"sect\"><td colspan=\"6\"><b>$</b> — $</td></tr>",
 		title, aside);
 	if (json_count(list) == 0)
 		html_put(out, "<tr><td colspan=\"6\" class=\"dim\">$</td></tr>", empty);
 	for (size_t i = 0; i < json_count(list); i++)
-		row(out, json_at(list, i), numbered ? (int)i + 1 : 0, now);
+		row(out, json_at(list, i), numbered ? (int)i + 1 : 0, is_disk_low, now);
 }
 
 void part_queue(struct strbuf *out, struct web *w, const struct json *queue, int64_t now)
 {
 	const struct json *active = json_get(queue, "active"), *ready = json_get(queue, "ready");
 	const struct json *held = json_get(queue, "held"), *paused = json_get(queue, "paused");
+	bool low = json_get_bool(json_get(web_status(w), "disk"), "is_low", false);
 
 	strbuf_adds(out, "<div id=\"queue\">");
 	html_put(out,
@@ -126,9 +129,11 @@ void part_queue(struct strbuf *out, struct web *w, const struct json *queue, int
 		(long long)json_count(active), (long long)json_count(ready),
 		(long long)json_count(held));
 	if (json_is(paused, JSON_KIND_OBJECT))
-		html_put(out, "<p class=\"note wait\">Paused by $. Running jobs go on; nothing new "
-			      "starts.</p>",
-			json_get_str(paused, "by", ""));
+		html_put(out, "<p class=\"note wait\">Paused by $@$. Running jobs go on; nothing "
+			      "new starts.</p>",
+			json_get_str(paused, "by", ""),
+			json_get_str(paused, "why", "")[0] ? ": " : "",
+			json_get_str(paused, "why", ""));
 	machine(out, active, json_get_int(web_status(w), "slots", 0), now);
 	strbuf_adds(out,
 		"<section class=\"panel\"><table class=\"runs queue\"><caption class=\"vh\">Jobs"
@@ -138,9 +143,9 @@ void part_queue(struct strbuf *out, struct web *w, const struct json *queue, int
 		"</th><th scope=\"col\" class=\"c-act\"><span class=\"vh\">Action</span></th>"
 		"</tr></thead><tbody>");
 	rows(out, ready, "Ready", "goes as soon as a slot fits", "Nothing waits for a slot.", true,
-		now);
-	rows(out, held, "Held by a rule", "takes no slot", "Nothing is held.", false, now);
-	rows(out, active, "Running", "holds a slot", "Every slot is free.", false, now);
+		low, now);
+	rows(out, held, "Held by a rule", "takes no slot", "Nothing is held.", false, low, now);
+	rows(out, active, "Running", "holds a slot", "Every slot is free.", false, low, now);
 	strbuf_adds(out, "</tbody></table></section></div>");
 }
 

@@ -123,7 +123,8 @@ jobs:
     runs-on: here
     steps: [{run: echo quick}]
 YML
-ok 'the server can be paused' ask pause
+ok 'the server can be paused' ask pause --why 'disk swap'
+like "$(ask status)" '; PAUSED by [^:]*: disk swap; undo: sluice resume' 'and status says so, by whom and why'
 push
 wait_for 2 run_is 7 queued
 sleep 0.3

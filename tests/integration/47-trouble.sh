@@ -257,7 +257,7 @@ full() { # a server whose data directory is on a small file system
   mount -t tmpfs -o size=24m,mode=755 tmpfs "$D" 2>/dev/null
 }
 if [ "$(id -u)" -ne 0 ] || ! full; then
-  skip 'a full disk takes root and a file system of its own' 10
+  skip 'a full disk takes root and a file system of its own' 18
   done_testing
   exit
 fi
@@ -278,7 +278,21 @@ is "$code" 503 'a webhook on a full disk is not accepted'
 like "$out" 'disk.*send it again' 'and the sender is told why, and to send it again'
 ok 'the server still answers' curl -fsS "$URL/health/ready"
 ok 'and shows its runs' is_run 1 success
+rm -f "$D/fill" # and now what is kept back is left
+head -c "$(($(df --output=avail -k "$D" | tail -n 1) - 600))k" /dev/zero >"$D/fill"
+capture S status
+like "$out" 'attention +the disk of the data directory is nearly full \(' 'status says it'
+capture S rerun 1
+is "$status" 0 'what a person asks for is taken, from the space that is kept back'
+is_held() { [ "$(value "$(api GET /api/v1/queue)" 'ready[0].state')" = queued ]; }
+ok 'but waits' wait_for 5 is_held
+like "$(api GET /queue)" 'id="disk">Stopped: the disk of the data directory is nearly full' 'each page says so'
+like "$(api GET /queue)" '<td>the disk of the data directory is nearly full' 'and the queue why the job waits'
 rm -f "$D/fill"
+ok 'it starts by itself when there is space' wait_run 1 success
+is_mended() { [[ $(api GET /queue) != *'nearly full'* ]]; }
+ok 'and the pages say no more of it' wait_for 5 is_mended
+unlike "$(S status)" 'attention' 'nor does status'
 hook "$T/full.json"
 is "$code" 202 'when there is space again the same delivery is accepted'
 last_succeeds() { is_run "$(last_run)" success && [ "$(last_run)" -gt 1 ]; }
