@@ -607,19 +607,33 @@ static int check_content_type(const struct json *headers, struct err *err)
 		"the body is '%.64s': choose application/json at the forge", type);
 }
 
+/* From behind an opening quote to behind the closing one, or the end. */
+static const char *skip_text(const char *at, const char *end)
+{
+	while (at < end) {
+		const char *quote = memchr(at, '"', (size_t)(end - at));
+		const char *slash = memchr(at, '\\', (size_t)((quote ? quote : end) - at));
+
+		if (!slash)
+			return quote ? quote + 1 : end;
+		at = slash + 2;
+	}
+	return end;
+}
+
 /* Values in a JSON text, near enough: what stands between brackets and commas. */
 static size_t count_values(const char *s, size_t len)
 {
-	bool in_text = false;
+	const char *end = s + len;
 	size_t n = 0;
 
-	for (size_t i = 0; i < len; i++) {
-		if (in_text && s[i] == '\\')
-			i++;
-		else if (s[i] == '"')
-			in_text = !in_text;
-		else if (!in_text && (s[i] == ',' || s[i] == '[' || s[i] == '{'))
-			n++;
+	while (s < end) {
+		char c = *s++;
+
+		if (c == '"')
+			s = skip_text(s, end);
+		else
+			n += c == ',' || c == '[' || c == '{';
 	}
 	return n;
 }
