@@ -467,7 +467,10 @@ int loop_once(struct loop *l, int ms, struct err *err)
 	struct epoll_event events[EVENTS_MAX];
 	int n;
 
-	if (arm_clock(l, err) < 0)
+	/* A timer that is due asks for a turn now, not for the clock to be set. */
+	if (l->heap_len > 0 && l->heap[0]->timer.due_us <= clock_boot_us())
+		ms = 0;
+	else if (arm_clock(l, err) < 0)
 		return -1;
 	n = epoll_wait(l->epoll, events, EVENTS_MAX, ms);
 	if (n < 0 && errno != EINTR)
