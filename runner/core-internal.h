@@ -158,9 +158,10 @@ void web_changed(struct core *c, const struct store_change *ch);
 void web_log(struct core *c, int64_t job, int64_t size);
 void web_settings(struct core *c);
 void web_done(struct core *c);
-/* Which web asked: answers to an earlier one are dropped. web_fd is -1 then. */
+/* Which web asked: answers to an earlier one are dropped. FIELDS are taken. */
 unsigned long web_generation(const struct core *c);
-int web_fd(const struct core *c, unsigned long generation);
+void web_answer(
+	struct core *c, unsigned long generation, int64_t seq, struct json *fields);
 
 struct ingest;
 struct git_state;

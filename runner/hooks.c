@@ -11,7 +11,6 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "runner/rpc.h"
 #include "webhooks/approval.h"
 #include "webhooks/receive.h"
 
@@ -45,13 +44,7 @@ static struct receiver *receiver_of(struct core *c)
 
 static void send_answer(struct core *c, struct answer *a)
 {
-	struct err err = ERR_INIT;
-	int fd = web_fd(c, a->web);
-
-	if (fd >= 0 &&
-		rpc_answer(fd, a->seq, take_ptr(a->fields), NULL, 0, NULL, 0, &err) < 0)
-		log_warnx("cannot answer a delivery: %s", err.msg);
-	json_free(a->fields);
+	web_answer(c, a->web, a->seq, a->fields);
 	free(a);
 }
 

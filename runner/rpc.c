@@ -6,14 +6,21 @@
 
 #include "base/strbuf.h"
 
-int rpc_answer(int fd, int64_t seq, struct json *fields, const void *body, size_t len,
-	const int *fds, size_t fds_len, struct err *err)
+struct json *rpc_answer_head(int64_t seq, struct json *fields)
 {
-	_cleanup_(json_freep) struct json *head = fields ? fields : json_new_object();
+	struct json *head = fields ? fields : json_new_object();
 
 	json_set_str(head, "op", "answer");
 	json_set_int(head, "seq", seq);
 	json_set_bool(head, "ok", true);
+	return head;
+}
+
+int rpc_answer(int fd, int64_t seq, struct json *fields, const void *body, size_t len,
+	const int *fds, size_t fds_len, struct err *err)
+{
+	_cleanup_(json_freep) struct json *head = rpc_answer_head(seq, fields);
+
 	return chan_send(fd, head, body, len, fds, fds_len, err);
 }
 
@@ -28,15 +35,22 @@ struct json *rpc_error_json(const struct err *why, const char *hint)
 	return error;
 }
 
-int rpc_refuse(
-	int fd, int64_t seq, const struct err *why, const char *hint, struct err *err)
+struct json *rpc_refusal_head(int64_t seq, const struct err *why, const char *hint)
 {
-	_cleanup_(json_freep) struct json *head = json_new_object();
+	struct json *head = json_new_object();
 
 	json_set_str(head, "op", "answer");
 	json_set_int(head, "seq", seq);
 	json_set_bool(head, "ok", false);
 	json_set(head, "error", rpc_error_json(why, hint));
+	return head;
+}
+
+int rpc_refuse(
+	int fd, int64_t seq, const struct err *why, const char *hint, struct err *err)
+{
+	_cleanup_(json_freep) struct json *head = rpc_refusal_head(seq, why, hint);
+
 	return chan_send(fd, head, NULL, 0, NULL, 0, err);
 }
 

@@ -21,6 +21,9 @@ int rpc_answer(int fd, int64_t seq, struct json *fields, const void *body, size_
 /* The refusal WHY of request SEQ; HINT says what to do, or NULL. */
 int rpc_refuse(
 	int fd, int64_t seq, const struct err *why, const char *hint, struct err *err);
+/* Their heads alone, for who sends them himself. FIELDS are taken. */
+struct json *rpc_answer_head(int64_t seq, struct json *fields);
+struct json *rpc_refusal_head(int64_t seq, const struct err *why, const char *hint);
 /* An error as the object {"code","message"[,"hint"]}. */
 struct json *rpc_error_json(const struct err *why, const char *hint);
 /* The reverse: fills *ERR from such an object, ERR_BUG if it is none. */

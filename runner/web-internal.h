@@ -10,6 +10,7 @@
 #include "base/loop.h"
 #include "base/strbuf.h"
 #include "runner/http.h"
+#include "runner/outgoing.h"
 #include "runner/web.h"
 #include "store/query.h"
 #include "store/store.h"
@@ -34,8 +35,7 @@ struct web {
 	int64_t slots;	     /* of core's configuration */
 	int64_t status_at;
 	struct web_call *calls;
-	struct unsent *unsent, **unsent_last; /* for core, whose socket is full */
-	size_t unsent_bytes;
+	struct outgoing to_core;
 	int64_t next_seq;
 	/* metrics */
 	uint64_t requests[6]; /* by status class, [0] all */

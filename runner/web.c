@@ -49,78 +49,6 @@ static void visit_free(void *p)
 
 /* ---- core ---- */
 
-/*
- * A burst of deliveries is more than a socket holds while core commits: the rest waits
- * here, in order, up to a limit; only beyond it a sender is asked to come again.
- */
-struct unsent {
-	struct unsent *next;
-	struct json *head;
-	size_t len;
-	char body[];
-};
-
-static bool keep_unsent(struct web *w, struct json *head, const void *body, size_t len)
-{
-	struct unsent *u;
-
-	if (len > UNSENT_MAX || w->unsent_bytes > UNSENT_MAX - len)
-		return false;
-	u = xmalloc(sizeof(*u) + len);
-	*u = (struct unsent){ .head = json_share(head), .len = len };
-	if (len)
-		memcpy(u->body, body, len);
-	if (!w->unsent) {
-		w->unsent_last = &w->unsent;
-		loop_mod_fd(w->core_source, EPOLLIN | EPOLLOUT);
-	}
-	*w->unsent_last = u;
-	w->unsent_last = &u->next;
-	w->unsent_bytes += len;
-	return true;
-}
-
-static void drop_first(struct web *w)
-{
-	struct unsent *u = w->unsent;
-
-	w->unsent = u->next;
-	w->unsent_bytes -= u->len;
-	json_free(u->head);
-	free(u);
-}
-
-static void send_kept(struct web *w)
-{
-	struct err err = ERR_INIT;
-
-	while (w->unsent) {
-		struct unsent *u = w->unsent;
-
-		if (chan_send(w->core, u->head, u->body, u->len, NULL, 0, &err) < 0) {
-			if (err.code == ERR_UNAVAILABLE)
-				return;
-			log_warnx("cannot ask core: %s", err.msg); /* its deadline answers */
-		}
-		drop_first(w);
-	}
-	loop_mod_fd(w->core_source, EPOLLIN);
-}
-
-static int ask_core(struct web *w, struct json *head, const void *body, size_t len,
-	struct err *err)
-{
-	if (!w->unsent) {
-		if (chan_send(w->core, head, body, len, NULL, 0, err) == 0)
-			return 0;
-		if (err->code != ERR_UNAVAILABLE)
-			return -1;
-	}
-	if (keep_unsent(w, head, body, len))
-		return 0;
-	return err_set(err, ERR_UNAVAILABLE, "too much is waiting for core: try again");
-}
-
 void web_call_core(struct visit *v, const char *op, struct json *fields, const void *body,
 	size_t len, web_answer_fn *done, void *data)
 {
@@ -142,7 +70,7 @@ void web_call_core(struct visit *v, const char *op, struct json *fields, const v
 		done(v, NULL, data);
 		return;
 	}
-	if (ask_core(w, head, body, len, &err) < 0) {
+	if (outgoing_send(&w->to_core, head, body, len, &err) < 0) {
 		log_warnx("cannot ask core: %s request=%s", err.msg, http_id(v->r));
 		free(c);
 		done(v, NULL, data);
@@ -227,8 +155,7 @@ static void core_gone(struct web *w)
 	loop_remove(w->core_source);
 	w->core_source = NULL;
 	w->core_is_gone = true;
-	while (w->unsent)
-		drop_first(w);
+	outgoing_done(&w->to_core);
 	give_up(w, INT64_MAX);
 	loop_add_timer(w->loop, FAREWELL_MS, on_farewell, w);
 }
@@ -238,8 +165,8 @@ static void on_core(struct loop *l, int fd, uint32_t events, void *data)
 	struct web *w = data;
 	struct err err = ERR_INIT;
 
-	if ((events & EPOLLOUT) && w->unsent)
-		send_kept(w);
+	if ((events & EPOLLOUT) && outgoing_drain(&w->to_core, &err) < 0)
+		log_warnx("cannot ask core: %s", err.msg); /* its deadline answers */
 	for (;;) {
 		struct chan_msg m = CHAN_MSG_INIT;
 		int r = chan_recv(fd, &m, &err);
@@ -490,6 +417,7 @@ static int start(struct web *w, struct err *err)
 	if (loop_new(&w->loop, err) < 0)
 		return -1;
 	w->core_source = loop_add_fd(w->loop, w->core, EPOLLIN, on_core, w);
+	outgoing_init(&w->to_core, w->core, w->core_source, UNSENT_MAX);
 	loop_add_timer(w->loop, 1000, on_overdue, w);
 	loop_add_signal(w->loop, SIGTERM, on_term, w);
 	loop_add_signal(w->loop, SIGINT, on_term, w);

@@ -13,17 +13,21 @@
 
 #include "base/chan.h"
 #include "base/fd.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "runner/outgoing.h"
 #include "runner/rpc.h"
 #include "runner/verbs.h"
 
+#define UNSENT_MAX ((size_t)64 * MiB) /* of answers; a web that reads none ends before */
 #define SESSION_MS (30LL * 86400 * 1000)
 
 struct web {
 	struct core *core;
 	int fd;
 	struct loop_source *src;
+	struct outgoing answers; /* those of one commit may be more than a socket holds */
 	void (*ended)(void *data);
 	void *data;
 	unsigned long generation; /* answers to an earlier web are dropped */
@@ -49,31 +53,33 @@ static void asked_free(struct asked *a)
 	free(a);
 }
 
-static struct web *web_of(const struct asked *a)
+/* HEAD is taken. An answer to an earlier web is dropped: who asked has gone with it. */
+static void send_head(
+	struct core *c, unsigned long generation, struct json *head)
 {
-	struct web *w = a->core->web;
+	struct web *w = c->web;
+	struct err err = ERR_INIT;
 
-	return w && w->generation == a->generation ? w : NULL;
+	if (w && w->generation == generation &&
+		outgoing_send(&w->answers, head, NULL, 0, &err) < 0)
+		log_warnx("cannot answer web: %s", err.msg);
+	json_free(head);
+}
+
+void web_answer(
+	struct core *c, unsigned long generation, int64_t seq, struct json *fields)
+{
+	send_head(c, generation, rpc_answer_head(seq, fields));
 }
 
 static void send_answer(struct asked *a, struct json *fields)
 {
-	struct web *w = web_of(a);
-	struct err err = ERR_INIT;
-
-	if (!w)
-		json_free(fields);
-	else if (rpc_answer(w->fd, a->seq, fields, NULL, 0, NULL, 0, &err) < 0)
-		log_warnx("cannot answer web: %s", err.msg);
+	web_answer(a->core, a->generation, a->seq, fields);
 }
 
 static void send_refusal(struct asked *a, const struct err *why, const char *hint)
 {
-	struct web *w = web_of(a);
-	struct err err = ERR_INIT;
-
-	if (w && rpc_refuse(w->fd, a->seq, why, hint, &err) < 0)
-		log_warnx("cannot answer web: %s", err.msg);
+	send_head(a->core, a->generation, rpc_refusal_head(a->seq, why, hint));
 }
 
 /* ---- verbs ---- */
@@ -235,7 +241,8 @@ static void on_web(struct loop *l, int fd, uint32_t events, void *data)
 	struct err err = ERR_INIT;
 
 	(void)l;
-	(void)events;
+	if ((events & EPOLLOUT) && outgoing_drain(&w->answers, &err) < 0)
+		log_warnx("cannot answer web: %s", err.msg);
 	/* Bounded, so that a flood of deliveries shares commits but starves nobody. */
 	for (int i = 0; i < 256 && c->web == w; i++) {
 		struct chan_msg m = CHAN_MSG_INIT;
@@ -264,6 +271,7 @@ void core_serve_web(struct core *c, int fd, void (*ended)(void *data), void *dat
 	w->generation = ++generations;
 	(void)fd_set_nonblock(fd, true); /* a web that does not read must not stop core */
 	w->src = loop_add_fd(c->loop, fd, EPOLLIN, on_web, w);
+	outgoing_init(&w->answers, fd, w->src, UNSENT_MAX);
 	c->web = w;
 	web_settings(c);
 }
@@ -275,6 +283,7 @@ void web_done(struct core *c)
 	if (!w)
 		return;
 	c->web = NULL;
+	outgoing_done(&w->answers);
 	loop_remove(w->src);
 	(void)close(w->fd);
 	free(w);
@@ -283,11 +292,6 @@ void web_done(struct core *c)
 unsigned long web_generation(const struct core *c)
 {
 	return c->web ? c->web->generation : 0;
-}
-
-int web_fd(const struct core *c, unsigned long generation)
-{
-	return c->web && c->web->generation == generation ? c->web->fd : -1;
 }
 
 /* ---- what changed; a web that cannot keep up reads the store later ---- */
