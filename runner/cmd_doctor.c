@@ -304,6 +304,13 @@ struct tally {
 	struct strbuf quiet_ids; /* what is not shown, for the last line */
 };
 
+/* One that held is told when it was asked for, or is one of those that people know; what
+ * is not shown stands with its reason in the last line. */
+static bool is_told(const struct cli_args *a, const struct sandbox_attack_result *r)
+{
+	return cli_verbose(a) || cli_arg(a, 0) || r->is_headline;
+}
+
 static void on_attack(const struct sandbox_attack_result *r, void *data)
 {
 	static const char *const words[] = { "held", "broke", "not shown" };
@@ -328,9 +335,10 @@ static void on_attack(const struct sandbox_attack_result *r, void *data)
 		json_push(t->items, one);
 		return;
 	}
-	if (cli_quiet(t->args) && r->verdict != SANDBOX_ATTACK_BROKE_THROUGH)
+	if (r->verdict != SANDBOX_ATTACK_BROKE_THROUGH &&
+		(cli_quiet(t->args) || !is_told(t->args, r)))
 		return;
-	printf("%-6s %-50s %s%-9s%s  %s\n", r->id, r->what,
+	printf("%-5s %-49s %s%-9s%s  %s\n", r->id, r->what,
 		cli_color(stdout, color_of(states[r->verdict])), words[r->verdict],
 		cli_color(stdout, CLI_PLAIN), r->words);
 	(void)fflush(stdout); /* one line an attack, as it is known */
@@ -344,14 +352,16 @@ static void print_tally(const struct tally *t)
 		t->broke, t->not_shown);
 	if (t->not_shown)
 		printf(" (%s)", t->quiet_ids.buf);
-	putchar('\n');
+	puts(cli_verbose(t->args) || cli_arg(t->args, 0) ? "." : ".  -v: all of them");
 }
 
 static int attack(const struct cli_args *a)
 {
 	static const char *const prefix[] = { "doctor", "--probe", NULL };
+	_cleanup_(sandbox_cgroup_tree_freep) struct sandbox_cgroup_tree *tree = NULL;
 	_cleanup_(sandbox_host_freep) struct sandbox_host *host = NULL;
 	_cleanup_(json_freep) struct json *all = json_new_object();
+	char group[32];
 	struct tally t = {
 		.args = a, .items = json_new_array(), .quiet_ids = STRBUF_INIT
 	};
@@ -368,6 +378,11 @@ static int attack(const struct cli_args *a)
 	json_set(all, "items", t.items);
 	/* The strictest rules, but trusted: so that it can be tried on a weaker host, too. */
 	opts.sandbox.trust = SANDBOX_TRUSTED;
+	(void)snprintf(group, sizeof(group), "doctor-%d", (int)getpid());
+	if (sandbox_cgroup_tree_open(&tree, NULL) == 0) {
+		opts.sandbox.cgroup_tree = tree;
+		opts.sandbox.cgroup_name = group;
+	}
 	if (sandbox_host_open(&host, &err) < 0 ||
 		sandbox_ids_for(
 			sandbox_host_caps(host), 0, 0, 0, &opts.sandbox.ids, &err) < 0 ||

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs the attacks of attack_probes.c: outside, as the control, then inside, and judges.
+ * Runs the attacks of attack_table.c: outside, as the control, then inside, and judges.
  * What the probes look for outside (a listener, an abstract socket, planted files, shared
  * memory, stray descriptors) is put there first and taken away at the end.
  */
@@ -38,7 +38,7 @@
 static const char *const marker_dirs[] = { "/tmp", "/var/tmp", "/dev/shm" };
 
 struct bait {
-	int listener, abstract;
+	int listener, abstract, named;
 	int port;
 	int shm;
 	char name[64];
@@ -66,6 +66,12 @@ static int bait_sockets(struct bait *b, struct err *err)
 	if (bind(b->abstract, (struct sockaddr *)&un, len) < 0 ||
 		listen(b->abstract, 8) < 0)
 		return err_sys(err, "cannot listen for the attacks");
+	un = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "/tmp/%s.s", b->name);
+	b->named = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (b->named < 0 || bind(b->named, (struct sockaddr *)&un, sizeof(un)) < 0 ||
+		listen(b->named, 8) < 0)
+		return err_sys(err, "cannot listen for the attacks");
 	return 0;
 }
 
@@ -85,7 +91,11 @@ static int bait_open(struct bait *b, struct err *err)
 {
 	_cleanup_free_ char *random = crypto_random_hex(8);
 
-	*b = (struct bait){ .listener = -1, .abstract = -1, .shm = -1, .target = -1 };
+	*b = (struct bait){ .listener = -1,
+		.abstract = -1,
+		.named = -1,
+		.shm = -1,
+		.target = -1 };
 	(void)snprintf(b->name, sizeof(b->name), "sluice-attack-%s", random);
 	for (int i = 0; i < DECOYS; i++)
 		b->decoys[i] = open(
@@ -113,6 +123,11 @@ static void bait_done(struct bait *b)
 
 		(void)unlink(path);
 	}
+	if (b->named >= 0) {
+		_cleanup_free_ char *path = xasprintf("/tmp/%s.s", b->name);
+
+		(void)unlink(path);
+	}
 	if (b->shm >= 0)
 		(void)shmctl(b->shm, IPC_RMID, NULL);
 	if (b->target > 0) {
@@ -121,6 +136,7 @@ static void bait_done(struct bait *b)
 	}
 	cleanup_closep(&b->listener);
 	cleanup_closep(&b->abstract);
+	cleanup_closep(&b->named);
 }
 
 /* ---- running a probe --------------------------------------------------------------- */
@@ -163,8 +179,7 @@ static int control_run(const struct sandbox_attack_options *opts, const struct a
 	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-/* 0 when step ID ended well; what it was killed by counts as an end, not as held. */
-static int await_step(struct sandbox *sb, int id)
+int attack_await(struct sandbox *sb, int id)
 {
 	int64_t deadline = clock_boot_ms() + PROBE_TIMEOUT_MS;
 	struct sandbox_event ev;
@@ -175,7 +190,7 @@ static int await_step(struct sandbox *sb, int id)
 
 		while (sandbox_next_event(sb, &ev, NULL) == 1) {
 			if (ev.kind == SANDBOX_EVENT_EXIT && ev.id == id)
-				return ev.code == 0 ? 0 : -1;
+				return ev.is_oom ? 1 : ev.code == 0 ? 0 : -1;
 			if (ev.kind == SANDBOX_EVENT_GONE)
 				return -1;
 		}
@@ -185,21 +200,37 @@ static int await_step(struct sandbox *sb, int id)
 	}
 }
 
-static int inside_run(struct sandbox *sb, const struct sandbox_attack_options *opts,
-	const struct attack *a, const struct bait *b, int out)
+int attack_spawn(const struct attack_world *w, struct sandbox *sb, const struct attack *a,
+	int out, int *ret_id)
 {
 	_cleanup_(strvec_done) struct strvec argv = STRVEC_INIT;
 	struct sandbox_command cmd = SANDBOX_COMMAND_INIT;
-	int id;
 
-	probe_argv(&argv, PROBE_INSIDE, opts, a, b, true);
+	probe_argv(&argv, PROBE_INSIDE, w->opts, a, w->bait, true);
 	cmd.argv = (const char *const *)argv.v;
 	cmd.env = probe_env;
 	cmd.out = out;
 	cmd.errfd = 2;
-	if (sandbox_spawn(sb, &cmd, &id, NULL) < 0)
+	return sandbox_spawn(sb, &cmd, ret_id, NULL);
+}
+
+static int inside_run(const struct attack_world *w, struct sandbox *sb,
+	const struct attack *a, int out)
+{
+	_cleanup_(sandbox_freep) struct sandbox *alone = NULL;
+	int id, rc;
+
+	if (a->flags & ATTACK_ALONE) {
+		if (sandbox_open(w->host, w->tight, &alone, NULL) < 0)
+			return -1;
+		sb = alone;
+	}
+	if (attack_spawn(w, sb, a, out, &id) < 0)
 		return -1;
-	return await_step(sb, id);
+	rc = attack_await(sb, id);
+	if (rc == 1)
+		(void)dprintf(out, "memory %d\n", ATTACK_OOM);
+	return rc < 0 ? -1 : 0;
 }
 
 /* ---- judging ----------------------------------------------------------------------- */
@@ -219,7 +250,9 @@ static void value_words(int value, char *buf, size_t size)
 	const char *name =
 		value > 0 && value < ATTACK_KILLED ? strerrorname_np(value) : NULL;
 
-	if (value >= ATTACK_MASKED)
+	if (value >= ATTACK_OOM)
+		(void)snprintf(buf, size, "killed: out of the job's memory");
+	else if (value >= ATTACK_MASKED)
 		(void)snprintf(buf, size, "masked");
 	else if (value >= ATTACK_KILLED)
 		(void)snprintf(buf, size, "killed by SIG%s",
@@ -251,7 +284,7 @@ static int value_of(const struct strvec *lines, const char *name, size_t len)
 
 static void judge(const struct attack *a, const struct strvec *outside,
 	const struct strvec *inside, struct sandbox_attack_result *r,
-	struct strbuf *words)
+	struct strbuf *what, struct strbuf *words)
 {
 	size_t tried = 0, works_outside = 0;
 	char said[48] = "";
@@ -273,6 +306,8 @@ static void judge(const struct attack *a, const struct strvec *outside,
 		if (!*said && !a->zero_is_held)
 			value_words(value, said, sizeof(said));
 	}
+	if (a->flags & ATTACK_COUNTED)
+		strbuf_addf(what, "%zu ", tried);
 	if (words->len || !tried) {
 		r->verdict = SANDBOX_ATTACK_BROKE_THROUGH;
 		if (!tried)
@@ -286,28 +321,67 @@ static void judge(const struct attack *a, const struct strvec *outside,
 		r->verdict = SANDBOX_ATTACK_NOT_SHOWN;
 		strbuf_adds(words, "this account is refused outside, too");
 	}
-	r->words = words->buf;
 }
 
-static void attack_one(struct sandbox *sb, const struct sandbox_attack_options *opts,
-	const struct attack *a, const struct bait *b)
+static void compare(const struct attack_world *w, struct sandbox *sb,
+	const struct attack *a, struct sandbox_attack_result *r, struct strbuf *what,
+	struct strbuf *words)
 {
-	struct sandbox_attack_result r = { .id = a->id, .what = a->what };
 	_cleanup_(strvec_done) struct strvec outside = STRVEC_INIT, inside = STRVEC_INIT;
-	_cleanup_(strbuf_done) struct strbuf words = STRBUF_INIT;
 	_cleanup_close_ int out = memfd_create("outside", MFD_CLOEXEC);
 	_cleanup_close_ int in = memfd_create("inside", MFD_CLOEXEC);
+	const char *why = a->unshown ? a->unshown(w) : NULL;
 
-	/* A control that dies half-way has said what it has said. */
-	(void)control_run(opts, a, b, out);
-	if (inside_run(sb, opts, a, b, in) < 0 || read_back(out, &outside) < 0 ||
-		read_back(in, &inside) < 0) {
-		r.verdict = SANDBOX_ATTACK_BROKE_THROUGH;
-		r.words = "the probe did not run to its end";
-	} else {
-		judge(a, &outside, &inside, &r, &words);
+	if (why && (a->flags & ATTACK_UNTRIED)) {
+		r->verdict = SANDBOX_ATTACK_NOT_SHOWN;
+		strbuf_adds(words, why);
+		return;
 	}
-	opts->fn(&r, opts->data);
+	/* A control that dies half-way has said what it has said. */
+	(void)control_run(w->opts, a, w->bait, out);
+	if (inside_run(w, sb, a, in) < 0 || read_back(out, &outside) < 0 ||
+		read_back(in, &inside) < 0) {
+		r->verdict = SANDBOX_ATTACK_BROKE_THROUGH;
+		strbuf_adds(words, "the probe did not run to its end");
+		return;
+	}
+	judge(a, &outside, &inside, r, what, words);
+	if (!why || r->verdict == SANDBOX_ATTACK_BROKE_THROUGH)
+		return;
+	r->verdict = SANDBOX_ATTACK_NOT_SHOWN;
+	strbuf_clear(words);
+	strbuf_adds(words, why);
+}
+
+static void attack_one(
+	const struct attack_world *w, struct sandbox *sb, const struct attack *a)
+{
+	struct sandbox_attack_result r = { .id = a->id,
+		.is_headline = a->flags & ATTACK_HEADLINE };
+	_cleanup_(strbuf_done) struct strbuf what = STRBUF_INIT, words = STRBUF_INIT;
+
+	if (a->judge)
+		r.verdict = a->judge(w, a, &words);
+	else
+		compare(w, sb, a, &r, &what, &words);
+	strbuf_adds(&what, a->what);
+	r.what = what.buf;
+	r.words = words.buf;
+	w->opts->fn(&r, w->opts->data);
+}
+
+/* What a job of an attack on limits may have; the probes know these figures. */
+static void tighten(struct sandbox_options *o, const struct sandbox_options *wanted)
+{
+	o->limits = (struct sandbox_limits){
+		.memory = 96 << 20,
+		.pids = 64,
+		.fsize = 16 << 20,
+		.nofile = 256,
+		.shm = 8 << 20,
+	};
+	o->cgroup_tree = wanted->cgroup_tree;
+	o->cgroup_name = wanted->cgroup_name;
 }
 
 int sandbox_attack_run(const struct sandbox_host *host,
@@ -316,11 +390,14 @@ int sandbox_attack_run(const struct sandbox_host *host,
 	_cleanup_close_ int exe = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	_cleanup_(sandbox_freep) struct sandbox *sb = NULL;
 	_cleanup_(bait_done) struct bait bait = {
-		.listener = -1, .abstract = -1, .shm = -1, .target = -1
+		.listener = -1, .abstract = -1, .named = -1, .shm = -1, .target = -1
 	};
 	_cleanup_free_ struct sandbox_mount *mounts =
 		xcalloc(opts->sandbox.mounts_len + 1, sizeof(*mounts));
-	struct sandbox_options with = opts->sandbox;
+	struct sandbox_options with = opts->sandbox, tight;
+	struct attack_world w = {
+		.host = host, .opts = opts, .sandbox = &with, .tight = &tight, .bait = &bait
+	};
 
 	for (int i = 0; i < DECOYS; i++)
 		bait.decoys[i] = -1;
@@ -333,10 +410,13 @@ int sandbox_attack_run(const struct sandbox_host *host,
 	mounts[with.mounts_len++] =
 		(struct sandbox_mount){ exe, PROBE_INSIDE, SANDBOX_MOUNT_FILE };
 	with.mounts = mounts;
+	with.cgroup_name = NULL;
+	tight = with;
+	tighten(&tight, &opts->sandbox);
 	if (sandbox_open(host, &with, &sb, err) < 0)
 		return -1;
 	for (size_t i = 0; i < sandbox_attacks_len; i++)
 		if (!opts->only || !strcmp(opts->only, sandbox_attacks[i].id))
-			attack_one(sb, opts, &sandbox_attacks[i], &bait);
+			attack_one(&w, sb, &sandbox_attacks[i]);
 	return sandbox_kill(sb, 10000, err);
 }

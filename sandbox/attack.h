@@ -28,13 +28,15 @@ struct sandbox_attack_result {
 	enum sandbox_attack_verdict verdict;
 	const char *
 		words; /* "EPERM; control worked", or what went wrong; until the call ends */
+	bool is_headline; /* to be told even where only the exceptions are */
 };
 
 typedef void sandbox_attack_fn(const struct sandbox_attack_result *r, void *data);
 
 struct sandbox_attack_options {
 	struct sandbox_options
-		sandbox; /* mounts are added to; profile, ids, cgroup as wanted */
+		sandbox; /* mounts are added to; profile, ids as wanted. The cgroup, if
+			  * any, is for the attacks on limits alone */
 	const char *const *prefix; /* e.g. { "doctor", "--probe", NULL } */
 	const char *only;	   /* an id, or NULL for all */
 	sandbox_attack_fn *fn;

@@ -230,8 +230,8 @@ static int open_device(struct child *c, size_t i)
 static int new_root(struct child *c, const struct plan *p)
 {
 	static const char *const places[] = { "/tmp", "/run", "/mnt", "/usr", "/proc" };
-	const char *const options[][2] = { { "size", p->size }, { "mode", "0755" },
-		{ NULL, NULL } };
+	const char *const options[][2] = { { "size", p->size },
+		{ "nr_inodes", p->inodes }, { "mode", "0755" }, { NULL, NULL } };
 	int root = (int)child_must(c,
 		tree_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV),
 		"make a", "tmpfs");

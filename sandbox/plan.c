@@ -67,6 +67,7 @@ static const char *const etc_names[] = {
 	"etc/ssl/openssl.cnf",
 	"etc/texmf",
 };
+#define TMPFS_INODES_MIN 16384
 #define COPY_MAX 16384 /* a file of /etc up to this is copied: cheaper than a mount */
 
 static void plan_text(struct plan *p, const char *inside, char *text, size_t len)
@@ -299,6 +300,14 @@ static uint64_t tmpfs_size(const struct sandbox_limits *limits)
 	return GiB;
 }
 
+/* An empty file costs the kernel a kilobyte that its size does not count. */
+static uint64_t tmpfs_inodes(const struct sandbox_limits *limits)
+{
+	uint64_t n = tmpfs_size(limits) / (16 * KiB);
+
+	return n < TMPFS_INODES_MIN ? TMPFS_INODES_MIN : n;
+}
+
 static bool is_hostname(const char *s)
 {
 	size_t len = strlen(s);
@@ -317,6 +326,7 @@ int plan_make(struct plan *p, const struct sandbox_host *host,
 		return err_set(err, ERR_INPUT, "'%s' is no host name", hostname);
 	p->hostname = xstrdup(hostname);
 	(void)child_digits(tmpfs_size(&opts->limits), p->size);
+	(void)child_digits(tmpfs_inodes(&opts->limits), p->inodes);
 	p->own_net = opts->network != SANDBOX_NET_HOST;
 	p->setgroups = opts->ids.how != SANDBOX_IDMAP_SELF;
 	p->step_outer = opts->ids.how == SANDBOX_IDMAP_SELF ? 0 : 1;

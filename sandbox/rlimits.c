@@ -22,7 +22,12 @@ static const struct {
 	int resource;
 	uint64_t wanted;
 } fixed[] = {
-	{ RLIMIT_CORE, 0 },
+	/*
+	 * Not 0: a piped core_pattern ignores that and hands the step's memory, secrets and
+	 * all, to a program of the host's. 1 is what the kernel gives such a program itself,
+	 * so as not to dump it in turn; and a file of one byte is none (seccomp.c keeps it so).
+	 */
+	{ RLIMIT_CORE, 1 },
 	{ RLIMIT_MEMLOCK, 8 << 20 },
 	{ RLIMIT_RTPRIO, 0 },
 	{ RLIMIT_NICE, 0 },

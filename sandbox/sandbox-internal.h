@@ -190,7 +190,7 @@ struct plan {
 	struct text_file *files;
 	size_t files_len, files_alloc;
 	char *hostname;
-	char size[24]; /* tmpfs bytes */
+	char size[24], inodes[24]; /* of the tmpfs */
 	bool own_net;
 	bool setgroups; /* the outer map allows setgroups */
 	bool covers_tmp, covers_var_tmp, covers_home;

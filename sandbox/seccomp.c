@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -207,6 +208,23 @@ static int refuse_families(void *ctx, const char *call)
 		SCMP_A2_64(SCMP_CMP_NE, 0));
 }
 
+/*
+ * RLIMIT_CORE stays 1 (see rlimits.c): who sets it to 0, as programs with secrets do, is told
+ * that it was done, for no core will be written.
+ */
+static int keep_core_limit(void *ctx)
+{
+	const uint32_t done = SCMP_ACT_ERRNO(0);
+	int rc = seccomp_rule_add(ctx, done, seccomp_syscall_resolve_name("setrlimit"), 1,
+		SCMP_A0_64(SCMP_CMP_MASKED_EQ, 0xffffffff, RLIMIT_CORE));
+
+	if (rc < 0)
+		return rc;
+	return seccomp_rule_add(ctx, done, seccomp_syscall_resolve_name("prlimit64"), 2,
+		SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xffffffff, RLIMIT_CORE),
+		SCMP_A2_64(SCMP_CMP_NE, 0));
+}
+
 int filter_compile_args(struct filter *ret, struct err *err)
 {
 	_cleanup_(filter_free) void *ctx = NULL;
@@ -221,6 +239,8 @@ int filter_compile_args(struct filter *ret, struct err *err)
 		rc = refuse_families(ctx, "socket");
 	if (rc >= 0)
 		rc = refuse_families(ctx, "socketpair");
+	if (rc >= 0)
+		rc = keep_core_limit(ctx);
 	if (rc < 0)
 		return err_seccomp(err, rc, "arguments");
 	return filter_export(ctx, ret, err);

@@ -29,8 +29,23 @@ exits 2 'an unknown flag is a usage error' "$SLUICE" doctor --atack
   exit 0
 }
 exits 0 'no attack breaks through' "$SLUICE" doctor --attack
-like "$out" '26 attacks: [0-9]+ held, 0 broke through' 'and all are counted'
-unlike "$out" 'could not be tried' 'each was tried'
+like "$out" '40 attacks: [0-9]+ held, 0 broke through.*-v: all of them' 'and all are counted'
+like "$out" 'SB12  read the memory of init, executor, server +held' 'the first of them are told'
+unlike "$out" 'SB02 ' 'the others only'
+capture "$SLUICE" doctor --attack -v
+is "$(grep -c ' held ' <<<"$out")" "$(sed -n 's/^40 attacks: \([0-9]*\) held.*/\1/p' <<<"$out")" 'with -v'
+capture "$SLUICE" doctor --attack --format json
+# A test for each row of the table of attacks, by the case it shows.
+while IFS=$'\t' read -r id verdict what words; do
+  case $verdict in
+  held) pass "$what [$id]" ;;
+  'not shown') skip "$words" 1 "$what [$id]" ;;
+  *) fail "$what [$id]" "$words" ;;
+  esac
+done < <(python3 -c '
+import json, sys
+for a in json.load(sys.stdin)["items"]:
+    print(a["id"], a["verdict"], a["what"], a["words"], sep="\t")' <<<"$out")
 
 if [ "$(id -u)" -ne 0 ]; then
   skip 'only root can try it as other accounts' 6

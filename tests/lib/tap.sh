@@ -114,12 +114,12 @@ unlike() {
   tap_result $? "$3" || { diag "matches: $2"; diag "$(head -c 2000 <<<"$1")"; }
 }
 
-# skip REASON [COUNT]: COUNT (1) planned tests cannot run here.
+# skip REASON [COUNT [NAME]]: COUNT (1) planned tests cannot run here.
 skip() {
   local n=${2:-1}
   for (( ; n > 0; n--)); do
     tap_count=$((tap_count + 1))
-    echo "ok $tap_count - # SKIP $1"
+    echo "ok $tap_count - ${3:+$3 }# SKIP $1"
   done
 }
 

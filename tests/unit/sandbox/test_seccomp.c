@@ -11,6 +11,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -213,6 +214,7 @@ static void only_strict_refuses_to_trace(void **state)
 }
 
 #define JUNK (1ull << 40)
+#define DONE (-1)
 
 static void arguments_are_looked_at_bit_by_bit(void **state)
 {
@@ -220,7 +222,7 @@ static void arguments_are_looked_at_bit_by_bit(void **state)
 		const char *what;
 		int nr;
 		uint64_t a0, a1, a2;
-		int refused; /* errno, 0: allowed */
+		int refused; /* errno, 0: allowed, DONE: not done, and said to be */
 	} cases[] = {
 		{ "fork", SYS_clone, 17, 0, 0, 0 },
 		{ "a thread", SYS_clone, 0x3d0f00, 0, 0, 0 },
@@ -244,6 +246,11 @@ static void arguments_are_looked_at_bit_by_bit(void **state)
 		{ "netlink for routes", SYS_socket, AF_NETLINK, 3, 0, 0 },
 		{ "netlink for audit", SYS_socket, AF_NETLINK, 3, 9, EAFNOSUPPORT },
 		{ "a pair of AF_TIPC", SYS_socketpair, 30, 1, 0, EAFNOSUPPORT },
+		{ "no cores", SYS_setrlimit, RLIMIT_CORE, 1, 0, DONE },
+		{ "no cores with junk", SYS_setrlimit, JUNK | RLIMIT_CORE, 1, 0, DONE },
+		{ "fewer files", SYS_setrlimit, RLIMIT_NOFILE, 1, 0, 0 },
+		{ "no cores, by prlimit", SYS_prlimit64, 0, RLIMIT_CORE, 1, DONE },
+		{ "asking for cores", SYS_prlimit64, 0, RLIMIT_CORE, 0, 0 },
 		{ "an unrelated call", SYS_read, ~0ull, TIOCSTI, 0, 0 },
 	};
 	_cleanup_(filter_done) struct filter f = { 0 };
@@ -256,8 +263,9 @@ static void arguments_are_looked_at_bit_by_bit(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		uint32_t got = ask(
 			&f, NATIVE, cases[i].nr, cases[i].a0, cases[i].a1, cases[i].a2);
-		uint32_t want =
-			cases[i].refused ? refusal(cases[i].refused) : SECCOMP_RET_ALLOW;
+		uint32_t want = cases[i].refused == DONE ? refusal(0)
+				: cases[i].refused	 ? refusal(cases[i].refused)
+							 : SECCOMP_RET_ALLOW;
 
 		if (got != want)
 			fail_msg("%s gets %x", cases[i].what, got);
