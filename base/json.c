@@ -1,36 +1,259 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON values: a struct json is a json_t under another name. */
+/* The only module that includes jansson. A struct json is a json_t under another name. */
+#include "base/json.h"
+
 #include <assert.h>
+#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
-#include "base/json-internal.h"
+#include "base/mem.h"
+
+/* jansson itself recurses up to 2048 levels; our readers recurse too. */
+#define DEPTH_MAX   64
+#define DIGITS_SAFE 18 /* any integer of so many digits fits 64 bits */
+
+static json_t *in(const struct json *j)
+{
+	return (json_t *)(uintptr_t)j;
+}
+
+static struct json *out_of(json_t *j)
+{
+	return (struct json *)j;
+}
+
+static json_t *must(json_t *j)
+{
+	if (!j)
+		abort(); /* jansson fails here only when out of memory */
+	return j;
+}
+
+/* ---- parse ---- */
+
+struct scan {
+	const char *at;
+	const char *end;
+	size_t line;
+	size_t column;
+};
+
+/* From behind an opening quote to behind the closing one. */
+static void scan_string(struct scan *s)
+{
+	while (s->at < s->end && *s->at != '"') {
+		size_t step = *s->at == '\\' && s->end - s->at > 1 ? 2 : 1;
+
+		/* Columns count letters, not bytes. */
+		for (size_t i = 0; i < step; i++)
+			s->column += ((unsigned char)s->at[i] & 0xc0) != 0x80;
+		s->at += step;
+	}
+	if (s->at < s->end) {
+		s->at++;
+		s->column++;
+	}
+}
+
+/* jansson would let 2048 levels through. Anything else that is wrong is left to it. */
+static int check_depth(const char *data, size_t len, struct err *err)
+{
+	struct scan s = { data, data + len, 1, 0 };
+	size_t depth = 0;
+
+	while (s.at < s.end) {
+		char c = *s.at++;
+
+		s.column++;
+		if (c == '\n') {
+			s.line++;
+			s.column = 0;
+		} else if (c == '"') {
+			scan_string(&s);
+		} else if ((c == '[' || c == '{') && ++depth > DEPTH_MAX) {
+			return err_set(err, ERR_INPUT,
+				"json:%zu:%zu: nested deeper than %d", s.line, s.column,
+				DEPTH_MAX);
+		} else if ((c == ']' || c == '}') && depth > 0) {
+			depth--;
+		}
+	}
+	return 0;
+}
+
+static size_t number_len(const char *at, const char *end)
+{
+	const char *start = at;
+
+	while (at < end && *at && strchr("+-.0123456789eE", *at))
+		at++;
+	return (size_t)(at - start);
+}
+
+/* Copies one number, with ".0" behind it if it is an integer beyond 64 bits. */
+static size_t widen_number(const char *token, size_t len, struct strbuf *wide)
+{
+	bool is_integer = len > DIGITS_SAFE && !memchr(token, '.', len) &&
+			  !memchr(token, 'e', len) && !memchr(token, 'E', len);
+	long long v;
+
+	strbuf_add(wide, token, len);
+	if (is_integer) {
+		_cleanup_free_ char *text = xstrndup(token, len);
+
+		if (str_to_int(text, INT64_MIN, INT64_MAX, &v) < 0) {
+			strbuf_adds(wide, ".0");
+			return 2;
+		}
+	}
+	return 0;
+}
+
+/*
+ * Copies the document with its large integers made reals, until WIDE is STOP long.
+ * Returns by how many letters the last line grew.
+ */
+static size_t widen_integers(
+	const char *data, size_t len, size_t stop, struct strbuf *wide)
+{
+	struct scan s = { data, data + len, 1, 0 };
+	size_t grown = 0;
+
+	while (s.at < s.end && wide->len < stop) {
+		const char *start = s.at++;
+		size_t digits = number_len(start, s.end);
+
+		if (*start == '"')
+			scan_string(&s);
+		else if (*start == '\n')
+			grown = 0;
+		if (*start != '-' && (*start < '0' || *start > '9')) {
+			strbuf_add(wide, start, (size_t)(s.at - start));
+			continue;
+		}
+		s.at = start + digits;
+		grown += widen_number(start, digits, wide);
+	}
+	return grown;
+}
+
+int json_parse(const char *data, size_t len, struct json **ret, struct err *err)
+{
+	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
+	_cleanup_(strbuf_done) struct strbuf wide = STRBUF_INIT;
+	_cleanup_(strbuf_done) struct strbuf scratch = STRBUF_INIT;
+	json_error_t why;
+	size_t grown = 0;
+	json_t *j;
+
+	if (check_depth(data, len, err) < 0)
+		return -1;
+	j = json_loadb(data, len, flags, &why);
+	if (!j && json_error_code(&why) == json_error_numeric_overflow) {
+		widen_integers(data, len, SIZE_MAX, &wide);
+		j = json_loadb(wide.buf, wide.len, flags, &why);
+		if (!j)
+			grown = widen_integers(data, len, (size_t)why.position, &scratch);
+	}
+	if (!j)
+		return err_set(err, ERR_INPUT, "json:%d:%d: %s", why.line,
+			why.column - (int)grown, why.text);
+	*ret = out_of(j);
+	return 0;
+}
+
+/* ---- write ---- */
+
+static int dump_to_strbuf(const char *bytes, size_t len, void *data)
+{
+	strbuf_add(data, bytes, len);
+	return 0;
+}
+
+void json_write(const struct json *j, enum json_write_flags flags, struct strbuf *out)
+{
+	size_t how = JSON_ENCODE_ANY;
+	int failed;
+
+	how |= flags & JSON_WRITE_PRETTY ? JSON_INDENT(2) : JSON_COMPACT;
+	if (flags & JSON_WRITE_SORTED)
+		how |= JSON_SORT_KEYS;
+	if (j) {
+		failed = json_dump_callback(in(j), dump_to_strbuf, out, how);
+		assert(!failed); /* only a document that holds itself fails */
+		(void)failed;
+	} else {
+		strbuf_adds(out, "null");
+	}
+	if (flags & JSON_WRITE_PRETTY)
+		strbuf_addc(out, '\n');
+}
+
+char *json_text(const struct json *j)
+{
+	struct strbuf b = STRBUF_INIT;
+
+	json_write(j, 0, &b);
+	return strbuf_take(&b);
+}
 
 /* ---- life ---- */
 
 struct json *json_share(struct json *j)
 {
-	return json_out(json_incref(json_in(j)));
+	return out_of(json_incref(in(j)));
 }
 
 void json_free(struct json *j)
 {
-	json_decref(json_in(j));
+	json_decref(in(j));
 }
 
 struct json *json_clone(const struct json *j)
 {
-	return j ? json_out(json_must(json_deep_copy(json_in(j)))) : NULL;
+	return j ? out_of(must(json_deep_copy(in(j)))) : NULL;
 }
 
 struct json *json_new_object(void)
 {
-	return json_out(json_must(json_object()));
+	return out_of(must(json_object()));
 }
 
 struct json *json_new_array(void)
 {
-	return json_out(json_must(json_array()));
+	return out_of(must(json_array()));
+}
+
+/* Of the letter that starts with this byte, 0 if none does. */
+static size_t utf8_length(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first < 0xc2) /* the middle of one, or an overlong form */
+		return 0;
+	if (first < 0xe0)
+		return 2;
+	if (first < 0xf0)
+		return 3;
+	return first < 0xf5 ? 4 : 0;
+}
+
+/* Length of the well-formed UTF-8 letter at S, 0 if it is none. */
+static size_t utf8_letter(const unsigned char *s, size_t len)
+{
+	size_t n = utf8_length(s[0]);
+
+	if (n == 0 || n > len)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates, beyond U+10FFFF. */
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+		(s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
 }
 
 /* The bytes with U+FFFD for each one that is not UTF-8; or false when all is well. */
@@ -39,8 +262,8 @@ static bool repair_utf8(const char *s, size_t len, struct strbuf *fixed)
 	bool is_broken = false;
 	size_t good = 0; /* start of what was not copied yet */
 
-	for (size_t i = json_plain_len(s, len); i < len;) {
-		size_t n = json_letter_len(s + i, len - i);
+	for (size_t i = 0; i < len;) {
+		size_t n = utf8_letter((const unsigned char *)s + i, len - i);
 
 		if (n) {
 			i += n;
@@ -66,28 +289,28 @@ struct json *json_new_strn(const char *s, size_t len)
 	_cleanup_(strbuf_done) struct strbuf fixed = STRBUF_INIT;
 
 	if (repair_utf8(s, len, &fixed))
-		return json_out(json_must(json_stringn_nocheck(fixed.buf, fixed.len)));
-	return json_out(json_must(json_stringn_nocheck(s, len)));
+		return out_of(must(json_stringn_nocheck(fixed.buf, fixed.len)));
+	return out_of(must(json_stringn_nocheck(s, len)));
 }
 
 struct json *json_new_int(int64_t v)
 {
-	return json_out(json_must(json_integer(v)));
+	return out_of(must(json_integer(v)));
 }
 
 struct json *json_new_real(double v)
 {
-	return isfinite(v) ? json_out(json_must(json_real(v))) : json_new_null();
+	return isfinite(v) ? out_of(must(json_real(v))) : json_new_null();
 }
 
 struct json *json_new_bool(bool v)
 {
-	return json_out(json_boolean(v));
+	return out_of(json_boolean(v));
 }
 
 struct json *json_new_null(void)
 {
-	return json_out(json_null());
+	return out_of(json_null());
 }
 
 /* ---- read ---- */
@@ -105,7 +328,7 @@ enum json_kind json_kind_of(const struct json *j)
 		[JSON_NULL] = JSON_KIND_NULL,
 	};
 
-	return j ? kinds[json_typeof(json_in(j))] : JSON_KIND_NULL;
+	return j ? kinds[json_typeof(in(j))] : JSON_KIND_NULL;
 }
 
 bool json_is(const struct json *j, enum json_kind kind)
@@ -116,24 +339,24 @@ bool json_is(const struct json *j, enum json_kind kind)
 size_t json_count(const struct json *j)
 {
 	/* Each is 0 for any other kind, and for NULL. */
-	return json_object_size(json_in(j)) + json_array_size(json_in(j));
+	return json_object_size(in(j)) + json_array_size(in(j));
 }
 
 bool json_same(const struct json *a, const struct json *b)
 {
 	if (!a || !b)
 		return a == b;
-	return json_equal(json_in(a), json_in(b));
+	return json_equal(in(a), in(b));
 }
 
 struct json *json_get(const struct json *j, const char *key)
 {
-	return json_out(json_object_get(json_in(j), key));
+	return out_of(json_object_get(in(j), key));
 }
 
 struct json *json_at(const struct json *j, size_t i)
 {
-	return json_out(json_array_get(json_in(j), i));
+	return out_of(json_array_get(in(j), i));
 }
 
 struct json *json_path(const struct json *j, const char *dotted)
@@ -141,39 +364,39 @@ struct json *json_path(const struct json *j, const char *dotted)
 	while (j && *dotted) {
 		size_t n = strcspn(dotted, ".");
 
-		j = json_out(json_object_getn(json_in(j), dotted, n));
+		j = out_of(json_object_getn(in(j), dotted, n));
 		dotted += n;
 		if (*dotted == '.')
 			dotted++;
 	}
-	return json_out(json_in(j));
+	return out_of(in(j));
 }
 
 const char *json_as_str(const struct json *j, const char *otherwise)
 {
-	const char *s = json_string_value(json_in(j));
+	const char *s = json_string_value(in(j));
 
 	return s ? s : otherwise;
 }
 
 size_t json_str_len(const struct json *j)
 {
-	return json_string_length(json_in(j));
+	return json_string_length(in(j));
 }
 
 int64_t json_as_int(const struct json *j, int64_t otherwise)
 {
-	return json_is_integer(json_in(j)) ? json_integer_value(json_in(j)) : otherwise;
+	return json_is_integer(in(j)) ? json_integer_value(in(j)) : otherwise;
 }
 
 double json_as_real(const struct json *j, double otherwise)
 {
-	return json_is_number(json_in(j)) ? json_number_value(json_in(j)) : otherwise;
+	return json_is_number(in(j)) ? json_number_value(in(j)) : otherwise;
 }
 
 bool json_as_bool(const struct json *j, bool otherwise)
 {
-	return json_is_boolean(json_in(j)) ? json_is_true(json_in(j)) : otherwise;
+	return json_is_boolean(in(j)) ? json_is_true(in(j)) : otherwise;
 }
 
 const char *json_get_str(const struct json *j, const char *key, const char *otherwise)
@@ -201,12 +424,12 @@ bool json_get_bool(const struct json *j, const char *key, bool otherwise)
 void json_set(struct json *obj, const char *key, struct json *value)
 {
 	_cleanup_(strbuf_done) struct strbuf fixed = STRBUF_INIT;
-	json_t *v = value ? json_in(value) : json_null();
+	json_t *v = value ? in(value) : json_null();
 
 	assert(json_is(obj, JSON_KIND_OBJECT) && obj != value);
 	if (repair_utf8(key, strlen(key), &fixed))
 		key = fixed.buf;
-	if (json_object_set_new_nocheck(json_in(obj), key, v) < 0)
+	if (json_object_set_new_nocheck(in(obj), key, v) < 0)
 		abort();
 }
 
@@ -232,15 +455,15 @@ void json_set_bool(struct json *obj, const char *key, bool v)
 
 void json_unset(struct json *obj, const char *key)
 {
-	(void)json_object_del(json_in(obj), key); /* not there: nothing to do */
+	(void)json_object_del(in(obj), key); /* not there: nothing to do */
 }
 
 void json_push(struct json *arr, struct json *value)
 {
-	json_t *v = value ? json_in(value) : json_null();
+	json_t *v = value ? in(value) : json_null();
 
 	assert(json_is(arr, JSON_KIND_ARRAY) && arr != value);
-	if (json_array_append_new(json_in(arr), v) < 0)
+	if (json_array_append_new(in(arr), v) < 0)
 		abort();
 }
 
@@ -255,17 +478,17 @@ static struct json_iter iter_at(const struct json *obj, void *at)
 
 	if (at) {
 		it.key = json_object_iter_key(at);
-		it.value = json_out(json_object_iter_value(at));
+		it.value = out_of(json_object_iter_value(at));
 	}
 	return it;
 }
 
 struct json_iter json_iter_first(const struct json *obj)
 {
-	return iter_at(obj, json_object_iter(json_in(obj)));
+	return iter_at(obj, json_object_iter(in(obj)));
 }
 
 struct json_iter json_iter_next(struct json_iter it)
 {
-	return iter_at(it.obj, json_object_iter_next(json_in(it.obj), it.at));
+	return iter_at(it.obj, json_object_iter_next(in(it.obj), it.at));
 }

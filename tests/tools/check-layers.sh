@@ -18,7 +18,7 @@ declare -A below=(
 
 # ---- header (a prefix of the name)   the module that may include it (a pattern) ----
 libraries='
-jansson.h        base/json*.[ch]
+jansson.h        base/json*.c
 openssl/         base/crypto*.c
 yaml.h           workflows/yaml*.c
 seccomp.h        sandbox/seccomp*.c
