@@ -138,6 +138,7 @@ struct line_limit {
 	}
 #define LINE_LIMIT_MARK " [sluice: long line, continued]\n"
 
+/* Also moves a line that begins as sluice's own word does ("##[sluice]") by a blank. */
 void line_limit_write(
 	struct line_limit *ll, const char *data, size_t len, struct strbuf *out);
 

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Set-up in the order that undoes itself: folders, sandbox, agent, proxy. What needs more
+ * Set-up in the order that undoes itself: folders, sandbox, agent, way out. What needs more
  * rights than ours is asked of the spawner.
  */
 #include "executor/confine.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/chan.h"
@@ -23,12 +21,10 @@
 #include "executor/agent.h"
 #include "executor/helper.h"
 #include "executor/process.h"
-#include "executor/proxy.h"
 #include "executor/step.h"
+#include "executor/wayout.h"
 
-#define KILL_MS	     10000
-#define LISTENERS    2
-#define PROXY_END_MS 2000
+#define KILL_MS 10000
 
 /* ---- folders ---- */
 
@@ -269,201 +265,6 @@ static int open_sandbox(struct jobrun *job, struct err *err)
 	return 0;
 }
 
-/* ---- the way out ---- */
-
-static void say_net(struct jobrun *job, const struct json *m)
-{
-	int n = job->step ? job->step->n : 0;
-	struct json *frame = json_new_object();
-	const char *verdict = json_get_str(m, "verdict", "");
-	const char *text = json_get_str(m, "text", NULL);
-
-	json_set_int(frame, "n", n);
-	json_set_str(frame, "host", json_get_str(m, "host", ""));
-	json_set_int(frame, "port", json_get_int(m, "port", 0));
-	json_set_str(frame, "verdict", verdict);
-	json_set_str(frame, "rule", json_get_str(m, "rule", ""));
-	json_set_int(frame, "bytes_out", json_get_int(m, "sent", 0));
-	json_set_int(frame, "bytes_in", json_get_int(m, "received", 0));
-	json_set_int(frame, "ms", json_get_int(m, "ms", 0));
-	job_frame(job, JOURNAL_NET, frame);
-	if (text)
-		job_say(job, n, "##[warning]%s", text);
-}
-
-static void on_proxy(struct loop *l, int fd, uint32_t events, void *data)
-{
-	struct jobrun *job = data;
-	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
-
-	if (chan_recv(fd, &m, NULL) <= 0) {
-		loop_remove(job->proxy_source);
-		job->proxy_source = NULL;
-		job->proxy_ended = true;
-		return;
-	}
-	if (str_eq(chan_msg_op(&m), "net"))
-		say_net(job, m.head);
-}
-
-static int by_number(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
-/* In the child: nothing of the job's but the listeners and the chan. */
-static void proxy_child(struct jobrun *job, const struct proxy_options *o, int chan)
-	__attribute__((noreturn));
-static void proxy_child(struct jobrun *job, const struct proxy_options *o, int chan)
-{
-	int keep[LISTENERS + 1];
-	size_t n = 0;
-	struct err err = ERR_INIT;
-
-	for (size_t i = 0; i < o->listeners_len; i++)
-		keep[n++] = o->listeners[i];
-	keep[n++] = chan;
-	qsort(keep, n, sizeof(keep[0]), by_number);
-	loop_abandon(job->loop);
-	fd_close_from(3, keep, n);
-	if (proxy_run(o, &err) < 0) {
-		log_err("the job's proxy cannot run: %s", err.msg);
-		_exit(1);
-	}
-	_exit(0);
-}
-
-/* The spec's words as the proxy's: the forge is always within reach. */
-static struct json *proxy_rules(const struct jobrun *job)
-{
-	const struct json *n = job->spec->network_rules;
-	const char *forge = json_get_str(n, "forge", NULL);
-	const char *hint = json_get_str(n, "hint", NULL);
-	struct json *rules = json_new_object();
-	struct json *allow = json_get(n, "allow") ? json_clone(json_get(n, "allow"))
-						  : json_new_array();
-
-	if (forge && *forge)
-		json_push_str(allow, forge);
-	json_set_str(
-		rules, "mode", json_get_bool(n, "only_allowed", false) ? "list" : "open");
-	json_set(rules, "allow", allow);
-	if (json_get(n, "deny"))
-		json_set(rules, "deny", json_clone(json_get(n, "deny")));
-	if (hint)
-		json_set_str(rules, "hint", hint);
-	return rules;
-}
-
-/* What the proxy is started with, between READY's preparations and its fork. */
-struct way_out {
-	struct proxy_policy *policy;
-	int listeners[LISTENERS];
-	size_t listeners_len;
-};
-
-static void way_out_done(struct jobrun *job)
-{
-	struct way_out *w = take_ptr(job->way_out);
-
-	if (!w)
-		return;
-	for (size_t i = 0; i < w->listeners_len; i++)
-		(void)close(w->listeners[i]); /* the proxy has them, if there is one */
-	proxy_policy_free(w->policy);
-	free(w);
-}
-
-static int prepare_proxy(struct jobrun *job, struct err *err)
-{
-	_cleanup_(json_freep) struct json *rules = proxy_rules(job);
-	static const char *const addrs[LISTENERS] = { "127.0.0.1", "::1" };
-	struct way_out *w = xcalloc(1, sizeof(*w));
-	struct err why = ERR_INIT;
-
-	job->way_out = w;
-	if (proxy_policy_new(rules, &w->policy, err) < 0)
-		return err_wrap(err, "the network rules");
-	for (size_t i = 0; i < LISTENERS; i++) {
-		if (sandbox_listen(job->sandbox, addrs[i], PROXY_PORT,
-			    &w->listeners[w->listeners_len], &why) == 0)
-			w->listeners_len++;
-		else if (i == 0)
-			return err_set(err, why.code, "the proxy's address: %s", why.msg);
-	}
-	return 0;
-}
-
-static int start_proxy(struct jobrun *job, struct err *err)
-{
-	struct proxy_options o = PROXY_OPTIONS_INIT;
-	int pair[2];
-
-	if (chan_pair(pair, err) < 0)
-		return -1;
-	o.listeners = job->way_out->listeners;
-	o.listeners_len = job->way_out->listeners_len;
-	o.policy = job->way_out->policy;
-	o.chan = pair[1];
-	o.is_confined = true;
-	o.host = job->opt->host ? job->opt->host : job->own_host;
-	job->proxy_pid = fork();
-	if (job->proxy_pid == 0)
-		proxy_child(job, &o, pair[1]);
-	(void)close(pair[1]); /* the proxy has it */
-	if (job->proxy_pid < 0) {
-		(void)close(pair[0]); /* nobody is there */
-		return err_sys(err, "cannot fork the job's proxy");
-	}
-	job->proxy_chan = pair[0];
-	job->proxy_source =
-		loop_add_fd(job->loop, job->proxy_chan, EPOLLIN, on_proxy, job);
-	return 0;
-}
-
-int confine_launch(struct jobrun *job, struct err *err)
-{
-	int rc = job->way_out ? start_proxy(job, err) : 0;
-
-	way_out_done(job);
-	return rc;
-}
-
-static void on_proxy_late(struct loop *l, void *data)
-{
-	struct jobrun *job = data;
-
-	job->proxy_timer = NULL;
-	job->proxy_ended = true;
-}
-
-/* It writes down what is still open, then ends. */
-static bool finish_proxy(struct jobrun *job)
-{
-	return job->proxy_chan >= 0 && !job->proxy_ended &&
-	       chan_send_op(job->proxy_chan, "finish", NULL) == 0;
-}
-
-static void stop_proxy(struct jobrun *job, bool is_finishing)
-{
-	if (job->proxy_chan < 0)
-		return;
-	if (is_finishing && !job->proxy_ended) {
-		job->proxy_timer =
-			loop_add_timer(job->loop, PROXY_END_MS, on_proxy_late, job);
-		job_wait(job, &job->proxy_ended);
-		loop_remove(job->proxy_timer);
-		job->proxy_timer = NULL;
-	}
-	loop_remove(job->proxy_source);
-	job->proxy_source = NULL;
-	(void)close(job->proxy_chan); /* its end of file ends the proxy */
-	job->proxy_chan = -1;
-	(void)kill(job->proxy_pid, SIGKILL); /* our own child, not reaped yet */
-	while (waitpid(job->proxy_pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
-}
-
 /* ---- all of it ---- */
 
 int confine_open(struct jobrun *job, struct err *err)
@@ -472,7 +273,7 @@ int confine_open(struct jobrun *job, struct err *err)
 		return -1;
 	if (agent_mkdirs(job, DIR_WORK, job->workspace_rel, err) < 0)
 		return err_wrap(err, "the workspace");
-	return str_eq(job->spec->network, "proxy") ? prepare_proxy(job, err) : 0;
+	return way_out_prepare(job, err);
 }
 
 struct json *confine_facts(const struct jobrun *job)
@@ -508,11 +309,11 @@ void confine_kill(struct jobrun *job)
 		job->orphans = 0;
 	loop_remove(job->sandbox_source);
 	job->sandbox_source = NULL;
-	is_finishing = finish_proxy(job); /* it ends while they do */
+	is_finishing = way_out_finish(job); /* it ends while they do */
 	if (sandbox_kill(job->sandbox, KILL_MS, &err) < 0)
 		log_warnx("the job's processes do not die: %s", err.msg);
 	process_strays_done(job);
-	stop_proxy(job, is_finishing);
+	way_out_stop(job, is_finishing);
 }
 
 /* What the agent cannot remove, the spawner may. */

@@ -14,8 +14,6 @@
 int confine_dirs(struct jobrun *job, struct err *err);
 /* The sandbox, its agent, the workspace; ERR_UNSUPPORTED, ERR_DENIED: not on this host. */
 int confine_open(struct jobrun *job, struct err *err);
-/* The way out of a job with network `proxy`, forked when READY has been said, before GO. */
-int confine_launch(struct jobrun *job, struct err *err);
 /* What stands, for READY: {"profile", "network", "weaker": [..], ...}. */
 struct json *confine_facts(const struct jobrun *job);
 /* Everything inside is dead afterwards; counts what was left behind. */

@@ -32,6 +32,7 @@
 #include "executor/matchers.h"
 #include "executor/process.h"
 #include "executor/step.h"
+#include "executor/wayout.h"
 
 enum exit_status {
 	EXIT_DONE = 0,
@@ -289,7 +290,7 @@ static void ready(struct jobrun *job)
 	job_set_phase(job, PHASE_READY, NULL);
 	control_ready(job->control);
 	/* While core releases: the loop has not turned, so no GO can have been read. */
-	if (confine_launch(job, &err) < 0)
+	if (way_out_launch(job, &err) < 0)
 		job_break(job, &err);
 }
 
@@ -555,6 +556,7 @@ int executor_main(const struct executor_options *opt)
 		.env = STRVEC_INIT,
 		.base_env = STRVEC_INIT,
 		.paths = STRVEC_INIT,
+		.refused = STRVEC_INIT,
 		.root = { .overrides = STRVEC_INIT } };
 	struct err err = ERR_INIT;
 	enum exit_status status;

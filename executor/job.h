@@ -153,11 +153,14 @@ struct jobrun {
 	loop_timer_fn *assist_cancel;
 	void *assist_data;
 
-	struct way_out *way_out; /* of a proxy that is not forked yet */
+	struct way_out *way_out; /* that is not forked yet */
 	int proxy_chan; /* -1 */
 	pid_t proxy_pid;
 	struct loop_source *proxy_source, *proxy_timer;
 	bool proxy_ended;
+	struct strvec refused; /* what the log has named already */
+	struct step_begun *begun; /* steps so far, for whose connection it was */
+	size_t begun_len, begun_cap;
 	struct json *artifacts; /* name -> digest of its manifest, this run so far */
 	struct matcher_client *matchers;
 	struct loop_source *sync_timer, *timeout_timer, *cancel_timer;

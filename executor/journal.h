@@ -30,7 +30,8 @@
  *  ARTIFACT {name, sha256, size, files, expires_days?, overwrite?, state?: "deleted"};
  *           sha256 is a manifest in the store, size the sum of its files:
  *           {"version":1,"name","files":[{"path","size","mode","sha256"}]}
- *  NET      {n, host, port, verdict: allowed|refused, rule?, count?, bytes_in?, bytes_out?}
+ *  NET      {n, host, port, verdict: allowed|refused|failed, rule?, count?, bytes_in?,
+ *           bytes_out?, ms?, text? (the log's line), allow? (the command that would allow)}
  *  STATE    {state: setup|ready|running|cancelling|finishing, reason?}
  *  OUTPUTS  {outputs:{}, dropped:[names that held a secret]}: of the job
  *  DEPLOY   {url}: what environment.url came to

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "executor/step.h"
+#include "executor/wayout.h"
 
 static void scope_free(struct scope *sc)
 {
@@ -159,6 +160,7 @@ void posts_run_one(struct jobrun *job, struct post *p)
 
 	open_post(&st, p, job, job->next_n++);
 	job->step = &st;
+	way_out_step(job, st.n);
 	st.name = xasprintf("Post %s", p->name);
 	step_enter(&st);
 	if (!p->nested && !post_wanted(&st) && st.outcome == RESULT_SKIPPED) {

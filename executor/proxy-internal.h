@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by proxy.c (connections), proxy_head.c (what clients ask), proxy_resolve.c. */
+/* Shared by proxy.c (the process), proxy_conn.c, proxy_head.c (what clients ask),
+ * proxy_policy.c, proxy_resolve.c. */
 #ifndef EXECUTOR_PROXY_INTERNAL_H
 #define EXECUTOR_PROXY_INTERNAL_H
 
@@ -15,7 +16,7 @@
 
 /* ---- heads: pure ---- */
 
-enum proxy_kind { PROXY_CONNECT, PROXY_HTTP, PROXY_SOCKS };
+enum proxy_kind { PROXY_CONNECT, PROXY_HTTP, PROXY_SOCKS, PROXY_RELAY };
 
 struct proxy_request {
 	enum proxy_kind kind;
@@ -60,8 +61,44 @@ void proxy_addr_text(const union proxy_addr *addr, char buf[64]);
 bool proxy_addr_parse(const char *text, union proxy_addr *ret);
 void proxy_addr_set_port(union proxy_addr *addr, uint16_t port);
 
-/* "allow it: ..." for a refused host, or "" when the policy has no hint. */
-void proxy_policy_hint(
-	const struct proxy_policy *p, const char *host, struct strbuf *out);
+/*
+ * The command that allows what RULE refused: the policy's hint with the host in it, or with
+ * ADDR (may be NULL) where only an address opens. Nothing when there is none.
+ */
+void proxy_policy_hint(const struct proxy_policy *p, const char *rule, const char *host,
+	const char *addr, struct strbuf *out);
+
+/* ---- the process and its connections ---- */
+
+#define PROXY_LISTENERS (2 + 2 * PROXY_RELAYS) /* 127.0.0.1 and ::1 of each */
+
+struct conn;
+struct proxy;
+
+struct proxy_listener {
+	struct proxy *p;
+	int fd;
+	const struct proxy_relay *relay; /* NULL: clients say where to */
+	struct loop_source *source;	 /* NULL: as many as may be are there */
+	size_t conns, conns_max;
+};
+
+struct proxy {
+	const struct proxy_options *o;
+	struct loop *loop;
+	struct proxy_resolver *resolver;
+	struct proxy_listener listeners[PROXY_LISTENERS];
+	size_t listeners_len;
+	struct conn *conns;
+	size_t conns_len;
+};
+
+/* Hears all listeners that are below their limits. */
+void proxy_listen(struct proxy *p);
+/* Takes the accepted CLIENT. */
+void proxy_conn_new(struct proxy_listener *from, int client);
+/* Ends what is over its time at NOW (clock_boot_ms). */
+void proxy_conns_sweep(struct proxy *p, int64_t now);
+void proxy_conns_end(struct proxy *p);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The way out of a job at network level `proxy`: HTTP CONNECT, plain http by absolute URL,
- * SOCKS5. It accepts on listeners made inside the job's network namespace and handed out,
+ * SOCKS5; and relays of a port to an address the server chose, at any level. It accepts on listeners made inside the job's network namespace and handed out,
  * resolves names itself, judges each *address*, and connects to that very address, so that
  * a name cannot answer differently the second time.
  *
@@ -29,6 +29,8 @@
 #define PROXY_IDLE_MS	  (15 * 60 * 1000)
 #define PROXY_RULES	  1024
 #define PROXY_ADDRS	  16 /* looked at per name */
+#define PROXY_RELAYS	  16
+#define PROXY_RELAY_CONNECTIONS 128 /* at a time, of one listener; more wait */
 
 union proxy_addr {
 	struct sockaddr sa;
@@ -41,7 +43,9 @@ union proxy_addr {
  *	{"mode": "open" | "list",	open: every public address; list: the allow entries only
  *	 "allow": ["host", "host:443", "*.suffix", "10.20.0.0/16", "[fd00::/8]:443", ...],
  *	 "deny":  [...same forms...],	wins over everything
- *	 "hint":  "SLUICE_NETWORK_ALLOW=%s sluice run"}	 %s is the host; optional
+ *	 "hint":  "SLUICE_NETWORK_ALLOW=%s sluice run",	 %s is the host; optional
+ *	 "learn": "learn"}	optional: a public address that no entry of a list names is
+ *				allowed under this rule
  * An address that is not public needs an allow entry that names its host or its range.
  */
 struct proxy_policy;
@@ -75,16 +79,30 @@ const char *proxy_addr_class(const union proxy_addr *addr);
 typedef int proxy_resolve_fn(
 	const char *host, union proxy_addr *ret, size_t max, void *ctx);
 
+/* Everything that is accepted on LISTENER is connected to TARGET (with its port). */
+struct proxy_relay {
+	int listener; /* stays the caller's */
+	union proxy_addr target;
+};
+
+/* "5000=127.0.0.1:5000", "5000=[::1]:5000": port inside, address and port outside. */
+int proxy_relay_parse(
+	const char *text, uint16_t *ret_port, union proxy_addr *ret, struct err *err);
+
 struct proxy_options {
 	const int *listeners; /* non-blocking is set here; stay the caller's */
 	size_t listeners_len;
+	const struct proxy_relay *relays; /* 2 * PROXY_RELAYS at most */
+	size_t relays_len;
 	const struct proxy_policy *policy;
 	/*
-	 * Chan to the executor. From us: {"op": "net", "at": ms, "kind": "connect"|"http"|
-	 * "socks", "host", "port", "addr", "verdict": "allowed"|"refused"|"failed", "rule",
-	 * "text" (one line for the log, refused and failed only), "sent", "received",
-	 * "ms"}: refused and failed at once, allowed ones when they close. Its EOF ends us;
-	 * {"op": "finish"} does too, after the open connections were written down.
+	 * Chan to the executor. From us: {"op": "net", "since": clock_boot_ms when it was
+	 * accepted, "kind": "connect"|"http"|"socks"|"relay", "host", "port", "addr",
+	 * "verdict": "allowed"|"refused"|"failed", "rule", "text" (one line for the log,
+	 * refused and failed only), "allow" (the command that would, refused only), "sent",
+	 * "received", "ms"}: refused and failed at once, allowed ones when they close. Its
+	 * EOF ends us; {"op": "finish"} does too, after the open connections were written
+	 * down.
 	 */
 	int chan;
 	proxy_resolve_fn *resolve; /* NULL: getaddrinfo */

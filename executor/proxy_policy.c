@@ -32,6 +32,7 @@ struct proxy_policy {
 	bool is_list;
 	bool has_ranges; /* in allow */
 	char *hint;
+	char *learn; /* the rule under which a list lets pass what it does not name */
 };
 
 /* ---- addresses ---- */
@@ -245,6 +246,30 @@ static int split_port(const char *text, char *host, size_t size, uint16_t *ret)
 	return 0;
 }
 
+int proxy_relay_parse(
+	const char *text, uint16_t *ret_port, union proxy_addr *ret, struct err *err)
+{
+	const char *eq = strchr(text, '=');
+	_cleanup_free_ char *inside = xstrndup(text, eq ? (size_t)(eq - text) : 0);
+	char host[PROXY_HOST_MAX];
+	union proxy_addr addr;
+	long long port;
+	uint16_t to;
+
+	if (!eq || str_to_int(inside, 1, 65535, &port) < 0 ||
+		split_port(eq + 1, host, sizeof(host), &to) < 0 || to == 0 ||
+		!proxy_addr_parse(host, &addr))
+		return err_set(err, ERR_INPUT,
+			"'%.100s' is no relay: PORT=ADDRESS:PORT, as in 5000=127.0.0.1:5000",
+			text);
+	if (port == PROXY_PORT)
+		return err_set(err, ERR_INPUT, "port %d inside is the proxy's", PROXY_PORT);
+	proxy_addr_set_port(&addr, to);
+	*ret_port = (uint16_t)port;
+	*ret = addr;
+	return 0;
+}
+
 static int parse_entry(const char *text, struct entry *e, struct err *err)
 {
 	char host[PROXY_HOST_MAX];
@@ -294,6 +319,7 @@ int proxy_policy_new(const struct json *rules, struct proxy_policy **ret, struct
 			"'%.40s' is no mode of the proxy: open or list", mode);
 	p->is_list = strcmp(mode, "list") == 0;
 	p->hint = xstrdup(json_get_str(rules, "hint", ""));
+	p->learn = xstrdup_null(json_get_str(rules, "learn", NULL));
 	if (parse_list(json_get(rules, "allow"), &p->allow, &p->allow_len, err) < 0 ||
 		parse_list(json_get(rules, "deny"), &p->deny, &p->deny_len, err) < 0)
 		return -1;
@@ -310,18 +336,33 @@ void proxy_policy_free(struct proxy_policy *p)
 	free(p->allow);
 	free(p->deny);
 	free(p->hint);
+	free(p->learn);
 	free(p);
 }
 
-void proxy_policy_hint(const struct proxy_policy *p, const char *host, struct strbuf *out)
+/* Rules that no name opens, or nothing here at all. */
+static const char *subject(const char *rule, const char *host, const char *addr)
 {
-	const char *at = strstr(p->hint, "%s");
+	static const char *const by_address[] = { "metadata", "loopback", "link-local",
+		"multicast", "reserved" };
 
-	if (!p->hint[0])
+	if (strcmp(rule, "deny") == 0)
+		return NULL;
+	for (size_t i = 0; addr && i < ARRAY_SIZE(by_address); i++)
+		if (strcmp(rule, by_address[i]) == 0)
+			return addr;
+	return host;
+}
+
+void proxy_policy_hint(const struct proxy_policy *p, const char *rule, const char *host,
+	const char *addr, struct strbuf *out)
+{
+	const char *what = subject(rule, host, addr), *at = strstr(p->hint, "%s");
+
+	if (!p->hint[0] || !what)
 		return;
-	strbuf_adds(out, "allow it: ");
 	if (at)
-		strbuf_addf(out, "%.*s%s%s", (int)(at - p->hint), p->hint, host, at + 2);
+		strbuf_addf(out, "%.*s%s%s", (int)(at - p->hint), p->hint, what, at + 2);
 	else
 		strbuf_adds(out, p->hint);
 }
@@ -366,7 +407,7 @@ struct proxy_verdict proxy_judge_name(
 		return (struct proxy_verdict){ false, "deny" };
 	if (matching(p->allow, p->allow_len, host, port, NULL))
 		return (struct proxy_verdict){ true, "allow" };
-	if (p->is_list && !p->has_ranges)
+	if (p->is_list && !p->has_ranges && !p->learn)
 		return (struct proxy_verdict){ false, "not-listed" };
 	return (struct proxy_verdict){ true, "public" };
 }
@@ -411,6 +452,8 @@ struct proxy_verdict proxy_judge_addr(const struct proxy_policy *p, const char *
 		return (struct proxy_verdict){ true, "allow" };
 	if (class)
 		return (struct proxy_verdict){ false, class };
-	return p->is_list ? (struct proxy_verdict){ false, "not-listed" }
-			  : (struct proxy_verdict){ true, "public" };
+	if (p->is_list)
+		return p->learn ? (struct proxy_verdict){ true, p->learn }
+				: (struct proxy_verdict){ false, "not-listed" };
+	return (struct proxy_verdict){ true, "public" };
 }

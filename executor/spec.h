@@ -25,7 +25,9 @@
  *  "secret_names": ["A"]            which names `go` will bring
  *  "trusted": true, "debug": false
  *  "profile": "standard"            strict, standard, build, root
- *  "network": {"level": "none|proxy", "allow": ["host[:port]"], "forge": "host"}
+ *  "network": {"level": "none|proxy|egress|host", "allow": ["host[:port]"], "forge": "host",
+ *              "only_allowed": false, "learn": "the rule's name", "hint": "command with %s",
+ *              "relay": ["5000=127.0.0.1:5000"]}          see executor/proxy.h
  *  "limits": {"memory", "pids", "cpus", "disk", "log"}    bytes and numbers; 0 or absent:
  *                                   the default
  *  "root": {"kind": "host"|"dir", "path"}   what stands below / inside; absent: host

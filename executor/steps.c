@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "executor/step.h"
+#include "executor/wayout.h"
 
 /* ---- names ---- */
 
@@ -306,6 +307,7 @@ static void run_main(struct jobrun *job, size_t i, struct memory *memory)
 
 	step_init(&st, job, &job->root, &job->spec->steps[i], memory, (int)i + 1);
 	job->step = &st;
+	way_out_step(job, st.n);
 	(void)judge_and_run(&st, true);
 	conclude(&st);
 	keep_result(&st);
@@ -426,6 +428,7 @@ static void run_pre(struct jobrun *job, size_t i, struct memory *memory)
 	st.stage = STAGE_PRE;
 	st.action = a;
 	job->step = &st;
+	way_out_step(job, st.n);
 	if (step_open_env(&st, &err) < 0 || step_read_inputs(&st, &err) < 0)
 		st.outcome = RESULT_FAILURE;
 	name = step_name(&st);

@@ -33,6 +33,7 @@
 #include "runner/run-internal.h"
 #include "runner/run_place.h"
 #include "runner/spawner.h"
+#include "sandbox/sandbox.h"
 #include "store/environments.h"
 #include "store/gates.h"
 #include "store/jobs.h"
@@ -86,7 +87,7 @@ static const struct cli_opt run_opts[] = {
 	{ "env-file", 0, "FILE", "K=V a line" },
 	{ "actions-dir", 0, "DIR", "DIR/OWNER/REPO: git work trees of actions" },
 	{ "approve", 0, "ENV", "open the gate of this environment; may be repeated" },
-	{ "network", 0, "LEVEL", "none or proxy" },
+	{ "network", 0, "LEVEL", "none, proxy, egress or host" },
 	{ "in-place", 0, NULL, "let the jobs write into the tree itself" },
 	{ "list", 0, NULL, "list the jobs and stop" },
 	{ "dry-run", 0, NULL, "say what would run and stop" },
@@ -168,6 +169,7 @@ static int take_options(
 	const struct cli_args *args, struct run_options *o, struct err *err)
 {
 	const char *format = cli_get(args, "format");
+	enum sandbox_network level;
 
 	*o = (struct run_options){ .args = args,
 		.where = cli_get(args, "workflow"),
@@ -190,9 +192,9 @@ static int take_options(
 	if (format && !str_eq(format, "text") && !str_eq(format, "json"))
 		return err_set(
 			err, ERR_INPUT, "--format is text or json, not '%s'", format);
-	if (o->network && !str_eq(o->network, "none") && !str_eq(o->network, "proxy"))
-		return err_set(err, ERR_INPUT, "--network is none or proxy, not '%s'",
-			o->network);
+	if (o->network && sandbox_network_parse(o->network, &level) < 0)
+		return err_set(err, ERR_INPUT,
+			"--network is none, proxy, egress or host, not '%s'", o->network);
 	take_all(args, "job", &o->jobs);
 	take_all(args, "matrix", &o->matrix);
 	take_all(args, "input", &o->inputs);
@@ -679,6 +681,8 @@ static void fill_core_options(struct app *a)
 	strvec_foreach (host, &cfg->network_allow)
 		(void)strvec_push(&o->network_allow, *host);
 	o->network_only_allowed = cfg->network_only_allowed;
+	strvec_foreach (relay, &cfg->network_relay)
+		(void)strvec_push(&o->network_relay, *relay);
 	o->job_memory = cfg->job_memory;
 	o->job_pids = cfg->job_pids;
 	o->job_cpu_percent = cfg->job_cpu_percent;
@@ -915,6 +919,7 @@ static void app_done(struct app *a)
 	strvec_done(&a->refused);
 	strvec_done(&a->co.labels);
 	strvec_done(&a->co.network_allow);
+	strvec_done(&a->co.network_relay);
 	config_free(a->config);
 	free(a->helper);
 }
@@ -951,7 +956,8 @@ static int run_run(const struct cli_args *args)
 {
 	struct app a = { .co = { .spawner_chan = -1,
 				 .labels = STRVEC_INIT,
-				 .network_allow = STRVEC_INIT },
+				 .network_allow = STRVEC_INIT,
+				 .network_relay = STRVEC_INIT },
 		.place = RUN_PLACE_INIT,
 		.secrets = STRVEC_INIT,
 		.refused = STRVEC_INIT,

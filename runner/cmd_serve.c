@@ -255,6 +255,7 @@ static void fill_options(struct serve *s)
 	o->network_untrusted = c->network_untrusted;
 	o->network_allow = c->network_allow;
 	o->network_only_allowed = c->network_only_allowed;
+	o->network_relay = c->network_relay;
 	o->job_memory = c->job_memory;
 	o->job_pids = c->job_pids;
 	o->job_cpu_percent = c->job_cpu_percent;

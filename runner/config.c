@@ -76,13 +76,15 @@ static const struct config_key config_keys[] = {
 	{ "limits.minutes", CONFIG_INT, KEY(job_minutes), "360", 1, 525600, { NULL },
 		"timeout-minutes of a job that names none" },
 	{ "network.default", CONFIG_ENUM, KEY(network_default), "proxy", 0, 0,
-		{ "none", "proxy", NULL }, "network of trusted work" },
+		{ "none", "proxy", "egress", "host", NULL }, "network of trusted work" },
 	{ "network.untrusted", CONFIG_ENUM, KEY(network_untrusted), "none", 0, 0,
 		{ "none", "proxy", NULL }, "network of work from strangers" },
 	{ "network.allow", CONFIG_LIST, KEY(network_allow), NULL, 0, 0, { NULL },
 		"HOST[:PORT], *.SUFFIX or CIDR that may be reached though it is private" },
 	{ "network.only_allowed", CONFIG_BOOL, KEY(network_only_allowed), "false", 0, 0,
 		{ NULL }, "refuse every host that network.allow does not name" },
+	{ "network.relay", CONFIG_LIST, KEY(network_relay), NULL, 0, 0, { NULL },
+		"PORT=ADDRESS:PORT: on the loopback of trusted jobs, and where it leads to" },
 	{ "actions.dir", CONFIG_STRING, KEY(actions_dir), NULL, 0, 0, { NULL },
 		"a folder with a git work tree OWNER/REPO for each action" },
 	{ "actions.url", CONFIG_STRING, KEY(actions_url), NULL, 0, 0, { NULL },
@@ -525,6 +527,7 @@ int config_load(const char *file, const struct strvec *overrides, FILE *report,
 	struct strvec empty = STRVEC_INIT;
 
 	f->c.trusted_proxies = f->c.labels = f->c.network_allow = empty;
+	f->c.network_relay = empty;
 	if (!file)
 		file = getenv("SLUICE_CONFIG");
 	if (!file && access("/etc/sluice/sluice.yml", F_OK) == 0)

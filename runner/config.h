@@ -40,10 +40,11 @@ struct config {
 	int64_t job_disk;		/* bytes of a job's directory; 0: none */
 	int64_t job_minutes;		/* default of timeout-minutes */
 	/* network of jobs */
-	char *network_default;		/* for trusted work: none, proxy */
+	char *network_default;		/* for trusted work: none, proxy, egress, host */
 	char *network_untrusted;	/* default none */
 	struct strvec network_allow;	/* HOST[:PORT], *.SUFFIX, CIDR */
 	bool network_only_allowed;	/* allow-list mode: all else is refused */
+	struct strvec network_relay;	/* PORT=ADDRESS:PORT, for trusted work */
 	/* actions and git */
 	char *actions_dir;  /* a folder OWNER/REPO of git work trees, or NULL */
 	char *actions_url;  /* where OWNER/REPO is cloned from, or NULL */

@@ -141,7 +141,8 @@ static void on_net(struct frames *f, const struct json *p, int64_t at)
 		.step = json_get_int(p, "n", 0),
 		.count = json_get_int(p, "count", 1),
 		.bytes_in = json_get_int(p, "bytes_in", 0),
-		.bytes_out = json_get_int(p, "bytes_out", 0) };
+		.bytes_out = json_get_int(p, "bytes_out", 0),
+		.allow = text(p, "allow") };
 }
 
 static void on_outputs(struct frames *f, const struct json *p, int64_t at)

@@ -43,7 +43,9 @@ static int ask(const struct config *c, const char *verb, const struct json *args
 	struct core_options o = { .data_dir = c->data_dir, .store = db, .helper = helper,
 		.base_url = c->external_url ? c->external_url : "", .spawner_chan = -1,
 		.has_git = true, .profile = c->profile, .network = c->network_default,
-		.network_untrusted = c->network_untrusted };
+		.network_untrusted = c->network_untrusted,
+		.network_allow = c->network_allow, .network_relay = c->network_relay,
+		.network_only_allowed = c->network_only_allowed };
 	struct core_principal who = { .kind = "user", .name = "admin", .scopes = SCOPE_ADMIN };
 	struct asking a = { .why = ERR_INIT };
 	uint8_t key[CRYPTO_MASTER_LEN];

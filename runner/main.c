@@ -115,6 +115,7 @@ const struct cli_verb *const cli_verbs[] = {
 	/* operate */
 	&verb_serve,
 	&verb_repo,
+	&verb_network,
 	&verb_secret,
 	&verb_var,
 	&verb_token,

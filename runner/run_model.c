@@ -265,19 +265,31 @@ static void talk(struct run_view *v, const char *host, int64_t count)
 		strvec_push_take(&v->talked, xasprintf("%s %" PRId64, host, count));
 }
 
+/* A tool that tries again and again is told about once. */
+static void add_once(struct run_job *j, char *text)
+{
+	if (strvec_has(&j->notes, text))
+		free(text);
+	else
+		add_note(j, text);
+}
+
 static void on_net(struct run_view *v, struct run_job *j, const struct json *p)
 {
 	const char *host = json_get_str(p, "host", ""),
-		   *rule = json_get_str(p, "rule", "");
+		   *rule = json_get_str(p, "rule", ""),
+		   *text = json_get_str(p, "text", ""),
+		   *allow = json_get_str(p, "allow", "");
 
-	if (!str_eq(json_get_str(p, "verdict", ""), "refused")) {
+	if (str_eq(json_get_str(p, "verdict", ""), "allowed"))
 		talk(v, host, json_get_int(p, "count", 1));
+	if (!str_eq(json_get_str(p, "verdict", ""), "refused"))
 		return;
-	}
-	add_note(j, xasprintf("refused  %s:%" PRId64 ": rule %s (network %s)", host,
-			    json_get_int(p, "port", 0), rule, v->network));
-	add_note(j, xasprintf("allow it SLUICE_NETWORK_ALLOW=%s sluice run ... -j %s",
-			    host, j->node ? j->node : ""));
+	add_once(j, *text ? xasprintf("refused  %s", text)
+			  : xasprintf("refused  %s:%" PRId64 ": rule %s", host,
+				    json_get_int(p, "port", 0), rule));
+	if (*allow)
+		add_once(j, xasprintf("allow it %s", allow));
 }
 
 static void on_ready(struct run_view *v, struct run_job *j, const struct json *p)
@@ -446,7 +458,7 @@ const char *run_line_level(const char **text, size_t *len)
 	} marks[] = { { "##[error]", "error" }, { "##[warning]", "warning" },
 		{ "##[notice]", "notice" }, { "##[debug]", "debug" },
 		{ "##[group]", "group" }, { "##[endgroup]", "endgroup" },
-		{ "##[command]", "command" } };
+		{ "##[command]", "command" }, { "##[sluice]", "sluice" } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(marks); i++) {
 		size_t n = strlen(marks[i].mark);

@@ -93,6 +93,11 @@ static void on_line(struct run_view *v, struct run_job *j, const char *text, siz
 	if (level && str_eq(level, "error") && len > 17 &&
 		strncmp(text, "Process completed", 17) == 0)
 		return; /* the end of the step says it */
+	if (level && str_eq(level, "sluice")) {
+		strbuf_add(&out, text, len);
+		word(v, j, &out);
+		return;
+	}
 	if (level && (str_eq(level, "error") || str_eq(level, "warning") ||
 			     str_eq(level, "notice"))) {
 		strbuf_addf(&out, "%s: ", level);
@@ -176,6 +181,15 @@ static void on_end(struct run_view *v)
 	strvec_foreach (w, &v->weaker) {
 		strbuf_clear(&text);
 		strbuf_addf(&text, "weaker here: %s", *w);
+		word(v, NULL, &text);
+	}
+	if (v->talked.len) {
+		strbuf_clear(&text);
+		sep = "talked to: ";
+		strvec_foreach (t, &v->talked) {
+			strbuf_addf(&text, "%s%s", sep, *t);
+			sep = ", ";
+		}
 		word(v, NULL, &text);
 	}
 	if (v->log_path && !str_eq(v->conclusion, "success")) {

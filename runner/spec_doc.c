@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "executor/spec.h"
+#include "runner/network.h"
 #include "store/query.h"
 
 /* ---- github ------------------------------------------------------------------------ */
@@ -205,48 +206,6 @@ static struct json *limits_of(const struct core *c)
 	return l;
 }
 
-static struct json *list_of(const struct strvec *v)
-{
-	struct json *l = json_new_array();
-
-	strvec_foreach (s, v)
-		json_push_str(l, *s);
-	return l;
-}
-
-/* The host part of a URL or of HOST:PATH, heap, or NULL. */
-static char *host_of(const char *url)
-{
-	const char *at = strstr(url, "://");
-	const char *from = at ? at + 3 : url;
-	const char *user = strchr(from, '@');
-	size_t len;
-
-	if (!at && !strchr(url, ':'))
-		return NULL; /* a path */
-	if (user && (!strchr(from, '/') || user < strchr(from, '/')))
-		from = user + 1;
-	len = strcspn(from, at ? "/" : ":");
-	return len ? xstrndup(from, len) : NULL;
-}
-
-static struct json *network_of(
-	const struct core *c, const struct repo *repo, bool is_trusted)
-{
-	struct json *n = json_new_object(), *allow = list_of(&c->o->network_allow);
-	_cleanup_free_ char *host = host_of(repo->url);
-	const struct json *more = json_get(repo->settings, "network.allow");
-
-	for (size_t i = 0; i < json_count(more); i++)
-		json_push_str(allow, json_as_str(json_at(more, i), ""));
-	json_set_str(n, "level", is_trusted ? c->o->network : c->o->network_untrusted);
-	json_set(n, "allow", allow);
-	json_set_bool(n, "only_allowed", c->o->network_only_allowed);
-	if (host)
-		json_set_str(n, "forge", host);
-	return n;
-}
-
 static struct json *source_of(const struct run *r, const struct repo *repo)
 {
 	struct json *s = json_new_object();
@@ -297,8 +256,22 @@ static void set_numbers(
 	json_set_int(doc, "try", try);
 }
 
-static void set_policy(
-	struct core *c, struct json *doc, const struct run *r, const struct repo *repo)
+static int set_network(struct core *c, struct json *doc, const struct job *j,
+	const struct run *r, const struct repo *repo, struct err *err)
+{
+	struct network_asked asked = { .repo = repo,
+		.environment = j->environment,
+		.node = j->node,
+		.is_trusted = r->trust == TRUST_TRUSTED };
+	struct json *n;
+
+	if (network_rules(c, &asked, &n, err) < 0)
+		return -1;
+	json_set(doc, "network", n);
+	return 0;
+}
+
+static void set_policy(struct core *c, struct json *doc, const struct run *r)
 {
 	/* A fork's pull request that a maintainer let run is still no trusted work. */
 	bool is_trusted = r->trust == TRUST_TRUSTED;
@@ -306,7 +279,6 @@ static void set_policy(
 
 	json_set_bool(doc, "trusted", is_trusted);
 	json_set_str(doc, "profile", is_trusted ? c->o->profile : "strict");
-	json_set(doc, "network", network_of(c, repo, is_trusted));
 	json_set(doc, "limits", limits_of(c));
 	json_set_str(runner, "name", "sluice");
 	json_set_str(runner, "environment", "self-hosted");
@@ -359,10 +331,12 @@ int spec_doc(struct core *c, const struct job *j, int64_t try, struct json **ret
 		rc = repos_get(c->store, j->repo, &repo, err);
 	if (rc == 0) {
 		set_numbers(doc, j, &r, try);
-		set_policy(c, doc, &r, &repo);
+		set_policy(c, doc, &r);
 		json_set(doc, "source", source_of(&r, &repo));
-		rc = fill(c, doc, j, &r, err);
+		rc = set_network(c, doc, j, &r, &repo, err);
 	}
+	if (rc == 0)
+		rc = fill(c, doc, j, &r, err);
 	run_done(&r);
 	repo_done(&repo);
 	if (rc < 0)

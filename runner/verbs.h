@@ -34,6 +34,7 @@ void verb_fail(struct verb_call *v, const struct err *why, const char *hint);
 /* Tables, ended by a NULL name. */
 extern const struct verb verbs_work[];	/* verbs_work.c: runs, jobs, gates, status */
 extern const struct verb verbs_admin[]; /* verbs_admin.c: what an administrator keeps */
+extern const struct verb verbs_network[]; /* verbs_network.c: allow-lists and learning */
 
 /* ---- reading arguments; each fails the call itself and gives false ---- */
 

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "runner/ingest.h"
+#include "runner/network.h"
 #include "runner/verbs.h"
 #include "store/environments.h"
 #include "store/query.h"
@@ -216,7 +217,7 @@ static struct json *setting_value(const char *key, const char *text)
 		return json_new_bool(text[0] == 't');
 	if (str_to_int(text, INT64_MIN, INT64_MAX, &n) == 0)
 		return json_new_int(n);
-	if (!str_ends(key, ".allow") && !str_ends(key, "labels"))
+	if (!str_ends(key, ".allow") && !str_ends(key, ".relay") && !str_ends(key, "labels"))
 		return json_new_str(text);
 	list = json_new_array();
 	strvec_split(&parts, text, ',');
@@ -228,20 +229,29 @@ static void repo_set(struct verb_call *v)
 {
 	_cleanup_(repo_done) struct repo r = { 0 };
 	const char *key, *value = json_get_str(v->args, "value", "");
+	_cleanup_(json_freep) struct json *set = NULL;
 	struct err err = ERR_INIT;
 	int rc;
 
 	if (!verb_arg_str(v, "key", &key) || !verb_arg_repo(v, &r))
 		return;
+	set = value[0] ? setting_value(key, value) : NULL;
 	if (str_eq(key, "default_branch"))
 		rc = repos_set_default_branch(v->core->store, r.id, value, &err);
-	else
-		rc = repos_set(v->core->store, r.id, key,
-			value[0] ? setting_value(key, value) : NULL, &v->actor, &err);
+	else if ((rc = network_check(key, set, &err)) == 0)
+		rc = repos_set(v->core->store, r.id, key, json_share(set), &v->actor, &err);
 	done(v, rc, &err);
 }
 
 /* ---- environments ---- */
+
+/* Their form is the store's to check, their words are not known there. */
+static int check_network_rules(const struct json *rules, struct err *err)
+{
+	json_foreach(it, rules) if (str_starts(it.key, "network_") &&
+		network_check(it.key, it.value, err) < 0) return -1;
+	return 0;
+}
 
 static void env_apply(struct verb_call *v)
 {
@@ -258,8 +268,9 @@ static void env_apply(struct verb_call *v)
 		return;
 	}
 	json_foreach(it, list) {
-		if (environments_set(v->core->store, r.id, it.key, it.value, &v->actor, &id, &err) <
-			0) {
+		if (check_network_rules(it.value, &err) < 0 ||
+			environments_set(v->core->store, r.id, it.key, it.value, &v->actor, &id, &err) <
+				0) {
 			err_wrap(&err, "environment '%.64s'", it.key);
 			verb_fail(v, &err,
 				"docs/environments.md lists the rules; nothing was changed");

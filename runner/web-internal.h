@@ -203,6 +203,9 @@ void part_run_jobs(struct strbuf *out, const struct json *run, int64_t now);
 void part_job_head(struct strbuf *out, const struct json *job, int64_t now);
 void part_job_steps(struct strbuf *out, const struct json *job, int64_t now);
 void part_artifacts(struct strbuf *out, const struct json *list);
+/* One line of the ledger after its first cell, to the end of the row. */
+void part_net_cells(struct strbuf *out, const struct json *n);
+void part_run_net(struct strbuf *out, const struct json *run); /* nothing where none is */
 void part_top_status(struct strbuf *out, const struct json *status);
 void part_gate_state(struct strbuf *out, const struct json *gate, int64_t now);
 void part_queue(struct strbuf *out, struct web *w, const struct json *queue, int64_t now);

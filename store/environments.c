@@ -10,6 +10,7 @@
 
 #define MINUTE_MS	60000LL
 #define REVIEWERS_MAX	64
+#define NETWORK_MAX	1000
 #define EXPIRES_MINUTES (30LL * 24 * 60)
 #define MINUTES_MAX	(365LL * 24 * 60)
 
@@ -60,6 +61,19 @@ struct rules_reader {
 	int64_t expires_minutes;
 };
 
+/* Read again where a job's specification is written; here only its form. */
+static int read_network(const struct json *v, const char *key, struct err *err)
+{
+	if (!json_is(v, JSON_KIND_ARRAY) || json_count(v) > NETWORK_MAX)
+		return err_set(err, ERR_INPUT, "'%s' is no list of at most %d hosts", key,
+			NETWORK_MAX);
+	for (size_t i = 0; i < json_count(v); i++)
+		if (!json_as_str(json_at(v, i), NULL))
+			return err_set(err, ERR_INPUT,
+				"'%s' holds something that is no host", key);
+	return 0;
+}
+
 static int read_rule(
 	struct rules_reader *x, const char *key, const struct json *v, struct err *err)
 {
@@ -76,6 +90,13 @@ static int read_rule(
 		return read_number(v, key, MINUTES_MAX, &x->wait_minutes, err);
 	if (str_eq(key, "expires_minutes"))
 		return read_number(v, key, MINUTES_MAX, &x->expires_minutes, err);
+	if (str_eq(key, "network_allow"))
+		return read_network(v, key, err);
+	if (str_eq(key, "network_learn"))
+		return json_is(v, JSON_KIND_BOOL)
+			       ? 0
+			       : err_set(err, ERR_INPUT, "'%s' is neither true nor false",
+					 key);
 	if (str_eq(key, "self_approval")) {
 		if (!json_is(v, JSON_KIND_BOOL))
 			return err_set(

@@ -16,7 +16,8 @@
 /*
  * Rules as JSON: {"reviewers": ["mira", "key:demo", "*"], "required": 1,
  * "self_approval": false, "wait_minutes": 0, "expires_minutes": 43200,
- * "branches": ["main"], "tags": ["v*"], "url": "https://...", "on_failure": "none"}.
+ * "branches": ["main"], "tags": ["v*"], "url": "https://...", "on_failure": "none",
+ * "network_allow": ["host:443"], "network_learn": false} (runner/network.h).
  * "*" is everybody with the scope approve. No "branches" and no "tags": every ref.
  */
 struct env_rules {

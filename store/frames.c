@@ -212,26 +212,35 @@ static int apply_url(
 		s->db, err, "UPDATE jobs SET url = ? WHERE id = ?", S(url), I(t->id));
 }
 
+/* Over the limit no new line is begun; those that are there go on being added to. */
 static int apply_net(
 	struct store *s, struct target *t, const struct job_update *u, struct err *err)
 {
 	const struct job_net *n = &u->net;
 	_cleanup_free_ char *host = bounded(n->host);
+	_cleanup_free_ char *allow = bounded(n->allow);
+	const char *verdict = n->verdict ? n->verdict : "", *rule = n->rule ? n->rule : "";
 	int64_t have;
 
+	if (db_run(s->db, err,
+		    "UPDATE job_net SET count = count + ?, bytes_in = bytes_in + ?,"
+		    " bytes_out = bytes_out + ? WHERE job_id = ? AND step = ? AND"
+		    " host = ? AND port = ? AND verdict = ? AND rule = ?",
+		    I(n->count), I(n->bytes_in), I(n->bytes_out), I(t->id), I(n->step),
+		    S(host), I(n->port), S(verdict), S(rule)))
+		return -1;
+	if (db_changes(s->db) > 0)
+		return 0;
 	if (db_value(s->db, &have, 0, err,
 		    "SELECT count(*) FROM job_net WHERE job_id = ?", I(t->id)))
 		return -1;
 	if (have >= NET_MAX)
 		return 0;
 	return db_run(s->db, err,
-		"INSERT INTO job_net VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET"
-		" count = count + excluded.count, bytes_in = bytes_in +"
-		" excluded.bytes_in,"
-		" bytes_out = bytes_out + excluded.bytes_out",
-		I(t->id), S(host), I(n->port), S(n->verdict ? n->verdict : ""),
-		S(n->rule ? n->rule : ""), I(n->step), I(n->count), I(n->bytes_in),
-		I(n->bytes_out));
+		"INSERT INTO job_net (job_id, host, port, verdict, rule, step, count,"
+		" bytes_in, bytes_out, allow) VALUES (?,?,?,?,?,?,?,?,?,?)",
+		I(t->id), S(host), I(n->port), S(verdict), S(rule), I(n->step),
+		I(n->count), I(n->bytes_in), I(n->bytes_out), S(allow));
 }
 
 static int apply_note(

@@ -158,7 +158,7 @@ enum job_update_kind {
 	JOB_UPDATE_ANNOTATION, /* annotation */
 	JOB_UPDATE_SUMMARY,    /* step.number, digest, size: a blob of the store */
 	JOB_UPDATE_URL,	       /* value: environment url */
-	JOB_UPDATE_NET, /* net: one line of the ledger, added up by host, port, verdict */
+	JOB_UPDATE_NET, /* net: one line of the ledger, added up by step, host, port, rule */
 	JOB_UPDATE_NOTE, /* value: a fact for the job's page ("weaker: ...") */
 	JOB_UPDATE_EXIT, /* exit: the last one */
 };
@@ -194,12 +194,13 @@ struct job_annotation {
 struct job_net {
 	const char *host;
 	int64_t port;
-	const char *verdict; /* "allowed" "refused" */
+	const char *verdict; /* "allowed" "refused" "failed" */
 	const char *rule;
 	int64_t step;
 	int64_t count;
 	int64_t bytes_in;
 	int64_t bytes_out;
+	const char *allow; /* the command that would allow it, "" */
 };
 
 struct job_update {

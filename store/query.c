@@ -341,6 +341,24 @@ int query_repos(struct store *s, struct json **ret, struct err *err)
 	return 0;
 }
 
+int query_learnt(struct store *s, int64_t repo, const char *rule, struct json **ret,
+	struct err *err)
+{
+	struct json *rows = query_rows(s, err,
+		"SELECT n.host, n.port, sum(n.count) AS count,"
+		" sum(n.bytes_in) AS bytes_in, sum(n.bytes_out) AS bytes_out,"
+		" min(j.id) AS job_id FROM job_net n JOIN jobs j ON j.id = n.job_id"
+		" JOIN runs r ON r.id = j.run_id WHERE r.repo_id = ? AND n.rule = ?"
+		" AND n.verdict = 'allowed' GROUP BY n.host, n.port"
+		" ORDER BY n.host, n.port LIMIT 1000",
+		I(repo), S(rule));
+
+	if (!rows)
+		return -1;
+	*ret = rows;
+	return 0;
+}
+
 int query_secrets(struct store *s, int64_t repo, struct json **ret, struct err *err)
 {
 	struct json *items = query_rows(s, err,

@@ -102,6 +102,9 @@ int query_deliveries(struct store *s, const char *repo, int64_t before, int limi
 /* One delivery with its event (its document without the payload) and the runs it made. */
 int query_delivery(struct store *s, int64_t id, struct json **ret, struct err *err);
 int query_secrets(struct store *s, int64_t repo, struct json **ret, struct err *err);
+/* An array: what jobs of REPO reached under RULE of the ledger, by host and port. */
+int query_learnt(struct store *s, int64_t repo, const char *rule, struct json **ret,
+	struct err *err);
 int query_vars(struct store *s, int64_t repo, struct json **ret, struct err *err);
 int query_tokens(struct store *s, struct json **ret, struct err *err);
 int query_keys(struct store *s, struct json **ret, struct err *err);

@@ -304,6 +304,21 @@ static int add_lists(
 		       " 'error' DESC, a.id"
 		       " LIMIT 50",
 		       I(id), I(attempt)) ||
+			       query_put(s, run, "net", err,
+				       "SELECT j.id AS job_id, j.name AS job, n.host,"
+				       " n.port, n.verdict, n.rule,"
+				       " sum(n.count) AS count,"
+				       " sum(n.bytes_in) AS bytes_in,"
+				       " sum(n.bytes_out) AS bytes_out,"
+				       " max(n.allow) AS allow"
+				       " FROM jobs j JOIN job_net n ON n.job_id ="
+				       " CASE j.carried_from WHEN 0 THEN j.id ELSE"
+				       " j.carried_from END"
+				       " WHERE j.run_id = ? AND j.attempt = ?"
+				       " GROUP BY j.id, n.host, n.port, n.verdict, n.rule"
+				       " ORDER BY n.verdict DESC, n.host, n.port, j.ord,"
+				       " j.row LIMIT 200",
+				       I(id), I(attempt)) ||
 			       query_put(s, run, "artifacts", err,
 				       "SELECT a.id, a.job_id, a.attempt, a.name,"
 				       " a.digest,"
@@ -432,9 +447,9 @@ static int add_job_lists(
 				       I(log_job)) ||
 			       query_put(s, j, "net", err,
 				       "SELECT host, port, verdict, rule, step, count,"
-				       " bytes_in,"
-				       " bytes_out FROM job_net WHERE job_id = ? ORDER BY"
-				       " verdict DESC, count DESC, host",
+				       " bytes_in, bytes_out, allow FROM job_net"
+				       " WHERE job_id = ?"
+				       " ORDER BY verdict DESC, host, port, step",
 				       I(log_job)) ||
 			       query_put(s, j, "summaries", err,
 				       "SELECT step, digest, size FROM summaries WHERE"

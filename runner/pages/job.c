@@ -307,31 +307,21 @@ static void log_area(struct visit *v, struct strbuf *out, const struct json *job
 
 static void network(struct strbuf *out, const struct json *job)
 {
-	static const char *const heads[] = { "Host", "Step", "Rule", ">Times", ">Bytes in", NULL };
+	static const char *const heads[] = { "Step", "Host", "Rule", ">Times", ">Out", ">In", NULL };
 	const struct json *net = json_get(job, "net"), *steps = json_get(job, "steps");
 
-	page_table(out, "Network ledger", "what this job talked to", heads);
+	page_table(out, "Network ledger", "what each step talked to", heads);
 	if (json_count(net) == 0)
-		strbuf_adds(out, "<tr><td colspan=\"5\" class=\"dim\">It has talked to nothing.</td></tr>");
+		strbuf_adds(out, "<tr><td colspan=\"6\" class=\"dim\">It has talked to nothing.</td></tr>");
 	for (size_t i = 0; i < json_count(net); i++) {
 		const struct json *n = json_at(net, i);
-		bool refused = !str_eq(json_get_str(n, "verdict", ""), "allowed");
-		const char *rule = json_get_str(n, "rule", ""), *step = "";
+		const char *step = "";
 
 		for (size_t k = 0; k < json_count(steps); k++)
 			if (json_get_int(json_at(steps, k), "number", -1) == json_get_int(n, "step", 0))
 				step = json_get_str(json_at(steps, k), "name", "");
-		html_put(out, "<tr><td class=\"mono\">$:#</td><td>$</td><td>",
-			json_get_str(n, "host", ""), (long long)json_get_int(n, "port", 0), step);
-		if (refused)
-			html_put(out, "<b class=\"fail\">refused</b> $", rule);
-		else
-			html_text(out, rule);
-		strbuf_adds(out, "</td><td class=\"num\">");
-		html_count(out, json_get_int(n, "count", 1));
-		strbuf_adds(out, "</td><td class=\"num\">");
-		html_bytes(out, json_get_int(n, "bytes_in", 0));
-		strbuf_adds(out, "</td></tr>");
+		html_put(out, "<tr><td>$</td>", step);
+		part_net_cells(out, n);
 	}
 	page_table_end(out);
 }
@@ -449,12 +439,22 @@ static void tabs(struct strbuf *out, const struct json *job, const char *tab)
 	_cleanup_free_ char *base = xasprintf("/jobs/%lld", (long long)json_get_int(job, "id", 0));
 	const struct json *net = json_get(job, "net");
 	char hosts[64] = "", count[32];
-	size_t refused = 0;
+	const char *last = "", *last_refused = "";
+	size_t talked = 0, refused = 0;
 
-	for (size_t i = 0; i < json_count(net); i++)
-		refused += !str_eq(json_get_str(json_at(net, i), "verdict", ""), "allowed");
-	snprintf(hosts, sizeof(hosts), refused ? "%zu hosts, %zu refused" : "%zu hosts",
-		json_count(net), refused);
+	/* By verdict, then by host; a host that was both counts as both. */
+	for (size_t i = 0; i < json_count(net); i++) {
+		const char *host = json_get_str(json_at(net, i), "host", "");
+		bool is_refused =
+			str_eq(json_get_str(json_at(net, i), "verdict", ""), "refused");
+		const char **before = is_refused ? &last_refused : &last;
+
+		if (!str_eq(host, *before))
+			(*(is_refused ? &refused : &talked))++;
+		*before = host;
+	}
+	snprintf(hosts, sizeof(hosts), refused ? "%zu host%s, %zu refused" : "%zu host%s",
+		talked, talked == 1 ? "" : "s", refused);
 	snprintf(count, sizeof(count), "%zu", json_count(json_get(job, "artifacts")));
 	const struct page_tab list[] = { { "", "Log", NULL }, { "/summary", "Summary", NULL },
 		{ "/network", "Network", hosts }, { "/artifacts", "Artifacts", count },

@@ -570,6 +570,7 @@ void page_run(struct visit *v, int64_t id)
 	part_run_jobs(&out, run, now);
 	strbuf_adds(&out, "</section><div class=\"cols\"><div>");
 	annotations(&out, run);
+	part_run_net(&out, run);
 	strbuf_adds(&out, "</div><div>");
 	deployments(&out, run);
 	if (json_count(json_get(run, "artifacts")))

@@ -100,7 +100,7 @@ if ended success; then
   ok 'the proxy is in the environment' grep -Eq '^proxy is http://127.0.0.1:[0-9]+ http://' <<<"$log"
   if command -v curl >/dev/null; then
     ok 'an address of the host is refused' has '"frame":"net"' '"verdict":"refused"' '"host":"127.0.0.2"'
-    ok 'the log names the rule' grep -q '^##\[warning\].*127.0.0.2' <<<"$log"
+    ok 'the log names the rule' grep -q "^##\[sluice\]refused 127.0.0.2" <<<"$log"
     ok 'there is no other way out' grep -qx 'no other way' <<<"$log"
   else
     skip 'curl is not installed' 3

@@ -195,8 +195,8 @@ static void test_log(struct strbuf *out, int n, bool fails)
 			">       assert [w[\"start\"] for w in weeks] == [\"2026-11-02\"]\n"
 			"##[error]AssertionError: assert ['2026-11-01'] == ['2026-11-02']\n"
 			"##[warning]sqlalchemy.pool:base.py:1012 connection returned after close\n"
-			"##[sluice]refused api.codecov.io:443, rule network.allow; allow with: sluice "
-			"repo set halden/archive network.allow=api.codecov.io\n"
+			"##[sluice]refused api.codecov.io:443: rule not-listed (network proxy); "
+			"allow it: sluice repo set halden/archive network.allow=api.codecov.io\n"
 			"##[notice]slowest so far: test_import_ical 3.41s\n");
 	strbuf_adds(out, "##[endgroup]\n");
 	if (fails)
@@ -519,7 +519,9 @@ static void annotate(int64_t id, int64_t epoch)
 				.bytes_in = 48200000, .bytes_out = 9800 } },
 		{ .kind = JOB_UPDATE_NET,
 			.net = { .host = "api.codecov.io", .port = 443, .verdict = "refused",
-				.rule = "network.allow", .step = 2, .count = 1 } },
+				.rule = "not-listed", .step = 2, .count = 1,
+				.allow = "sluice repo set halden/archive "
+					 "network.allow=api.codecov.io" } },
 		{ .kind = JOB_UPDATE_NOTE, .value = "network proxy" },
 		{ .kind = JOB_UPDATE_NOTE, .value = "confinement full" },
 	};

@@ -297,6 +297,35 @@ static void marks_where_a_long_line_is_split(void **state)
 	assert_string_equal(one.buf, exact);
 }
 
+static void no_step_speaks_in_our_name(void **state)
+{
+	static const struct {
+		const char *in, *want;
+	} cases[] = {
+		{ "##[sluice]allow it: x\n", " ##[sluice]allow it: x\n" },
+		{ "a\n##[sluice]x\n", "a\n ##[sluice]x\n" },
+		{ "##[slu", " ##[slu" },
+		{ "a ##[sluice]x\n", "a ##[sluice]x\n" },
+		{ "##[error]x\n##[s\n", "##[error]x\n##[s\n" },
+		{ "#", "#" },
+	};
+	_cleanup_free_ char *split =
+		repeat('x', LIMIT_LOG_LINE, "", "##[sluice]forged\n");
+	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
+	struct line_limit ll;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		strbuf_clear(&out);
+		ll = (struct line_limit)LINE_LIMIT_INIT;
+		line_limit_write(&ll, cases[i].in, strlen(cases[i].in), &out);
+		assert_string_equal(out.buf, cases[i].want);
+	}
+	strbuf_clear(&out);
+	ll = (struct line_limit)LINE_LIMIT_INIT;
+	line_limit_write(&ll, split, strlen(split), &out);
+	assert_non_null(strstr(out.buf, "\n ##[sluice]forged\n"));
+}
+
 TEST_MAIN(TEST(reads_commands_as_the_runner_does), TEST(finds_properties_without_case),
 	TEST(obeys_nothing_between_stop_and_its_token),
 	TEST(refuses_tokens_that_a_step_could_guess),
@@ -304,4 +333,4 @@ TEST_MAIN(TEST(reads_commands_as_the_runner_does), TEST(finds_properties_without
 	TEST(hands_on_many_lines_at_once_or_one_by_one),
 	TEST(long_lines_are_text_and_long_commands_are_still_commands),
 	TEST(a_command_beyond_all_bounds_is_dropped_and_said),
-	TEST(marks_where_a_long_line_is_split))
+	TEST(marks_where_a_long_line_is_split), TEST(no_step_speaks_in_our_name))

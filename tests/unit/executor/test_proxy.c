@@ -108,6 +108,10 @@ static const char open_rules[] =
 static const char list_rules[] =
 	"{\"mode\": \"list\", \"allow\": [\"good.example\", \"*.cdn.example:443\", \"10.9.0.0/16\"]}";
 
+static const char learn_rules[] =
+	"{\"mode\": \"list\", \"allow\": [\"a.example\"], \"learn\": \"learn\","
+	" \"deny\": [\"bad.example\", \"9.9.9.0/24\"]}";
+
 /* NET02: what the name and then each address is judged to be. */
 static const struct {
 	const char *rules, *host;
@@ -153,6 +157,18 @@ static const struct {
 	{ list_rules, "other.example", 443, "10.9.0.1", true, "allow" },
 	{ "{\"mode\": \"list\", \"allow\": [\"a.example\"]}", "b.example", 1, NULL, false,
 		"not-listed" },
+	/* Learning lets pass what a list would refuse, and nothing else. */
+	{ learn_rules, "a.example", 1, "8.8.8.8", true, "allow" },
+	{ learn_rules, "b.example", 1, NULL, true, "public" },
+	{ learn_rules, "b.example", 1, "8.8.8.8", true, "learn" },
+	{ learn_rules, "b.example", 1, "10.0.0.1", false, "private-address" },
+	{ learn_rules, "b.example", 1, "100.64.0.1", false, "cgnat" },
+	{ learn_rules, "b.example", 1, "127.0.0.1", false, "loopback" },
+	{ learn_rules, "b.example", 1, "169.254.169.254", false, "metadata" },
+	{ learn_rules, "b.example", 1, "::ffff:169.254.169.254", false, "metadata" },
+	{ learn_rules, "b.example", 1, "fd00::1", false, "private-address" },
+	{ learn_rules, "bad.example", 1, NULL, false, "deny" },
+	{ learn_rules, "b.example", 1, "9.9.9.9", false, "deny" },
 };
 
 static void judges_names_and_addresses_by_the_rules(void **state)
@@ -174,6 +190,52 @@ static void judges_names_and_addresses_by_the_rules(void **state)
 			fail_msg("case %zu, %s %s: %s", i, verdicts[i].host,
 				verdicts[i].addr ? verdicts[i].addr : "", v.rule);
 	}
+}
+
+static void names_the_command_that_would_allow(void **state)
+{
+	static const struct {
+		const char *rule, *addr, *want;
+	} cases[] = {
+		{ "not-listed", NULL, "allow h.example" },
+		{ "private-address", "10.0.0.7", "allow h.example" },
+		{ "host-address", "10.0.0.7", "allow h.example" },
+		{ "metadata", "169.254.169.254", "allow 169.254.169.254" },
+		{ "loopback", "127.0.0.1", "allow 127.0.0.1" },
+		{ "deny", "10.0.0.7", "" },
+	};
+	_cleanup_(proxy_policy_freep) struct proxy_policy *p =
+		policy("{\"hint\": \"allow %s\"}");
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
+
+		proxy_policy_hint(
+			p, cases[i].rule, "h.example", cases[i].addr, &out);
+		assert_string_equal(out.buf, cases[i].want);
+	}
+}
+
+static void reads_relays(void **state)
+{
+	static const char *const bad[] = { "", "5000", "5000=", "=127.0.0.1:1", "0=127.0.0.1:1",
+		"65536=127.0.0.1:1", "5000=127.0.0.1", "5000=127.0.0.1:0",
+		"5000=registry:5000", "5000=[::1", "3128=127.0.0.1:1", "x=127.0.0.1:1" };
+	union proxy_addr addr;
+	uint16_t port;
+	char text[64];
+	struct err err = ERR_INIT;
+
+	assert_ok(proxy_relay_parse("80=127.0.0.1:5000", &port, &addr, &err), &err);
+	assert_int_equal(port, 80);
+	assert_int_equal(ntohs(addr.in.sin_port), 5000);
+	assert_ok(proxy_relay_parse("81=[::1]:5001", &port, &addr, &err), &err);
+	proxy_addr_text(&addr, text);
+	assert_string_equal(text, "::1");
+	assert_int_equal(ntohs(addr.in6.sin6_port), 5001);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (proxy_relay_parse(bad[i], &port, &addr, NULL) == 0)
+			fail_msg("'%s' was taken", bad[i]);
 }
 
 static void refuses_rules_it_does_not_understand(void **state)
@@ -286,7 +348,7 @@ struct rig {
 	pid_t proxy;
 	int chan;   /* from the proxy */
 	int server; /* listener standing for the internet */
-	uint16_t server_port, proxy_port;
+	uint16_t server_port, proxy_port, relay_port, dead_port;
 	int *resolved; /* shared with the resolver children: calls so far */
 };
 
@@ -327,12 +389,18 @@ static int rig_setup(void **state)
 	struct err err = ERR_INIT;
 	uint16_t port;
 	int listener = bind_loopback(&rig->proxy_port), pair[2];
+	struct proxy_relay relays[2] = { { .listener = bind_loopback(&rig->relay_port) },
+		{ .listener = bind_loopback(&rig->dead_port) } };
 
 	(void)alarm(60); /* an accept below may wait for what never comes */
 	rig->server = bind_loopback(&rig->server_port);
 	rig->resolved = mmap(
 		NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	port = rig->server_port;
+	for (size_t i = 0; i < ARRAY_SIZE(relays); i++) {
+		assert_true(proxy_addr_parse("127.0.0.1", &relays[i].target));
+		proxy_addr_set_port(&relays[i].target, i == 0 ? port : 1);
+	}
 	if (chan_pair(pair, &err) < 0)
 		abort();
 	rig->proxy = fork();
@@ -351,6 +419,8 @@ static int rig_setup(void **state)
 			_exit(9);
 		o.listeners = &listener;
 		o.listeners_len = 1;
+		o.relays = relays;
+		o.relays_len = ARRAY_SIZE(relays);
 		o.policy = p;
 		o.chan = pair[1];
 		o.resolve = fake_resolve;
@@ -366,6 +436,8 @@ static int rig_setup(void **state)
 	}
 	close(pair[1]);
 	close(listener);
+	close(relays[0].listener);
+	close(relays[1].listener);
 	rig->chan = pair[0];
 	*state = rig;
 	return 0;
@@ -384,10 +456,9 @@ static int rig_teardown(void **state)
 	return 0;
 }
 
-static int dial(const struct rig *rig)
+static int dial_port(uint16_t port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_port = htons(rig->proxy_port) };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
 	struct timeval limit = { .tv_sec = 10 };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -396,6 +467,11 @@ static int dial(const struct rig *rig)
 		abort();
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	return fd;
+}
+
+static int dial(const struct rig *rig)
+{
+	return dial_port(rig->proxy_port);
 }
 
 static void put(int fd, const void *p, size_t len)
@@ -575,7 +651,7 @@ static void refuses_with_one_line_and_what_would_allow_it(void **state)
 	assert_has(text, "HTTP/1.1 403 Forbidden\r\n");
 	assert_has(text,
 		"sluice refused meta.fake:80 resolves to 169.254.169.254: rule metadata "
-		"(network proxy)\nallow it: ALLOW=meta.fake run\n");
+		"(network proxy)\nallow it: ALLOW=169.254.169.254 run\n");
 	free(text);
 	close(fd);
 	expect_ledger(rig, "meta.fake", "refused", "metadata");
@@ -635,6 +711,63 @@ static void says_that_a_name_is_unknown_and_a_request_is_wrong(void **state)
 	close(fd);
 }
 
+static void relays_a_port_without_a_word_of_its_own(void **state)
+{
+	struct rig *rig = *state;
+	int fd = dial_port(rig->relay_port), peer = accept(rig->server, NULL, NULL);
+	char *text;
+
+	put(peer, "hello", 5); /* the server speaks first */
+	text = get(fd, "hello");
+	assert_string_equal(text, "hello");
+	free(text);
+	put(fd, "GET http://meta.fake/ HTTP/1.1\r\n\r\n", 35); /* no head to it */
+	text = get(peer, "\r\n\r\n");
+	assert_has(text, "GET http://meta.fake/");
+	free(text);
+	close(peer);
+	text = get(fd, NULL);
+	assert_string_equal(text, "");
+	free(text);
+	close(fd);
+	expect_ledger(rig, "127.0.0.1", "allowed", "relay");
+}
+
+static void a_relay_to_nothing_ends_and_is_written_down(void **state)
+{
+	struct rig *rig = *state;
+	int fd = dial_port(rig->dead_port);
+	char *text = get(fd, NULL);
+
+	assert_string_equal(text, "");
+	free(text);
+	close(fd);
+	expect_ledger(rig, "127.0.0.1", "failed", "relay");
+}
+
+static void a_relay_has_its_own_limit_of_connections(void **state)
+{
+	struct rig *rig = *state;
+	int fds[PROXY_RELAY_CONNECTIONS + 1], peers[PROXY_RELAY_CONNECTIONS];
+	struct pollfd more = { .fd = rig->server, .events = POLLIN };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = dial_port(rig->relay_port);
+		if (i < ARRAY_SIZE(peers))
+			peers[i] = accept(rig->server, NULL, NULL);
+	}
+	assert_int_equal(poll(&more, 1, 300), 0); /* the last one waits */
+	tunnel(rig, "ok.fake");			  /* the proxy goes on */
+	expect_ledger(rig, "ok.fake", "allowed", "allow");
+	close(fds[0]);
+	close(peers[0]);
+	assert_int_equal(poll(&more, 1, 10000), 1); /* its turn */
+	for (size_t i = 1; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	for (size_t i = 1; i < ARRAY_SIZE(peers); i++)
+		close(peers[i]);
+}
+
 static void writes_down_what_is_open_when_the_job_ends(void **state)
 {
 	struct rig *rig = *state;
@@ -656,6 +789,7 @@ static void writes_down_what_is_open_when_the_job_ends(void **state)
 
 TEST_MAIN(TEST(knows_what_is_not_the_internet),
 	TEST(judges_names_and_addresses_by_the_rules),
+	TEST(names_the_command_that_would_allow), TEST(reads_relays),
 	TEST(refuses_rules_it_does_not_understand),
 	TEST(counts_the_hosts_own_addresses_as_not_public),
 	TEST(reads_http_heads_strictly),
@@ -668,4 +802,7 @@ TEST_MAIN(TEST(knows_what_is_not_the_internet),
 	TEST_RIG(a_name_that_changes_its_answer_is_asked_once),
 	TEST_RIG(connects_only_to_the_allowed_address_of_a_name),
 	TEST_RIG(says_that_a_name_is_unknown_and_a_request_is_wrong),
+	TEST_RIG(relays_a_port_without_a_word_of_its_own),
+	TEST_RIG(a_relay_to_nothing_ends_and_is_written_down),
+	TEST_RIG(a_relay_has_its_own_limit_of_connections),
 	TEST_RIG(writes_down_what_is_open_when_the_job_ends))

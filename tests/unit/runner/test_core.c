@@ -74,7 +74,8 @@ static int setup_with(void **state, int64_t capacity, const char *label)
 		.network = "none",
 		.network_untrusted = "none",
 		.labels = STRVEC_INIT,
-		.network_allow = STRVEC_INIT };
+		.network_allow = STRVEC_INIT,
+		.network_relay = STRVEC_INIT };
 	(void)strvec_push(&f->o.labels, label);
 	if (core_new(f->loop, &f->o, NULL, &f->core, &err) < 0 ||
 		core_start(f->core, &err) < 0 || core_begin(f->core, &err) < 0 ||
