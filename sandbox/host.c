@@ -66,7 +66,7 @@ static const char *const profiles[] = {
 static const struct traits traits[] = {
 	[SANDBOX_STRICT] = { 0 },
 	[SANDBOX_STANDARD] = { 0 },
-	[SANDBOX_ROOT] = { .is_wide = true },
+	[SANDBOX_ROOT] = { .is_wide = true, .owns_root = true, .caps = ROOT_CAPS },
 	[SANDBOX_BUILD] = { .is_wide = true },
 };
 
@@ -180,7 +180,7 @@ int sandbox_decide(const struct sandbox_caps *caps, enum sandbox_profile profile
 			return err_set(err, ERR_UNSUPPORTED,
 				"no job can run here until '%s' is mended: %s",
 				facilities[i], caps->facts[i].words);
-	if (profile == SANDBOX_ROOT || profile == SANDBOX_BUILD)
+	if (profile == SANDBOX_BUILD)
 		return err_set(err, ERR_UNSUPPORTED,
 			"profile '%s' is not there in this version", profiles[profile]);
 	if (network == SANDBOX_NET_EGRESS)

@@ -43,6 +43,14 @@ int tree_restrict(int fd, uint64_t attr)
 		sizeof(set));
 }
 
+int tree_set(int fd, uint64_t attr)
+{
+	struct mount_attr set = { .attr_set = attr };
+
+	return (int)syscall(
+		SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &set, sizeof(set));
+}
+
 int tree_attach(int fd, int dir, const char *path)
 {
 	return (int)syscall(SYS_move_mount, fd, "", dir, path,
@@ -57,8 +65,9 @@ int tree_new(const char *type, const char *const (*options)[2], uint64_t attr)
 	if (fs < 0)
 		return -1;
 	for (; options && (*options)[0]; options++)
-		if (syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, (*options)[0],
-			    (*options)[1], 0) < 0)
+		if (syscall(SYS_fsconfig, fs,
+			    (*options)[1] ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG,
+			    (*options)[0], (*options)[1], 0) < 0)
 			break;
 	if ((!options || !(*options)[0]) &&
 		syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
@@ -169,13 +178,13 @@ static void make_skeleton(struct child *c, const struct plan *p, int root)
 	for (size_t i = 0; i < p->links_len; i++)
 		child_must(c, symlinkat(p->links[i].target, root, p->links[i].inside),
 			"make the link", p->links[i].inside);
-	for (size_t i = 0; i < p->files_len; i++)
+	for (size_t i = 0; i < p->files_len && !p->traits->owns_root; i++)
 		make_file(c, root, &p->files[i]);
 }
 
 /* ---- sources --------------------------------------------------------------------- */
 
-static void open_source(struct child *c, struct bind *b)
+void open_source(struct child *c, struct bind *b)
 {
 	struct stat st;
 	int fd;
@@ -294,8 +303,10 @@ static void attach_bind(struct child *c, const struct plan *p, int root, struct 
 		child_must(c, tree_attach(b->fd, root, b->inside), "attach", b->inside);
 		return;
 	}
-	target = (int)child_must(
-		c, make_target(root, b->inside, is_file), "make the place", b->inside);
+	target = (int)child_must(c,
+		p->traits->owns_root && !is_file ? root_dir(c, p, root, b->inside)
+						 : make_target(root, b->inside, is_file),
+		"make the place", b->inside);
 	if (b->flags & SANDBOX_MOUNT_OWN)
 		child_must(c,
 			fchownat(b->fd, "", p->step_outer, p->step_outer, AT_EMPTY_PATH),
@@ -341,7 +352,7 @@ int mounts_build(struct child *c, struct plan *p, int *ret_proc)
 {
 	struct mount_attr set = { .propagation = MS_PRIVATE };
 	int trees[ARRAY_SIZE(devices)];
-	int root, proc;
+	int root, proc, place;
 
 	/* First of all: nothing we mount may show outside. */
 	child_must(c,
@@ -360,8 +371,12 @@ int mounts_build(struct child *c, struct plan *p, int *ret_proc)
 		tree_new("proc", NULL,
 			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC),
 		"mount a fresh", "/proc");
-	child_must(c, tree_attach(proc, root, "proc"), "attach", "proc");
 	make_holes(c, p, root);
+	if (p->traits->owns_root)
+		root = root_over(c, p, root);
+	place = root_dir(c, p, root, "proc");
+	child_must(c, tree_attach(proc, place, ""), "attach", "proc");
+	(void)close(place);
 	for (size_t i = 0; i < p->binds_len; i++)
 		attach_bind(c, p, root, &p->binds[i]);
 	(void)umask(022);
@@ -427,11 +442,12 @@ void mounts_seal(struct child *c, struct plan *p, int proc)
 {
 	struct mount_attr set = { .attr_set = MOUNT_ATTR_RDONLY };
 
-	(void)p;
 	for (size_t i = 0; i < ARRAY_SIZE(masks); i++)
 		mask(c, proc, masks[i].name, masks[i].how);
-	child_must(c, syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &set, sizeof(set)),
-		"make read-only:", "/");
+	if (!p->traits->owns_root)
+		child_must(c,
+			syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &set, sizeof(set)),
+			"make read-only:", "/");
 }
 
 /* PATH beneath ROOT, "" for ROOT itself. */
@@ -473,6 +489,11 @@ int mounts_landlock(struct child *c, const struct plan *p, int root)
 	int ruleset = (int)child_must(
 		c, landlock_new(p->landlock_abi, false), "make a Landlock ruleset", NULL);
 
+	if (p->traits->owns_root) {
+		/* All of it is the job's own; what is refused are device nodes, and mounts. */
+		allow(c, p, ruleset, root, "", LANDLOCK_FULL);
+		return ruleset;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		allow(c, p, ruleset, root, fixed[i].path, fixed[i].kind);
 	for (size_t i = 0; i < p->binds_len; i++)

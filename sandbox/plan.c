@@ -70,10 +70,10 @@ static const char *const etc_names[] = {
 #define TMPFS_INODES_MIN 16384
 #define COPY_MAX 16384 /* a file of /etc up to this is copied: cheaper than a mount */
 
-static void plan_text(struct plan *p, const char *inside, char *text, size_t len)
+void plan_text(struct plan *p, const char *inside, char *text, size_t len)
 {
 	GROW(p->files, p->files_alloc, p->files_len + 1);
-	p->files[p->files_len++] = (struct text_file){ inside, text, len };
+	p->files[p->files_len++] = (struct text_file){ inside, text, len, false };
 }
 
 static void plan_texts(struct plan *p, const struct sandbox_options *opts)
@@ -138,11 +138,10 @@ static int name_source(struct bind *b, int fd, const char *inside, struct err *e
 	return 0;
 }
 
-/* FD is what INSIDE shall show. It may be closed afterwards. */
-static int plan_bind(struct plan *p, int fd, const struct stat *st, const char *inside,
-	enum sandbox_mount_flags flags, bool is_ours, struct err *err)
+int bind_make(struct bind *ret, int fd, const struct stat *st, const char *inside,
+	enum sandbox_mount_flags flags, struct err *err)
 {
-	struct bind b = { .fd = -1, .flags = flags, .is_ours = is_ours };
+	struct bind b = { .fd = -1, .flags = flags };
 
 	b.attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 	if (!(flags & SANDBOX_MOUNT_RW))
@@ -167,6 +166,18 @@ static int plan_bind(struct plan *p, int fd, const struct stat *st, const char *
 		return err_sys(err, "cannot prepare the mount of '/%s'", inside);
 	}
 	b.inside = xstrdup(inside);
+	*ret = b;
+	return 0;
+}
+
+static int plan_bind(struct plan *p, int fd, const struct stat *st, const char *inside,
+	enum sandbox_mount_flags flags, bool is_ours, struct err *err)
+{
+	struct bind b;
+
+	if (bind_make(&b, fd, st, inside, flags, err) < 0)
+		return -1;
+	b.is_ours = is_ours;
 	GROW(p->binds, p->binds_alloc, p->binds_len + 1);
 	p->binds[p->binds_len++] = b;
 	return 0;
@@ -339,9 +350,15 @@ int plan_make(struct plan *p, const struct sandbox_host *host,
 	p->init = &host->init;
 	p->limits = opts->limits;
 	p->fault = opts->fault;
-	plan_texts(p, opts);
-	if (plan_systems(p, opts->rootfs, err) < 0)
-		return -1;
+	if (p->traits->owns_root) {
+		root_texts(p, opts);
+		if (plan_root(p, opts, err) < 0)
+			return -1;
+	} else {
+		plan_texts(p, opts);
+		if (plan_systems(p, opts->rootfs, err) < 0)
+			return -1;
+	}
 	for (size_t i = 0; i < opts->mounts_len; i++)
 		if (plan_mount(p, &opts->mounts[i], opts, err) < 0)
 			return -1;
@@ -357,7 +374,7 @@ void plan_list_kept(struct plan *p)
 {
 	size_t n = 0;
 
-	p->keep = xcalloc(p->binds_len + SANDBOX_CGROUP_FDS + 2, sizeof(*p->keep));
+	p->keep = xcalloc(p->binds_len + SANDBOX_CGROUP_FDS + 4, sizeof(*p->keep));
 	p->keep[n++] = p->ctl;
 	p->keep[n++] = p->spawn;
 	for (size_t i = 0; i < SANDBOX_CGROUP_FDS; i++)
@@ -366,18 +383,28 @@ void plan_list_kept(struct plan *p)
 	for (size_t i = 0; i < p->binds_len; i++)
 		if (p->binds[i].fd >= 0)
 			p->keep[n++] = p->binds[i].fd;
+	if (p->root.fd >= 0)
+		p->keep[n++] = p->root.fd;
+	if (p->upper.fd >= 0)
+		p->keep[n++] = p->upper.fd;
 	qsort(p->keep, n, sizeof(*p->keep), by_number);
 	p->keep_len = n;
 }
 
+static void bind_done(struct bind *b)
+{
+	if (b->fd >= 0)
+		(void)close(b->fd); /* init has its own */
+	free(b->path);
+	free(b->inside);
+}
+
 void plan_done(struct plan *p)
 {
-	for (size_t i = 0; i < p->binds_len; i++) {
-		if (p->binds[i].fd >= 0)
-			(void)close(p->binds[i].fd); /* init has its own */
-		free(p->binds[i].path);
-		free(p->binds[i].inside);
-	}
+	for (size_t i = 0; i < p->binds_len; i++)
+		bind_done(&p->binds[i]);
+	bind_done(&p->root);
+	bind_done(&p->upper);
 	for (size_t i = 0; i < p->links_len; i++) {
 		free(p->links[i].inside);
 		free(p->links[i].target);

@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <stdnoreturn.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "sandbox/sandbox.h"
@@ -62,6 +63,11 @@ int err_note(struct err *err, const struct note *n); /* words of NOTE_FAILED; -1
 
 /* Of whom steps are forked from: to become the step's id. */
 #define FORKER_CAPS (1ULL << CAP_SETUID | 1ULL << CAP_SETGID)
+
+/* Of a step of profile root, over the range's ids and files alone. */
+#define ROOT_CAPS                                                                      \
+	(1ULL << CAP_CHOWN | 1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_FOWNER |            \
+		1ULL << CAP_FSETID | 1ULL << CAP_SETUID | 1ULL << CAP_SETGID)
 
 /* ---- children ------------------------------------------------------------------ */
 
@@ -155,6 +161,7 @@ int landlock_apply(int ruleset);					    /* (child) */
 
 struct traits {
 	bool is_wide;  /* an id range; steps are uid 0 of it */
+	bool owns_root; /* / is a prepared root that the job may change */
 	uint64_t caps; /* what a step holds, over its own user namespace alone */
 };
 const struct traits *profile_traits(enum sandbox_profile p);
@@ -180,6 +187,7 @@ struct text_file {
 	const char *inside; /* a constant */
 	char *text;
 	size_t len;
+	bool is_program;
 };
 
 struct plan {
@@ -189,6 +197,7 @@ struct plan {
 	size_t links_len, links_alloc;
 	struct text_file *files;
 	size_t files_len, files_alloc;
+	struct bind root, upper; /* of a root that is the job's own */
 	char *hostname;
 	char size[24], inodes[24]; /* of the tmpfs */
 	bool own_net;
@@ -209,12 +218,25 @@ struct plan {
 };
 #define PLAN_INIT                                                   \
 	{                                                           \
-		.tasks = { -1, -1, -1, -1 }, .ctl = -1, .spawn = -1 \
+		.tasks = { -1, -1, -1, -1 }, .ctl = -1, .spawn = -1, .root = { .fd = -1 }, \
+		.upper = { .fd = -1 }                               \
 	}
+/* FD is what INSIDE shall show. It may be closed afterwards. */
+int bind_make(struct bind *ret, int fd, const struct stat *st, const char *inside,
+	enum sandbox_mount_flags flags, struct err *err);
+void plan_text(struct plan *p, const char *inside, char *text, size_t len);
 void plan_list_kept(struct plan *p);
 int plan_make(struct plan *p, const struct sandbox_host *host,
 	const struct sandbox_options *opts, struct err *err);
 void plan_done(struct plan *p);
+
+/* root.c: a root of the job's own. ROOT in the answers is its mount. */
+int plan_root(struct plan *p, const struct sandbox_options *opts, struct err *err);
+void root_texts(struct plan *p, const struct sandbox_options *opts);
+/* (child) Over the prepared root go the small things that were made in STAGE. */
+int root_over(struct child *c, struct plan *p, int stage);
+/* (child) PATH beneath ROOT, folders all the way, made where they are missing. */
+int root_dir(struct child *c, const struct plan *p, int root, const char *path);
 
 /* (child) The new root, attached and complete but for the end; its /proc in *RET_PROC. */
 int mounts_build(struct child *c, struct plan *p, int *ret_proc);

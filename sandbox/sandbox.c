@@ -302,6 +302,9 @@ int sandbox_open(const struct sandbox_host *host, const struct sandbox_options *
 	if (opts->ids.is_wide != sandbox_profile_is_wide(opts->profile))
 		return err_set(err, ERR_BUG, "profile '%s' with ids that do not fit it",
 			sandbox_profile_name(opts->profile));
+	if (profile_traits(opts->profile)->owns_root && opts->rootfs < 0)
+		return err_set(err, ERR_DENIED,
+			"profile 'root' needs a prepared root, never the host's");
 	sb = sandbox_new(host, opts);
 	if (build(sb, opts, err) < 0)
 		return -1;

@@ -49,7 +49,7 @@
 enum sandbox_profile {
 	SANDBOX_STRICT,	  /* untrusted work: as standard, without ptrace */
 	SANDBOX_STANDARD, /* trusted work */
-	SANDBOX_ROOT,	  /* uid 0 inside a prepared root: refused, not built yet */
+	SANDBOX_ROOT,	  /* trusted work as uid 0 of a prepared root it may change */
 	SANDBOX_BUILD,	  /* mounts and an id range for image builds: refused likewise */
 };
 const char *sandbox_profile_name(enum sandbox_profile p);
@@ -314,9 +314,12 @@ struct sandbox_options {
 	size_t mounts_len;
 	/*
 	 * A prepared root whose /usr, /bin, /sbin, /lib*, /opt and /etc choices are used
-	 * instead of the host's; -1: the host's.
+	 * instead of the host's; -1: the host's. With SANDBOX_ROOT it is the whole of /, and
+	 * never the host's: a tree of sandbox_root_map, over which ROOT_UPPER takes what the
+	 * job changes, or (ROOT_UPPER -1) a folder in the job's own ids, which it changes.
 	 */
 	int rootfs;
+	int root_upper; /* an empty directory on disk; the service's */
 	const char *hostname;	 /* default "sluice-job" */
 	const char *resolv_conf; /* text of /etc/resolv.conf; default empty */
 	const char *hosts_extra; /* lines appended to /etc/hosts, or NULL */
@@ -332,8 +335,17 @@ struct sandbox_options {
 	{                                                                          \
 		.profile = SANDBOX_STRICT, .trust = SANDBOX_UNTRUSTED,             \
 		.network = SANDBOX_NET_NONE, .ids = { .how = SANDBOX_IDMAP_SELF }, \
-		.limits = SANDBOX_LIMITS_INIT, .rootfs = -1,                       \
+		.limits = SANDBOX_LIMITS_INIT, .rootfs = -1, .root_upper = -1,     \
 	}
+
+/*
+ * A prepared root as a job sees it whose range IDS (widened) are: the host's ids from 0 on
+ * in ROOT become the range's. *RET is a detached read-only mount, for rootfs of
+ * SANDBOX_ROOT in any process. Needs root; ERR_UNSUPPORTED where the kernel or the file
+ * system cannot: copy it then.
+ */
+int sandbox_root_map(
+	int root, const struct sandbox_ids *ids, int *ret, struct err *err);
 
 /*
  * Builds it and verifies it from outside (maps, rights, filters); any doubt is an error and

@@ -3,12 +3,14 @@
  * confine [OPTION]... COMMAND [ARGUMENT]...
  *
  * Runs one command as the only step of a sandbox, for scripts that test what works in one:
- *	--profile strict|standard	(standard)
+ *	--profile strict|standard|root	(standard)
  *	--work DIR	at /home/runner/work, writable, the command's folder
  *	--ro DIR	at its own path, read-only; may be given often
  *	--env K=V	may be given often; PATH, HOME and LANG are set
  * Its id is that of its parent process, so that one script's commands share their files.
  *	--root DIR	a prepared root instead of the host's system
+ *	--upper DIR	with --profile root: an empty folder for what the command changes;
+ *			without it DIR of --root itself is changed, and is the job's
  *	--memory MIB, --pids N, --network none|host
  * Exits with the command's code, 128 and more for a signal, 125 when it could not start.
  */
@@ -99,6 +101,9 @@ static int option(struct wish *w, int c, char *arg)
 	case 'R':
 		w->opts.rootfs = open(arg, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return w->opts.rootfs;
+	case 'u':
+		w->opts.root_upper = open(arg, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		return w->opts.root_upper;
 	case 'm':
 		w->opts.limits.memory = strtoull(arg, NULL, 10) << 20;
 		return 0;
@@ -108,6 +113,27 @@ static int option(struct wish *w, int c, char *arg)
 	default:
 		return -1;
 	}
+}
+
+/* The root as the job's range sees it, and whose the folder of its changes is. */
+static int own_root(struct wish *w, struct err *err)
+{
+	struct sandbox_options *o = &w->opts;
+	int tree;
+
+	if (!sandbox_profile_is_wide(o->profile))
+		return 0;
+	if (sandbox_ids_widen(&o->ids, err) < 0)
+		return -1;
+	if (o->rootfs < 0 || o->root_upper < 0)
+		return 0;
+	if (fchownat(o->root_upper, "", o->ids.service_uid, o->ids.service_gid,
+		    AT_EMPTY_PATH) < 0)
+		return err_sys(err, "cannot give away the folder of --upper");
+	if (sandbox_root_map(o->rootfs, &o->ids, &tree, err) < 0)
+		return -1;
+	o->rootfs = tree;
+	return 0;
 }
 
 static int confine(struct wish *w, char **argv)
@@ -123,7 +149,7 @@ static int confine(struct wish *w, char **argv)
 	if (sandbox_host_open(&host, &err) < 0 ||
 		sandbox_ids_for(sandbox_host_caps(host), 0, 0,
 			(unsigned)getppid() % 60000, &w->opts.ids, &err) < 0 ||
-		sandbox_cgroup_tree_open(&tree, &err) < 0)
+		own_root(w, &err) < 0 || sandbox_cgroup_tree_open(&tree, &err) < 0)
 		return die(&err);
 	w->opts.mounts = w->mounts;
 	w->opts.cgroup_tree = tree;
@@ -147,6 +173,7 @@ int main(int argc, char **argv)
 		{ "ro", required_argument, NULL, 'r' },
 		{ "env", required_argument, NULL, 'e' },
 		{ "root", required_argument, NULL, 'R' },
+		{ "upper", required_argument, NULL, 'u' },
 		{ "memory", required_argument, NULL, 'm' },
 		{ "pids", required_argument, NULL, 'i' },
 		{ NULL, 0, NULL, 0 },

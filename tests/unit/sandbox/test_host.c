@@ -45,8 +45,8 @@ static void what_is_refused_says_why(void **state)
 	} cases[] = {
 		{ SANDBOX_BUILD, SANDBOX_TRUSTED, SANDBOX_NET_NONE, ERR_UNSUPPORTED,
 			"profile 'build' is not there in this version" },
-		{ SANDBOX_ROOT, SANDBOX_TRUSTED, SANDBOX_NET_NONE, ERR_UNSUPPORTED,
-			"profile 'root' is not there in this version" },
+		{ SANDBOX_ROOT, SANDBOX_UNTRUSTED, SANDBOX_NET_NONE, ERR_DENIED,
+			"untrusted work runs under profile 'strict', never 'root'" },
 		{ SANDBOX_STANDARD, SANDBOX_TRUSTED, SANDBOX_NET_EGRESS, ERR_UNSUPPORTED,
 			"network level 'egress' is not there in this version: use "
 			"'proxy'" },
