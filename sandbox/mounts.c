@@ -143,6 +143,7 @@ static void make_file(struct child *c, int root, const struct text_file *f)
 
 static const char *const skeleton[] = {
 	"dev",
+	"dev/mqueue",
 	"dev/pts",
 	"dev/shm",
 	"etc",
@@ -336,6 +337,22 @@ static void attach_devices(struct child *c, int root, const int *trees)
 	(void)close(pts);
 }
 
+/*
+ * The message queues of the job's ipc namespace. Without a place that a rule can name Landlock
+ * refuses all of them, though mq_open takes no path. A kernel without them has no such place.
+ */
+static void attach_queues(struct child *c, int root)
+{
+	int tree = tree_new("mqueue", NULL,
+		MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+
+	if (tree < 0 && errno == ENODEV)
+		return;
+	child_must(c, tree, "make", "mqueue");
+	child_must(c, tree_attach(tree, root, "dev/mqueue"), "attach", "dev/mqueue");
+	(void)close(tree);
+}
+
 void mounts_enter(struct child *c, int root)
 {
 	child_must(c, fchdir(root), "enter the new root", NULL);
@@ -367,6 +384,7 @@ int mounts_build(struct child *c, struct plan *p, int *ret_proc)
 	root = new_root(c, p);
 	make_skeleton(c, p, root);
 	attach_devices(c, root, trees);
+	attach_queues(c, root);
 	proc = (int)child_must(c,
 		tree_new("proc", NULL,
 			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC),
@@ -480,6 +498,7 @@ int mounts_landlock(struct child *c, const struct plan *p, int root)
 		{ "", LANDLOCK_READ },
 		{ "proc", LANDLOCK_WRITE_FILES },
 		{ "dev", LANDLOCK_DEVICES },
+		{ "dev/mqueue", LANDLOCK_FULL },
 		{ "dev/shm", LANDLOCK_FULL },
 		{ "run", LANDLOCK_FULL },
 		{ "tmp", LANDLOCK_FULL },

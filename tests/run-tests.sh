@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs TAP producers (cmocka programs, shell scripts) and sums them up.
 #
-#   run-tests.sh [-j JOBS] [-t SECONDS] [-v] [-s SKIPPED] PRODUCER...
+#   run-tests.sh [-j JOBS] [-t SECONDS] [-v] [-s SKIPPED] [-k FILE] PRODUCER...
 #
 # Each has SECONDS (300; a script may say "# timeout: N"), a temporary folder of its own as
 # TMPDIR and HOME, and no input. A producer that crashes, exits non-zero without a failed
 # test, or prints another number of tests than its plan counts as one more failure. Every
-# skip is printed with its reason; -s "WHAT: WHY" adds one. A producer that failed beside
+# skip is printed with its reason; -s "WHAT: WHY" adds one. -k keeps the results in FILE, a
+# line "LABEL<TAB>pass|fail|skip<TAB>NAME<TAB>REASON" each. A producer that failed beside
 # others is run once more alone. The last line is `N passed, N failed, N skipped`.
 set -u
 
 JOBS=2
 SECONDS_MAX=300
 VERBOSE=${VERBOSE:-0}
+KEEP=
 
 # What one TAP stream says, as lines "pass|fail|skip NAME [reason]" and a last "end COUNT PLAN".
 # cmocka: a skip is "not ok N # SKIP name" with its reason in a comment before it, and a
@@ -173,6 +175,9 @@ summary() {
   passed=$(cat "$work"/*.tap | grep -c '^pass')
   failed=$(cat "$work"/*.tap | grep -c '^fail')
   skipped=$(cat "$work"/*.tap | grep -c '^skip')
+  [ -z "$KEEP" ] || for tap in "$work"/*.tap; do
+    awk -F'\t' -v label="$(cat "${tap%.tap}.label")" '$1 != "end" { print label "\t" $0 }' "$tap"
+  done >"$KEEP"
   # For whoever adds several runs up.
   [ -n "${SLUICE_TEST_SUM:-}" ] && echo "$passed $failed $skipped" >>"$SLUICE_TEST_SUM"
   printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
@@ -181,12 +186,13 @@ summary() {
 
 main() {
   local work status n=0 list missing=''
-  while getopts j:t:vs: opt; do
+  while getopts j:t:vs:k: opt; do
     case $opt in
     j) JOBS=$OPTARG ;;
     t) SECONDS_MAX=$OPTARG ;;
     v) VERBOSE=1 ;;
     s) missing=$OPTARG ;;
+    k) KEEP=$OPTARG ;;
     *) exit 2 ;;
     esac
   done

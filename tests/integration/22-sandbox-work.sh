@@ -49,7 +49,7 @@ int main(void)
 }
 C
 
-works 'gcc compiles and threads run' gcc 'gcc -O2 -pthread threads.c -o threads && ./threads'
+works 'gcc compiles and threads run [SB04]' gcc 'gcc -O2 -pthread threads.c -o threads && ./threads'
 works 'AddressSanitizer finds an overflow' gcc \
   'gcc -g -fsanitize=address,undefined leak.c -o leak; ! ./leak x 2>err; grep -q heap-buffer-overflow err'
 works 'LeakSanitizer finds a leak, which needs ptrace' gcc \
@@ -95,7 +95,7 @@ works 'java compiles and runs' javac \
 works 'tar, cp and rm keep what they should' tar \
   'mkdir -p d/e; ln -sf e d/l; mkfifo d/p; echo x >d/e/f; ln -f d/e/f d/h; tar cf d.tar d; cp -a d d2
    rm -rf d d2; tar xf d.tar; test -p d/p; test "$(stat -c %h d/h)" = 2; mv d/e/f d/moved; rm -r d'
-works 'port 80 and the loopback are the job own' python3 \
+works 'port 80 and the loopback are the job own [NET04]' python3 \
   'python3 -c "
 import http.server, threading, urllib.request
 s = http.server.HTTPServer((\"127.0.0.1\", 80), http.server.SimpleHTTPRequestHandler)
@@ -135,19 +135,19 @@ else
   skip 'gcc is not installed'
 fi
 if here strace; then
-  nok 'strict has no ptrace' strictly bash -c 'strace -o /dev/null true'
+  nok 'strict has no ptrace [SB12]' strictly bash -c 'strace -o /dev/null true'
 else
   skip 'strace is not installed'
 fi
 
-exits 137 'a job over its memory is killed' "$CONFINE" --memory 32 \
+exits 137 'a job over its memory is killed [RS02]' "$CONFINE" --memory 32 \
   bash -c 'head -c 100M /dev/zero | tail -c 90M; sleep 60'
 if "$CONFINE" --memory 32 grep -q . /dev/null 2>/dev/null; [ "$(id -u)" -eq 0 ]; then
-  like "$err" 'killed: the job used all its memory' 'and is told why'
+  like "$err" 'killed: the job used all its memory' 'and is told why [RS02]'
 else
   skip 'no memory controller for this account'
 fi
-exits 159 'a call of another architecture is explained' inside bash -euc \
+exits 159 'a call of another architecture is explained [SB07]' inside bash -euc \
   'cat >x.c <<C
 int main(void) { long r = 20; __asm__ volatile("int \$0x80" : "+a"(r)); return 0; }
 C

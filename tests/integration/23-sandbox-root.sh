@@ -43,14 +43,14 @@ nasty() {
 }
 nasty
 is "$("$CONFINE" --root "$R" /bin/bash -c 'cat /etc/os-release /dev/secret /proc/secret 2>/dev/null; echo end')" \
-  end 'links for /etc, /dev and /proc lead nowhere'
+  end 'links for /etc, /dev and /proc lead nowhere [SB19]'
 like "$("$CONFINE" --root "$R" /bin/ls /dev)" 'null' '/dev is ours'
 is "$("$CONFINE" --root "$R" /bin/cat /etc/hostname)" sluice-job '/etc is ours'
 rm "$R/opt/mark"
 rmdir "$R/opt"
 ln -s ../../../../../../.. "$R/opt"
 is "$("$CONFINE" --root "$R" /bin/bash -c "cat /opt$base/secret 2>/dev/null; echo end")" end \
-  'a link above the root leads nowhere'
+  'a link above the root leads nowhere [SB19]'
 
 # The same while somebody changes it under our hands.
 rm "$R/etc"
@@ -69,6 +69,6 @@ for ((i = 0; i < rounds; i++)); do
   [ "$said" != secret ] || leaks=$((leaks + 1))
 done
 stop renamer KILL
-ok 'by its path the file is seen now and then (the control)' test "$control" -gt 0
-is "$leaks" 0 "none of $rounds rounds against a renamer shows the host's file"
+ok 'by its path the file is seen now and then (the control) [SB19 FS02]' test "$control" -gt 0
+is "$leaks" 0 "none of $rounds rounds against a renamer shows the host's file [SB19 FS02]"
 done_testing

@@ -49,7 +49,7 @@ steps '{"run":"trap \"\" INT TERM; w=be; echo ${w}gun; while :; do sleep 0.1; do
   '{"if":"always()","run":"echo never"}'
 began=$SECONDS
 job --cancel-on begun --force
-ok 'force: the tree is killed at once' [ $((SECONDS - began)) -lt 7 ]
+ok 'force: the tree is killed at once [RS08]' [ $((SECONDS - began)) -lt 7 ]
 ok 'the job is cancelled' ended cancelled
 nok 'nothing runs after force' grep -qx never <<<"$log"
 
@@ -58,7 +58,7 @@ steps '{"run":"trap \"\" INT TERM; w=be; echo ${w}gun; while :; do sleep 0.1; do
 began=$SECONDS
 job --cancel-on begun
 took=$((SECONDS - began))
-ok 'who ignores the signals is killed after ten seconds' [ "$took" -ge 9 -a "$took" -le 16 ]
+ok 'who ignores the signals is killed after ten seconds [RS08]' [ "$took" -ge 9 -a "$took" -le 16 ]
 
 # ---- timeouts ----
 steps '{"run":"echo begun; sleep 60","timeout-minutes":"${{ 0.02 }}","name":"slow"}' \
@@ -80,26 +80,26 @@ mark=$((RANDOM + 40000)).$$
 steps "{\"run\":\"setsid sh -c 'trap \\\"\\\" TERM HUP INT; exec >/dev/null 2>&1; exec sleep $mark' & disown; sleep 0.2; echo left one\"}" \
   '{"run":"pgrep -f '"$mark"' >/dev/null && echo still there || echo \"pgrep says $?\""}'
 job
-ok 'positive control: a daemon outlives its step' in_log 'still there'
+ok 'positive control: a daemon outlives its step [RS06]' in_log 'still there'
 ok 'the job ends all the same' ended success
-nok 'and the daemon is dead' pgrep -f "sleep $mark"
+nok 'and the daemon is dead [RS06]' pgrep -f "sleep $mark"
 if has '"frame":"ready"' '"cgroup":true'; then
-  ok 'it is told that something was left' in_log 'steps had left running'
+  ok 'it is told that something was left [RS06]' in_log 'steps had left running'
 else
   skip 'without a cgroup nobody counts processes'
 fi
 steps '{"run":"sleep 45 & echo held"}' '{"run":"echo next"}'
 began=$SECONDS
 job
-ok 'a pipe held open ends its step after five seconds' [ $((SECONDS - began)) -lt 20 ]
-ok 'and the next step runs' grep -qx next <<<"$log"
+ok 'a pipe held open ends its step after five seconds [RS07]' [ $((SECONDS - began)) -lt 20 ]
+ok 'and the next step runs [RS07]' grep -qx next <<<"$log"
 
 # ---- much output ----
 steps '{"run":"head -c 3000000 /dev/zero | tr \"\\0\" a; echo; yes | head -n 200000; seq 3000"}'
 job
-ok 'long lines and many lines pass' ended success
-ok 'a long line is split with a mark' in_log '[sluice: long line, continued]'
-is "$(grep -c '^y$' "$D/jobs/1/1/log")" 200000 'no line is lost'
+ok 'long lines and many lines pass [RS10 RS11]' ended success
+ok 'a long line is split with a mark [RS10]' in_log '[sluice: long line, continued]'
+is "$(grep -c '^y$' "$D/jobs/1/1/log")" 200000 'no line is lost [RS11]'
 is "$(od -An -t d8 -w8 "$D/jobs/1/1/log.idx" | awk '{print $1}' | tail -n 1)" \
   "$(awk -v n=$(($(wc -l <"$D/jobs/1/1/log") / 1024 * 1024)) 'NR <= n {b += length($0) + 1} END {print b}' \
     <(LC_ALL=C tr '\200-\377' x <"$D/jobs/1/1/log"))" \
@@ -110,7 +110,7 @@ SPEC_EXTRA='"limits":{"log":20000}'
 steps '{"run":"yes | head -n 100000; true"}'
 job
 SPEC_EXTRA=
-ok 'over its size the log is cut with a mark' in_log 'reached its size limit'
+ok 'over its size the log is cut with a mark [RS11]' in_log 'reached its size limit'
 ok 'and the step is not affected' ended success
 
 # ---- memory and processes ----
@@ -119,8 +119,8 @@ steps '{"shell":"sh","run":"for i in $(seq 100); do sleep 2 >/dev/null 2>&1 & do
   '{"run":"x=$(head -c 500000000 /dev/zero | tr \"\\0\" a); echo ${#x}"}' '{"if":"always()","run":"echo not reached"}'
 job
 if has '"frame":"ready"' '"cgroup":true'; then
-  nok 'the number of processes is bounded' grep -qx 'no limit' <<<"$log"
-  ok 'over its memory the job is killed and says so' has '"frame":"exit"' 'ran out of memory'
+  nok 'the number of processes is bounded [RS01]' grep -qx 'no limit' <<<"$log"
+  ok 'over its memory the job is killed and says so [RS02]' has '"frame":"exit"' 'ran out of memory'
   ok 'its folders are removed all the same' [ ! -e "$D/jobs/1/1/work" ]
 else
   skip 'there is no cgroup with limits here' 3
@@ -138,7 +138,7 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
   pgrep -f "sleep $mark" >/dev/null || break
   sleep 0.2
 done
-nok 'nothing of the job outlives it' pgrep -f "sleep $mark"
+nok 'nothing of the job outlives it [RS06]' pgrep -f "sleep $mark"
 nok 'and its lock is free' flock -n "$D/jobs/1/1/lock" false
 printf 'SLJ1torn' >>"$D/jobs/1/1/journal"
 kept=$frames

@@ -74,8 +74,8 @@ as_owner sh "$T/probe.sh" $PROBE_ARGS $$ >"$T/outside"
 [ "$(id -u)" -ne 0 ] || sh "$T/probe.sh" $PROBE_ARGS $$ >>"$T/outside"
 # Signals are the kernel's to refuse outside too where uids differ; root is the control then.
 while read -r what; do
-  ok "outside one can $what" grep -qx "CAN $what" "$T/outside"
-  ok "a step cannot $what" grep -qx "CANNOT $what" "$T/inside"
+  ok "outside one can $what [SB12 SB23 HO01]" grep -qx "CAN $what" "$T/outside"
+  ok "a step cannot $what [SB12 SB23 HO01]" grep -qx "CANNOT $what" "$T/inside"
 done < <(sed -n "s/^can '\([^']*\)'.*/\1/p" "$T/probe.sh")
 S cancel 1 >"$T/cancel.out" 2>&1
 ok 'the long job is cancelled' wait_run 1 cancelled
@@ -104,8 +104,8 @@ X
 push daemon
 ok 'two daemons leave their step and live on' wait_for 20 sees "$MARK-daemon"
 ok 'the job succeeds' wait_run 3 success
-ok 'with both of them there until its end' grep -qx 2 <(S logs 3)
-nok 'and when it is completed none is left' sees "$MARK-daemon"
+ok 'with both of them there until its end [RS06]' grep -qx 2 <(S logs 3)
+nok 'and when it is completed none is left [RS06]' sees "$MARK-daemon"
 
 # ---- where a secret never is ----
 as_owner rm "$WORK/.github/workflows/daemon.yml"
@@ -269,15 +269,15 @@ inject() { "$INJECT" "$1" "$2" "$3" 2>&1; }
 if [ "$(id -u)" -ne 0 ] || [ "$(inject "$BYSTANDER" read /etc/passwd)" != ok ]; then
   skip 'tracing another process takes root' 11
 else
-  is "$(inject "$CORE" read "$DATA.key")" ok 'control: core can open the key'
-  is "$(inject "$WEB" read "$DATA.key")" EACCES 'web cannot'
+  is "$(inject "$CORE" read "$DATA.key")" ok 'control: core can open the key [HO03]'
+  is "$(inject "$WEB" read "$DATA.key")" EACCES 'web cannot [HO03]'
   is "$(inject "$CORE" write "$DATA/db/sluice.db")" ok 'control: core can open the database for writing'
   is "$(inject "$WEB" read "$DATA/db/sluice.db")" ok 'web can read it'
   is "$(inject "$WEB" write "$DATA/db/sluice.db")" EACCES 'but not open it for writing'
   is "$(inject "$WEB" write "$DATA/db/sluice.db-wal")" EACCES 'nor its log'
   is "$(inject "$WEB" write "$DATA/jobs/$OTHER/1/log")" EACCES 'nor the log of a job'
   is "$(inject "$WEB" read /etc/passwd)" EACCES 'nor read anything else'
-  isnt "$(inject "$WEB" exec /bin/true)" ok 'nor execute a program'
+  isnt "$(inject "$WEB" exec /bin/true)" ok 'nor execute a program [HO03]'
   ok 'and goes on serving' curl -fsS "$URL/health/ready"
   is "$(inject "$BYSTANDER" exec /bin/true)" ok 'control: another process of the account can'
 fi

@@ -274,9 +274,9 @@ git_as_owner -C "$WORK" push -q "$BARE" HEAD:refs/heads/main
 push_body "$SHA" >"$T/full.json"
 dd if=/dev/zero of="$D/fill" bs=64k 2>/dev/null
 hook "$T/full.json"
-is "$code" 503 'a webhook on a full disk is not accepted'
+is "$code" 503 'a webhook on a full disk is not accepted [RS04]'
 like "$out" 'disk.*send it again' 'and the sender is told why, and to send it again'
-ok 'the server still answers' curl -fsS "$URL/health/ready"
+ok 'the server still answers [RS04]' curl -fsS "$URL/health/ready"
 ok 'and shows its runs' is_run 1 success
 rm -f "$D/fill" # and now what is kept back is left
 head -c "$(($(df --output=avail -k "$D" | tail -n 1) - 600))k" /dev/zero >"$D/fill"
@@ -294,9 +294,9 @@ is_mended() { [[ $(api GET /queue) != *'nearly full'* ]]; }
 ok 'and the pages say no more of it' wait_for 5 is_mended
 unlike "$(S status)" 'attention' 'nor does status'
 hook "$T/full.json"
-is "$code" 202 'when there is space again the same delivery is accepted'
+is "$code" 202 'when there is space again the same delivery is accepted [RS04]'
 last_succeeds() { is_run "$(last_run)" success && [ "$(last_run)" -gt 1 ]; }
-ok 'and its run succeeds' wait_for 20 last_succeeds
+ok 'and its run succeeds [RS04]' wait_for 20 last_succeeds
 ok 'the invariants hold' S check
 serve_stop
 done_testing

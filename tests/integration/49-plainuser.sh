@@ -38,8 +38,8 @@ like "$out" 'Untrusted work is refused' 'strangers are not run with less'
 
 # ---- a server ----
 ok 'a plain user serves' serve_start 'capacity: 1'
-is "$(stat -c '%a %U' "$D/data")" "700 $WHO" 'its data is his alone'
-is "$(stat -c '%a %U' "$D/data.key")" "400 $WHO" 'and so is its key'
+is "$(stat -c '%a %U' "$D/data")" "700 $WHO" 'its data is his alone [HO01]'
+is "$(stat -c '%a %U' "$D/data.key")" "400 $WHO" 'and so is its key [HO01]'
 project acme/app
 workflow ci.yml <<'X'
 on: push

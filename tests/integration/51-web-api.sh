@@ -95,7 +95,7 @@ get /api/v1/runs -H 'Authorization: Bearer another'
 is "$code" 400 'two tokens at once are refused'
 TOKEN=nonsense
 get /api/v1/runs
-is "$code" 401 'a token that is none is a 401'
+is "$code" 401 'a token that is none is a 401 [NET05]'
 like "$head" 'WWW-Authenticate' 'which says how to come'
 TOKEN=$(id token-read)
 get /api/v1/audit

@@ -38,6 +38,15 @@
 	cmocka_unit_test_setup_teardown(fn, test_dir_setup, test_dir_teardown)
 #define TEST_WITH(fn, setup, teardown) \
 	cmocka_unit_test_setup_teardown(fn, setup, teardown)
+/* The same for a test that shows a case of tests/attack/cases.tsv, or several: "SB26 RS01". */
+#define TEST_CASE(ids, fn)                            \
+	{                                             \
+		#fn " [" ids "]", fn, NULL, NULL, NULL \
+	}
+#define TEST_CASE_WITH(ids, fn, setup, teardown)          \
+	{                                                 \
+		#fn " [" ids "]", fn, setup, teardown, NULL \
+	}
 #define TEST_MAIN(...)                                                            \
 	int main(void)                                                            \
 	{                                                                         \

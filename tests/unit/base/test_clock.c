@@ -129,4 +129,4 @@ static void skew_moves_the_wall_clock_alone(void **state)
 
 TEST_MAIN(TEST(times_are_written_and_read_back), TEST(no_time_overflows_its_buffer),
 	TEST(offsets_and_fractions_are_understood), TEST(what_is_no_time_is_refused),
-	TEST(durations_read_as_people_say_them), TEST(skew_moves_the_wall_clock_alone))
+	TEST(durations_read_as_people_say_them), TEST_CASE("RS17", skew_moves_the_wall_clock_alone))

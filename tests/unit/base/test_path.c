@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/fd.h"
 #include "base/path.h"
@@ -112,6 +115,61 @@ static void no_path_leads_out_of_its_folder(void **state)
 		opens_lead_nowhere_else(*state, PATH_NO_SYMLINKS);
 	}
 	assert_int_equal(test_count_fds(), before);
+}
+
+/* In a child until it is killed: a folder and a link to the outside trade places. */
+static pid_t start_exchanging(int root)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	for (;;)
+		if (renameat2(root, "flip", root, "flop", RENAME_EXCHANGE) < 0)
+			_exit(1);
+}
+
+static bool says_outside(int fd)
+{
+	char buf[16] = "";
+	bool is = fd >= 0 && read(fd, buf, sizeof(buf) - 1) > 0 &&
+		  !strcmp(buf, "outside");
+
+	if (fd >= 0)
+		(void)close(fd);
+	return is;
+}
+
+static void no_exchange_on_the_way_leads_out(void **state)
+{
+	const struct test_dir *dir = *state;
+	const int rounds = getenv("SLUICE_TORTURE") ? 200000 : 4000;
+	_cleanup_close_ int root =
+		openat(dir->fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int seen = 0, leaked = 0, opened = 0;
+	pid_t pid;
+
+	test_write(dir, "out/text", "outside");
+	test_write(dir, "root/flip/text", "inside");
+	assert_int_equal(symlinkat("../out", root, "flop"), 0);
+	pid = start_exchanging(root);
+	for (int i = 0; i < rounds; i++) {
+		int fd;
+
+		/* The control: by its path the outside is seen now and then. */
+		seen += says_outside(openat(root, "flip/text", O_RDONLY | O_CLOEXEC));
+		path_force_walk(i % 2);
+		fd = path_open(root, "flip/text", O_RDONLY, 0, 0, NULL);
+		opened += fd >= 0;
+		leaked += says_outside(fd);
+	}
+	path_force_walk(0);
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	assert_int_equal(leaked, 0);
+	assert_true(seen > 0);
+	assert_true(opened > 0);
 }
 
 static void the_words_say_why(void **state)
@@ -346,10 +404,15 @@ static void paths_join_and_fold_as_text(void **state)
 
 #define TREE(fn) TEST_WITH(fn, tree_setup, tree_teardown)
 
-TEST_MAIN(TREE(no_path_leads_out_of_its_folder), TREE(the_words_say_why),
+TEST_MAIN(TEST_CASE_WITH("FS01", no_path_leads_out_of_its_folder, tree_setup,
+		  tree_teardown),
+	TEST_CASE_WITH("FS02", no_exchange_on_the_way_leads_out, tree_setup,
+		tree_teardown),
+	TREE(the_words_say_why),
 	TREE(files_are_created_beneath_only), TREE(folders_and_links_open_as_such),
 	TREE(names_at_the_limits_are_errors_not_overflows),
-	TREE(folders_are_made_but_never_through_a_link),
+	TEST_CASE_WITH("FS01", folders_are_made_but_never_through_a_link, tree_setup,
+		tree_teardown),
 	TREE(own_folders_are_made_through_links_too),
 	TEST(clean_paths_and_names_are_told_from_others),
 	TEST(paths_join_and_fold_as_text))

@@ -351,11 +351,16 @@ static void a_tree_too_deep_to_copy_is_an_error(void **state)
 
 #define DIR_TEST(fn) TEST_WITH(fn, test_dir_setup, teardown)
 
-TEST_MAIN(TEST_WITH(the_deepest_tree_goes_with_few_descriptors, memory_setup, teardown),
-	DIR_TEST(links_are_removed_and_not_followed),
-	DIR_TEST(a_file_or_nothing_is_fine_too), DIR_TEST(wide_trees_go_too),
-	DIR_TEST(folders_of_ours_that_forbid_it_are_opened_up),
-	DIR_TEST(what_cannot_go_is_named), DIR_TEST(other_mounts_are_left_alone),
+TEST_MAIN(TEST_CASE_WITH("RS16", the_deepest_tree_goes_with_few_descriptors, memory_setup,
+		  teardown),
+	TEST_CASE_WITH("RS16 FS01", links_are_removed_and_not_followed, test_dir_setup,
+		teardown),
+	DIR_TEST(a_file_or_nothing_is_fine_too),
+	TEST_CASE_WITH("RS16", wide_trees_go_too, test_dir_setup, teardown),
+	TEST_CASE_WITH("RS16", folders_of_ours_that_forbid_it_are_opened_up,
+		test_dir_setup, teardown),
+	TEST_CASE_WITH("RS16", what_cannot_go_is_named, test_dir_setup, teardown),
+	TEST_CASE_WITH("RS16", other_mounts_are_left_alone, test_dir_setup, teardown),
 	DIR_TEST(a_copy_has_contents_modes_links_and_times),
 	DIR_TEST(large_and_sparse_files_are_copied_whole),
 	DIR_TEST(a_copy_into_itself_is_refused),

@@ -266,6 +266,7 @@ static void too_much_is_refused_before_it_is_kept(void **state)
 
 #define WITH(fn) TEST_WITH(fn, setup, teardown)
 TEST_MAIN(WITH(picks_the_files_that_upload_artifact_picks),
-	WITH(links_are_followed_only_within), WITH(what_goes_in_comes_out),
-	WITH(never_writes_through_a_planted_link), WITH(a_hostile_manifest_is_refused),
-	WITH(too_much_is_refused_before_it_is_kept))
+	TEST_CASE_WITH("FS01", links_are_followed_only_within, setup, teardown),
+	WITH(what_goes_in_comes_out),
+	TEST_CASE_WITH("FS01", never_writes_through_a_planted_link, setup, teardown),
+	WITH(a_hostile_manifest_is_refused), WITH(too_much_is_refused_before_it_is_kept))

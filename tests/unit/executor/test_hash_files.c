@@ -179,6 +179,7 @@ static void no_descriptor_is_left_open(void **state)
 
 TEST_MAIN(TEST_DIR(files_are_hashed_in_the_order_of_the_walk),
 	TEST_DIR(links_count_when_they_lead_to_files_within),
-	TEST_DIR(pipes_and_folders_do_not_hang_it),
+	TEST_CASE_WITH("FS04", pipes_and_folders_do_not_hang_it, test_dir_setup,
+		test_dir_teardown),
 	TEST_DIR(too_many_entries_are_refused), TEST_DIR(bad_patterns_are_named),
 	TEST_DIR(no_descriptor_is_left_open))

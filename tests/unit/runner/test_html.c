@@ -148,7 +148,7 @@ static void writes_numbers_for_people(void **state)
 }
 
 TEST_MAIN(TEST(escapes_markup), TEST(shows_what_cannot_be_seen),
-	TEST(drops_controls_and_mends_bad_utf8), TEST(puts_three_kinds_of_argument),
+	TEST_CASE("FS07", drops_controls_and_mends_bad_utf8), TEST(puts_three_kinds_of_argument),
 	TEST(renders_log_lines), TEST(cuts_long_lines_and_says_how_much),
 	TEST(knows_kinds_of_lines), TEST(renders_a_harmless_subset_of_markdown),
 	TEST(writes_numbers_for_people))

@@ -261,7 +261,8 @@ static void a_caller_without_rights_has_its_maps_written_by_another(void **state
 
 TEST_MAIN(TEST_WITH(the_agent_is_master_of_the_jobs_files_alone, box_setup, box_teardown),
 	TEST_WITH(the_agent_cannot_leave, box_setup, box_teardown),
-	TEST_WITH(the_agent_cleans_up_after_the_job_is_dead, box_setup, box_teardown),
+	TEST_CASE_WITH("RS16", the_agent_cleans_up_after_the_job_is_dead, box_setup,
+		box_teardown),
 	TEST_WITH(an_agent_that_cannot_be_confined_does_not_run, box_setup, box_teardown),
 	TEST_WITH(a_caller_without_rights_has_its_maps_written_by_another, box_setup,
 		box_teardown))

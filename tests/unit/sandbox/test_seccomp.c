@@ -301,8 +301,8 @@ static void the_table_names_each_call_once(void **state)
 				fail_msg("'%s' is there twice", sandbox_calls[i].name);
 }
 
-TEST_MAIN(TEST(each_number_gets_the_answer_of_the_table),
-	TEST(another_architecture_is_killed_whatever_it_calls),
+TEST_MAIN(TEST_CASE("SB01 SB03 SB06", each_number_gets_the_answer_of_the_table),
+	TEST_CASE("SB07", another_architecture_is_killed_whatever_it_calls),
 	TEST(init_may_do_its_work_and_nothing_else), TEST(only_strict_refuses_to_trace),
-	TEST(arguments_are_looked_at_bit_by_bit), TEST(personality_takes_six_values),
+	TEST_CASE("SB05 SB08 SB09 SB10 SB13", arguments_are_looked_at_bit_by_bit), TEST_CASE("SB11", personality_takes_six_values),
 	TEST(the_table_names_each_call_once))

@@ -233,10 +233,10 @@ static void the_last_slots_of_root_stay_below_the_last_id(void **state)
 	}
 }
 
-TEST_MAIN(TEST(a_whole_confinement_is_accepted), TEST(each_hole_in_it_is_named),
+TEST_MAIN(TEST_CASE("SB15 SB27", a_whole_confinement_is_accepted), TEST_CASE("SB15 SB27", each_hole_in_it_is_named),
 	TEST(a_line_of_another_name_is_not_taken_for_ours),
 	TEST(maps_are_three_numbers_a_line), TEST(our_own_maps_are_not_what_a_job_has),
-	TEST(ids_of_the_host_root_or_of_the_service_are_refused),
+	TEST_CASE("SB16", ids_of_the_host_root_or_of_the_service_are_refused),
 	TEST(each_slot_has_an_id_of_its_own_until_there_are_none),
 	TEST(no_two_slots_share_an_id_of_their_ranges),
 	TEST(the_last_slots_of_root_stay_below_the_last_id))
