@@ -58,10 +58,12 @@ struct serve {
 	struct loop *loop;
 	struct core *core;
 	char *self, *helper, *url, *db, *weaker;
+	char *tls_certificate, *tls_key; /* PEM, or NULL */
 	const char *spawner_argv[8], *planner_argv[4], *ckpt_argv[4];
 	struct checkpoint *ckpt;
 	int lock, tcp, local;
 	struct child web;
+	pid_t last_web; /* that answers what it has begun */
 	bool is_stopping;
 };
 
@@ -69,17 +71,31 @@ struct serve {
 
 static void start_web(struct serve *s);
 
-static void read_pem(const char *path, struct json *head, const char *member)
+/* As the service account, which has to read them again when they are renewed. */
+static int read_pem(const char *path, const char *key, char **ret, struct err *err)
 {
 	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT;
-	struct err err = ERR_INIT;
 
-	if (!path)
-		return;
-	if (fd_read_file(AT_FDCWD, path, 256 * KiB, &sb, &err) < 0)
-		log_err("tls: %s", err.msg);
-	else
-		json_set(head, member, json_new_strn(sb.buf, sb.len));
+	if (path && fd_read_file(AT_FDCWD, path, 256 * KiB, &sb, err) < 0)
+		return err_wrap(err, "%s", key);
+	*ret = path ? strbuf_take(&sb) : NULL;
+	return 0;
+}
+
+/* What cannot be read is never served without: the address says https. */
+static int read_tls(struct serve *s, const struct config *c, bool *ret_changed, struct err *err)
+{
+	_cleanup_free_ char *certificate = NULL, *key = NULL;
+
+	if (read_pem(c->tls_certificate, "tls.certificate", &certificate, err) < 0 ||
+		read_pem(c->tls_key, "tls.key", &key, err) < 0)
+		return -1;
+	*ret_changed = !str_eq(certificate, s->tls_certificate) || !str_eq(key, s->tls_key);
+	free(s->tls_certificate);
+	free(s->tls_key);
+	s->tls_certificate = take_ptr(certificate);
+	s->tls_key = take_ptr(key);
+	return 0;
 }
 
 /* Everything web needs to know, with the listeners. */
@@ -96,8 +112,10 @@ static int tell_web(struct serve *s, int chan, struct err *err)
 	json_set_int(head, "owner", (int64_t)s->account.uid);
 	strvec_foreach(item, &s->config->trusted_proxies) json_push_str(proxies, *item);
 	json_set(head, "trusted_proxies", proxies);
-	read_pem(s->config->tls_certificate, head, "tls_certificate");
-	read_pem(s->config->tls_key, head, "tls_key");
+	if (s->tls_certificate) {
+		json_set_str(head, "tls_certificate", s->tls_certificate);
+		json_set_str(head, "tls_key", s->tls_key);
+	}
 	return chan_send(chan, head, NULL, 0, fds, 2, err);
 }
 
@@ -138,6 +156,7 @@ static void start_web(struct serve *s)
 	int r = chan_pair(pair, &err);
 
 	s->web.began = clock_boot_ms();
+	s->last_web = s->web.pid;
 	if (r == 0)
 		r = worker_spawn(argv, NULL, pair[1], -1, &s->web.pid, &err);
 	if (pair[1] >= 0)
@@ -164,6 +183,8 @@ static void on_child(struct loop *l, const struct signalfd_siginfo *si, void *da
 	(void)l;
 	(void)si;
 	/* Pools reap their own by pid; only ours are asked for here. */
+	if (s->last_web > 0 && waitpid(s->last_web, &status, WNOHANG) == s->last_web)
+		s->last_web = 0;
 	if (s->web.pid > 0 && waitpid(s->web.pid, &status, WNOHANG) == s->web.pid) {
 		s->web.pid = 0;
 		on_web_ended(s);
@@ -268,11 +289,15 @@ static void fill_options(struct serve *s)
 	o->committed_data = s;
 }
 
-/* The old configuration is kept for good: jobs in flight point into it. */
+/*
+ * The old configuration is kept for good: jobs in flight point into it. A renewed
+ * certificate takes a new web; the old one answers what it has begun.
+ */
 static void on_reload(struct loop *l, const struct signalfd_siginfo *si, void *data)
 {
 	struct serve *s = data;
 	struct config *fresh = NULL;
+	bool is_renewed = false;
 	struct err err = ERR_INIT;
 
 	(void)l;
@@ -283,11 +308,21 @@ static void on_reload(struct loop *l, const struct signalfd_siginfo *si, void *d
 	} else if (strcmp(fresh->data_dir, s->config->data_dir) != 0) {
 		log_err("the new configuration is not taken: 'data' cannot change while serving");
 		config_free(fresh);
+	} else if (!fresh->tls_certificate != !s->config->tls_certificate) {
+		log_err("the new configuration is not taken: TLS is switched on and off by a "
+			"restart alone");
+		config_free(fresh);
+	} else if (read_tls(s, fresh, &is_renewed, &err) < 0) {
+		log_err("the new configuration is not taken: %s", err.msg);
+		config_free(fresh);
 	} else {
 		s->config = fresh;
 		fill_options(s);
 		core_set_options(s->core, &s->o);
-		log_info("configuration read again");
+		if (is_renewed)
+			start_web(s);
+		log_info("configuration read again%s",
+			is_renewed ? ", with a new certificate" : "");
 	}
 	notify("READY=1");
 }
@@ -369,9 +404,10 @@ static int start_core(struct serve *s, struct err *err)
 {
 	_cleanup_free_ char *sock = path_join(s->config->data_dir, "run/api.sock");
 	uint8_t key[CRYPTO_MASTER_LEN];
+	bool is_new;
 	int r;
 
-	if (http_bind_unix(sock, &s->local, err) < 0 || loop_new(&s->loop, err) < 0)
+	if (read_tls(s, s->config, &is_new, err) < 0 || http_bind_unix(sock, &s->local, err) < 0 || loop_new(&s->loop, err) < 0)
 		return -1;
 	/* Before the first child: one that ends at once must not be missed. */
 	loop_add_signal(s->loop, SIGCHLD, on_child, s);

@@ -156,6 +156,7 @@ static void core_gone(struct web *w)
 	w->core_source = NULL;
 	w->core_is_gone = true;
 	outgoing_done(&w->to_core);
+	http_quiesce(w->http);
 	give_up(w, INT64_MAX);
 	loop_add_timer(w->loop, FAREWELL_MS, on_farewell, w);
 }

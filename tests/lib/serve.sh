@@ -69,7 +69,7 @@ serve_start() {
   SERVE_OUT=$T/serve$serve_number.out
   wait_for_text 20 "$SERVE_OUT" '^sluice serve: http' ||
     { diag "$(tail -n 20 "$SERVE_OUT")"; return 1; }
-  URL=$(grep -o 'http://[0-9.]*:[0-9]*' "$SERVE_OUT" | head -n 1)
+  URL=$(sed -n 's/^sluice serve: \(http[^ ]*\) .*/\1/p' "$SERVE_OUT")
   CORE=$(sed -n 's/^sluice serve: .* pid \([0-9]*\)$/\1/p' "$SERVE_OUT")
   wait_for 20 curl -fsS "$URL/health/ready"
 }
