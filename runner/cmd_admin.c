@@ -492,7 +492,7 @@ static const struct cli_opt repo_opts[] = {
 	{ "url", 0, "URL", "where it is cloned from; a path for a repository on this machine" },
 	{ "forge", 0, "NAME", "github, gitea, gitlab or generic (the default)" },
 	{ "ssh-key", 0, "FILE", "private key to fetch with" },
-	{ "host-key", 0, "LINE", "the server's key, as in known_hosts; needed with --ssh-key" },
+	{ "host-key", 0, "LINE", "the server's key, as in known_hosts; ssh needs it" },
 	{ "token-stdin", 0, NULL, "read a token to fetch with from stdin" },
 	REMOTE_OPTS,
 	{ NULL, 0, NULL, NULL },

@@ -54,6 +54,12 @@ static bool url_is_fetchable(const char *url)
 	       (strchr(url, '@') && strchr(url, ':') && url[0] != '-');
 }
 
+/* "user@host:path" is ssh too, as git has it. */
+static bool url_is_ssh(const char *url)
+{
+	return str_starts(url, "ssh://") || (url[0] != '/' && !strstr(url, "://"));
+}
+
 static int set_credentials(struct verb_call *v, int64_t repo, struct err *err)
 {
 	static const struct {
@@ -96,6 +102,13 @@ static void repo_add(struct verb_call *v)
 			known_forge(forge)
 				? "https://..., ssh://..., or the absolute path of a repository here"
 				: "it is one of: github, gitea, gitlab, generic");
+		return;
+	}
+	if (url_is_ssh(url) && !json_get_str(v->args, "host_key", "")[0]) {
+		err_set(&err, ERR_INPUT,
+			"'%.100s' is fetched by ssh, and no host key was given to know it by", url);
+		verb_fail(v, &err, "give --host-key \"$(ssh-keyscan HOST)\" after comparing it "
+				   "with what the host's keeper publishes");
 		return;
 	}
 	in.full_name = name;
