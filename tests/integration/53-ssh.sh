@@ -110,8 +110,11 @@ like "$status $out" '^0 .*reachable' 'repo check says it is there'
 # ---- and nowhere else ----
 nok 'no file of the server holds the key as it is' grep -rqsF "$MARK" "$D/data"
 ok 'which is in its own file (the control)' grep -qF "$MARK" "$HOST/user"
-crawl "$T/pages" / /repos /repos/acme/app /audit /deliveries
-nok 'nor does a page show it' grep -rqsF "$MARK" "$T/pages"
+for page in /repos/acme/app{,/hook,/secrets,/rules} /audit /api/v1/repos/acme/app /api/v1/audit; do
+  api GET "$page"
+done >"$T/pages"
+ok 'pages speak of the repository (the control)' grep -q 'acme/app' "$T/pages"
+nok 'but none shows it' grep -qF "$MARK" "$T/pages"
 ok 'the invariants hold' S check
 serve_stop
 done_testing
