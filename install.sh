@@ -201,6 +201,15 @@ install_packages() { # names...
 	esac
 }
 
+# ", 61 MB" where the package manager knows, and that sudo may ask.
+download_size() { # names...
+	local size=
+	[ "$(manager)" != apt ] || size=$(apt-get install --print-uris -qq -y --no-install-recommends "$@" 2>/dev/null |
+		awk '{ sum += $3 } END { if (sum) printf ", %.0f MB", (sum + 500000) / 1000000 }')
+	printf '%s' "$size"
+	if ! is_root && [ -t 0 ]; then printf ' (asks sudo once)'; fi
+}
+
 need_packages() { # GROUP...
 	local name missing=() all
 	mapfile -t all < <(packages_of "$@")
@@ -211,7 +220,7 @@ need_packages() { # GROUP...
 		say "${PART:-}packages  $(manager): all ${#all[@]} are there"
 		return
 	fi
-	step_begin "${PART:-}packages  $(manager): ${#missing[@]} of ${#all[@]} missing"
+	step_begin "${PART:-}packages  $(manager): ${#missing[@]} of ${#all[@]} missing$(download_size "${missing[@]}")"
 	install_packages "${missing[@]}" >>"$LOG" 2>&1 || step_failed
 	step_end
 }
@@ -231,7 +240,7 @@ check_versions() {
 }
 
 build() {
-	step_begin "${PART:-}build     make -j$(nproc)"
+	step_begin "${PART:-}build     make -j$(nproc), $(find base workflows sandbox store executor webhooks runner -name '*.c' | wc -l) files"
 	make -j"$(nproc)" DEV=0 all >>"$LOG" 2>&1 || step_failed
 	step_end
 }

@@ -48,6 +48,15 @@ demo_wait() { # SECONDS COMMAND...: until it succeeds
 	done
 }
 
+# In the background, so that a signal ends us at once and not when the run does.
+demo_follow() {
+	local follower
+	remote runs 1 --follow "$@" &
+	follower=$!
+	demo_pids+=("$follower")
+	wait "$follower"
+}
+
 sluice() { as_demo "$BIN/sluice" "$@"; }
 remote() { sluice "$@" --data "$D/data"; }
 
@@ -119,13 +128,57 @@ demo_push() {
 	demo_git -C "$D/work" add -A
 	demo_git -C "$D/work" commit -q -m "Say hello"
 	sha=$(demo_git -C "$D/work" rev-parse --short=7 HEAD)
-	PUSHED=$(date +%s%3N)
-	demo_git -C "$D/work" push -q "$D/hello.git" HEAD:refs/heads/main >"$D/push.out" 2>&1 ||
+	SLUICE_PUSHER=demo demo_git -C "$D/work" push -q "$D/hello.git" HEAD:refs/heads/main >"$D/push.out" 2>&1 ||
 		demo_fail "step 5/6 push" "git push" "$D/push.out"
 	say "5/6 push      demo/hello main $sha \"Say hello\" by demo; $(sed -n 's/^remote: sluice: [^:]*: /signed hook answered /p' "$D/push.out" | head -n 1 | sed 's/ *$//')"
 	demo_wait 20 sh -c "[ -n \"\$('$BIN/sluice' runs --data '$D/data' --format json 2>/dev/null | grep -o '\"id\":')\" ]" ||
 		demo_fail "step 6/6 run" "no run appeared" "$D/serve.log"
-	say "6/6 run 1     demo.yml on push"
+	say "6/6 run 1     demo.yml on push; first log line $(demo_run_words first) after the push"
+}
+
+# What the run came to, in the words of the summary: demo_run_words PART.
+demo_run_words() {
+	{ demo_json runs/1; demo_json deliveries/1; } | perl -MJSON::PP -MTime::Piece -e '
+		local $/;
+		my ($part) = @ARGV;
+		my ($r, $told) = JSON::PP->new->incr_parse(<STDIN>);
+		my $pushed = $told->{received_at};
+		my @jobs = @{$r->{jobs}};
+		sub ms { my ($t) = @_; $t =~ /^(.*)\.(\d+)Z$/ or return;
+			1000 * Time::Piece->strptime($1, "%Y-%m-%dT%H:%M:%S")->epoch + $2 }
+		sub took { my ($n) = @_; $n < 1000 ? "${n}ms" : sprintf("%.1fs", $n / 1000) }
+		sub span { my ($from, $to) = @_; $from && $to ? took(ms($to) - ms($from)) : "-" }
+		my ($first) = sort map { $_->{started_at} // () } map { @{$_->{steps} // []} } @jobs;
+		if ($part eq "first") {
+			print span($pushed, $first);
+		} elsif ($part eq "run") {
+			print "$r->{id} $r->{repo} demo.yml, $r->{event} by $r->{actor}, $r->{branch} ",
+				substr($r->{sha}, 0, 7);
+		} elsif ($part eq "jobs") {
+			my $good = grep { $_->{state} eq "success" } @jobs;
+			print "$good success: ", join(", ",
+				map { "$_->{name} " . span($_->{started_at}, $_->{completed_at}) } @jobs);
+		} elsif ($part eq "times") {
+			my ($deploy) = grep { $_->{environment} ne "" } @jobs;
+			my ($built) = reverse sort map { $_->{completed_at} // () } grep { $_ != $deploy } @jobs;
+			print "push to first log line ", span($pushed, $first), ", gate ",
+				span($built, $deploy->{queued_at}), ", all ",
+				span($pushed, $r->{completed_at});
+		}' "$1"
+}
+demo_json() { as_demo curl -fsS -m 10 --unix-socket "$D/data/run/api.sock" "http://localhost/api/v1/$1"; }
+
+# Profile, and every host any step spoke to.
+demo_confined() {
+	local j hosts
+	hosts=$(for j in 1 2 3 4 5; do demo_json "jobs/$j"; done | perl -MJSON::PP -0777 -e '
+		my %h; my $n = 0;
+		for my $job (JSON::PP->new->incr_parse(<STDIN>)) {
+			for (@{$job->{net} // []}) { $h{"$_->{host}:$_->{port}"} = 1 if $_->{verdict} =~ /^allow/ }
+		}
+		print scalar(keys %h), " host", (keys %h == 1 ? "" : "s"), " reached",
+			(%h ? " (" . join(", ", sort keys %h) . ")" : "");')
+	remote status | sed -n "s/^state  *\(profile [^,;]*\), \(.*\); disk.*/\1, network proxy, $hosts; \2/p"
 }
 
 # The signed approval webhook, as a script a person can read and run again.
@@ -171,16 +224,17 @@ EOF
 }
 
 demo_summary() {
-	local took=$(($(date +%s%3N) - PUSHED))
 	printf 'sluice demo: %s\n' "$(of_run state)"
-	remote runs 1 | sed 's/^/  /'
-	printf '  environment  production: %s\n' "$(remote deployments --repo demo/hello | head -n 1 | tr '\t' ' ')"
-	printf '  answers      %s\n' "$(curl -fsS "http://127.0.0.1:$(cat "$D/target.port")/hello" || echo nothing)"
-	printf '  times        push to end %s.%03ds\n' $((took / 1000)) $((took % 1000))
+	printf '  run          %s\n' "$(demo_run_words run)"
+	printf '  jobs         %s\n' "$(demo_run_words jobs)"
+	printf '  environment  production: %s\n' "$(remote deployments --repo demo/hello --format json |
+		"$BIN/sluice" eval --context - "format('{0}, deployment {1}, approved by {2}', items[0].state, items[0].number, items[0].approvers)" | tr -d '"')"
+	printf '  times        %s\n' "$(demo_run_words times)"
+	printf '  confined     %s\n' "$(demo_confined)"
 }
 
 demo() {
-	local yes=no started took
+	local yes=no started took target
 	[ "${1:-}" != --yes ] || yes=yes
 	D=$(mktemp -d /tmp/sluice-demo.XXXXXX)
 	chmod 755 "$D"
@@ -200,7 +254,7 @@ demo() {
 	demo_serve
 	demo_prepare
 	demo_push
-	remote runs 1 --follow --until-gate || true
+	demo_follow --until-gate || true
 	[ "$(of_run 'gates[0].state')" = pending ] ||
 		demo_fail "step 6/6 run" "it did not reach the gate" "$D/serve.log"
 	demo_approve_script
@@ -209,14 +263,17 @@ demo() {
 		sh "$D/approve.sh" >"$D/approve.out" 2>&1 ||
 			demo_fail "the approval" "the signed webhook was refused" "$D/approve.out"
 		took=$(($(date +%s%3N) - started))
-		say "approve       production, by key:demo through the signed webhook, in ${took}ms"
-		remote runs 1 --follow | tail -n 1 || demo_fail "the deploy" "run 1 failed" "$D/serve.log"
+		say "approve       production, by key:demo through the signed webhook, 200 in ${took}ms"
+		demo_follow >"$D/follow.out" || demo_fail "the deploy" "run 1 failed" "$D/serve.log"
+		target=http://127.0.0.1:$(cat "$D/target.port")/hello
+		printf '%s  %s answers "%s"\n' "$(tail -n 1 "$D/follow.out")" "$target" \
+			"$(curl -fsS "$target" || echo nothing)"
 		demo_summary
 		return
 	fi
 	demo_gate_words
 	printf 'Serving until Ctrl-C. Nothing outside %s was changed but the packages above%s.\n' "$D" \
 		"$(is_root && echo " (as root also the user '$SERVICE_USER' and its ids)")"
-	remote runs 1 --follow >/dev/null 2>&1 && demo_summary
+	demo_follow >/dev/null 2>&1 && demo_summary
 	wait "${demo_pids[0]}"
 }
