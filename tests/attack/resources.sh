@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What a job takes from others: memory, disk, processes, the log, the end. At a fiftieth of
+# the size; make torture has all of it.
+# slow
+# timeout: 300
+. tests/lib/tap.sh
+. tests/attack/lib.sh
+. tests/lib/execjob.sh
+need python3 perl
+size() { echo $((TORTURE ? $1 : $1 / 50)); }
+
+# ---- memory, in each way there is ----
+mkdir "$T/tools"
+cp tests/attack/hog.py "$T/tools/"
+hog() { another_job --memory "$1" --pids 100 --ro "$T/tools" python3 "$T/tools/hog.py" "$2" 96; }
+if "$CONFINE" --memory 64 true 2>/dev/null && "$SLUICE" doctor | grep -q 'cgroup .*memory'; then
+  for what in anonymous shared sysv pipes tables; do
+    capture hog 48 "$what"
+    if [ "$what" = pipes ] && [ "$status" = 1 ]; then
+      # The kernel's own limit on the pipes of one account came first.
+      pass "more memory than the job has: $what, refused [RS02]"
+    else
+      is "$status" 137 "more memory than the job has: $what [RS02]"
+    fi
+    like "$(hog 400 "$what" 2>&1)" 'took it' "control: a job that has enough takes it: $what [RS02]"
+  done
+  nok 'a tmpfs ends before the memory of the job [RS02 RS03]' hog 200 tmpfs
+  like "$(hog 600 tmpfs 2>&1)" 'took it' 'control: a larger one does not [RS02 RS03]'
+else
+  skip 'no memory controller for this account' 12 'more memory than the job has [RS02]'
+fi
+
+# ---- files ----
+files=$((TORTURE ? 200000 : 70000))
+many="import os
+d = '/tmp/many'
+os.mkdir(d)
+for i in range($files):
+    open(d + '/' + str(i), 'w').close()
+print('made all')"
+unlike "$(another_job --memory 64 python3 -c "$many" 2>&1)" 'made all' 'a job cannot have files without end [RS03]'
+deep="import os
+for i in range(3000):
+    os.mkdir('d'); os.chdir('d')
+print('made all')"
+mkdir "$T/work" "$T/work/in"
+echo sentinel >"$T/sentinel"
+is "$(another_job --work "$T/work" python3 -c "$deep")" 'made all' 'control: it can have deep ones [RS03]'
+steps '{"run":"python3 -c \"import os; [(os.mkdir(chr(100)), os.chdir(chr(100))) for i in range(3000)]\"; mkdir shut; touch shut/x; chmod 000 shut; touch -- \"-rf\" \"$(printf \"a\\nb\")\"; ln -s '"$T"' out; ls | wc -l"}'
+job
+ok 'control: a step leaves what is hard to remove [RS16]' grep -qx 6 <<<"$log"
+ok 'its folders are removed all the same [RS16]' test ! -e "$D/jobs/1/1/work"
+is "$(cat "$T/sentinel")" sentinel 'and nothing that a link led to [RS16 FS01]'
+python3 - "$T/work" <<'E2'
+import os, sys
+os.chdir(sys.argv[1])
+depth = 0
+while os.path.isdir("d"):
+    os.chdir("d")
+    depth += 1
+while depth:
+    os.chdir("..")
+    os.rmdir("d")
+    depth -= 1
+E2
+
+# ---- orphans ----
+orphans=$(size 100000)
+like "$(another_job --pids 500 bash -c "
+  perl -e 'for (1 .. $orphans) { my \$p = fork; if (!\$p) { fork and exit 0; exit 0 } waitpid \$p, 0 }'
+  for i in {1..50}; do
+    z=\$(grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l); [ \$z = 0 ] && break; sleep 0.1
+  done
+  echo \$z zombies; ls -d /proc/[0-9]* | wc -l")" '^0 zombies.[3-9]$' "$orphans orphans are reaped, no pid is lost [RS09]"
+
+# ---- both outputs, no input ----
+bytes=$((1 << 20))
+steps "{\"run\":\"for i in 1 2 3 4; do head -c $((bytes / 4)) /dev/zero | tr '\\\\0' o | fold -w 1023; head -c $((bytes / 4)) /dev/zero | tr '\\\\0' e | fold -w 1023 >&2; done; echo; cat | wc -c\"}"
+job
+ok 'a step that fills both outputs ends [RS12]' ended success
+all_of() { grep -xE "$1+" "$D/jobs/1/1/log" | tr -d '\n' | wc -c; }
+is "$(all_of o) $(all_of e)" "$bytes $bytes" 'control: all of it is in the log [RS12]'
+
+# ---- a line without end ----
+steps "{\"run\":\"head -c $(size 2000000000) /dev/zero | tr '\\\\0' a; cat /proc/sys/kernel/hostname\"}"
+spawn rss bash -c 'while :; do for p in $(pgrep -f tests/tools/execjob); do grep VmHWM /proc/$p/status; done; sleep 0.2; done'
+job
+stop rss
+ok 'a line without end passes [RS10]' ended success
+ok 'and no process of ours held much of it [RS10]' test "$(awk '{ if ($2 > m) m = $2 } END { print m + 0 }' "$T/rss.out")" -lt 65536
+ok 'control: they were looked at [RS10]' test -s "$T/rss.out"
+
+# ---- many jobs, cancels ----
+rounds=$(size 1000)
+left() {
+  find /sys/fs/cgroup -type d -name 'job*' 2>/dev/null | wc -l
+  grep -c . /proc/self/mountinfo
+  pgrep -f "soak-$$" | wc -l
+  ls /proc/sysvipc >/dev/null && awk 'NR > 1' /proc/sysvipc/shm | wc -l
+}
+before=$(left)
+ran=0 cancelled=0 killed=0
+for ((i = 0; i < rounds; i++)); do
+  steps "{\"run\":\"echo begun; exec -a soak-$$ sleep 0.1\"}" "{\"run\":\"sleep 30 & echo second\"}"
+  case $((RANDOM % 3)) in
+  0) job ;;
+  1) job --cancel-on begun --force ;;
+  2) job --kill-on begun ;;
+  esac
+  if ended success; then ran=$((ran + 1)); elif ended cancelled; then cancelled=$((cancelled + 1)); else killed=$((killed + 1)); fi
+  rm -rf "$D"
+done
+diag "$ran ran, $cancelled cancelled, $killed killed"
+ok 'control: of all kinds there were some [RS18]' test "$ran" -gt 0 -a "$((cancelled + killed))" -gt 0
+wait_for 5 bash -c '! pgrep -f "soak-$0"' "$$"
+is "$(left)" "$before" "$rounds jobs leave no group, mount, process or memory [RS18]"
+done_testing
