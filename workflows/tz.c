@@ -183,8 +183,11 @@ static struct stretch rule_stretch(const struct tz *tz, int64_t utc)
 	if (!tz->has_dst)
 		return s;
 	year = civil_year(utc);
-	/* Switches of the years around; the last before and the first after count. */
-	for (int64_t y = year - 1; y <= year + 1; y++) {
+	/*
+	 * Switches of the years around; the last before and the first after count. A time
+	 * of up to a week moves that of the year before last into the last one.
+	 */
+	for (int64_t y = year - 2; y <= year + 1; y++) {
 		int64_t on = rule_local(&tz->dst_from, y) - tz->std_offset;
 		int64_t off = rule_local(&tz->dst_to, y) - tz->dst_offset;
 

@@ -174,6 +174,24 @@ static int load_berlin(const char *name, struct strbuf *out, struct err *err, vo
 	return 0;
 }
 
+/* RFC 8536, 3.3.1: the end of one year's summer lies in the next year. */
+static void a_rule_may_reach_into_the_next_year(void **state)
+{
+	struct tz *all_year = zone("EST5EDT,0/0,J365/25");
+	struct tz *late = zone("XXX3EDEC,0/1,J365/64");
+
+	for (int64_t t = at(2031, 12, 20, 0, 0); t < at(2032, 1, 10, 0, 0); t += 1800)
+		if (tz_offset(all_year, t) != -4 * 3600)
+			fail_msg("all year: %lld", (long long)t);
+	assert_int_equal(tz_offset(late, at(2031, 12, 31, 23, 59)), -3 * 3600);
+	assert_int_equal(tz_offset(late, at(2032, 1, 1, 3, 59)), -3 * 3600);
+	assert_int_equal(tz_offset(late, at(2032, 1, 1, 4, 0)), -2 * 3600);
+	assert_int_equal(tz_offset(late, at(2032, 1, 2, 17, 59)), -2 * 3600);
+	assert_int_equal(tz_offset(late, at(2032, 1, 2, 18, 0)), -3 * 3600);
+	tz_free(all_year);
+	tz_free(late);
+}
+
 static void zones_are_asked_for_by_a_clean_name(void **state)
 {
 	static const char *const bad[] = { "", "/etc/passwd", "../x", "a/../b", "a//b",
@@ -197,5 +215,5 @@ static void zones_are_asked_for_by_a_clean_name(void **state)
 
 TEST_MAIN(TEST(dates_go_there_and_back), TEST(rules_of_the_footer_switch_on_their_days),
 	TEST(the_table_comes_before_the_rule), TEST(a_local_time_is_first_read_once),
-	TEST(a_day_that_is_left_out_begins_at_the_shift), TEST(broken_data_are_refused),
-	TEST(zones_are_asked_for_by_a_clean_name))
+	TEST(a_day_that_is_left_out_begins_at_the_shift), TEST(a_rule_may_reach_into_the_next_year),
+	TEST(broken_data_are_refused), TEST(zones_are_asked_for_by_a_clean_name))
