@@ -38,17 +38,16 @@ struct diag *diag_vadd(struct diagnostics *d, const char *file, struct mark mark
 {
 	struct strbuf msg = STRBUF_INIT;
 
+	if (d->len == DIAG_MAX) {
+		d->dropped++;
+		return NULL;
+	}
 	strbuf_vaddf(&msg, fmt, ap);
 	for (size_t i = 0; i < d->len; i++)
 		if (diag_same(&d->items[i], file, mark, code, msg.buf)) {
 			strbuf_done(&msg);
 			return NULL;
 		}
-	if (d->len == DIAG_MAX) {
-		d->dropped++;
-		strbuf_done(&msg);
-		return NULL;
-	}
 	GROW(d->items, d->alloc, d->len + 1);
 	d->items[d->len] = (struct diag){
 		.file = xstrdup(file),

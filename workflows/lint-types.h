@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "workflows/names.h"
 #include "workflows/value.h"
 
 enum lint_kind {
@@ -37,6 +38,7 @@ struct lint_type {
 	const struct lint_type *elem; /* of arrays, and of further properties; NULL: any */
 	const struct lint_prop *props;
 	size_t len;
+	struct names *names; /* of many properties; else NULL */
 };
 
 extern const struct lint_type type_any, type_null, type_bool, type_number, type_string;

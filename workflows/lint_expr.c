@@ -127,7 +127,7 @@ static void unknown_property(struct lint_expr *x, const struct expr_node *n,
 	else
 		d = lint_add(x->l, lint_expr_mark(x, n), "unknown-property",
 			"'%s' has no property '%.60s'", words.buf, name);
-	for (; len < t->len && len < ARRAY_SIZE(names) - 1; len++) {
+	for (; d && len < t->len && len < ARRAY_SIZE(names) - 1; len++) {
 		names[len] = t->props[len].name;
 		if (len < 12)
 			strbuf_addf(&all, "%s%s", len ? ", " : "", names[len]);
@@ -463,22 +463,36 @@ static bool comparable(
 	       (b->kind == TYPE_NUMBER || b->kind == TYPE_STRING);
 }
 
+/* `&&` and `||` of two operands and more. */
+static const struct lint_type *choice_type(struct lint_expr *x, const struct expr_node *n)
+{
+	const struct lint_type *t = NULL;
+	bool gives_way = false;
+
+	for (size_t i = 0; i < n->children_len; i++) {
+		const struct expr_node *child = n->children[i];
+		const struct lint_type *own = lint_expr_type(x, child);
+
+		t = t && !gives_way ? type_merge(x->l->arena, t, own) : own;
+		/* `c && x || y`: a string in front that is there gives way to x. */
+		gives_way = n->name[0] == '&' && child->kind == EXPR_NODE_LITERAL &&
+			    value_truthy(child->value);
+	}
+	return t;
+}
+
 static const struct lint_type *operator_type(
 	struct lint_expr *x, const struct expr_node *n)
 {
-	const struct lint_type *a = lint_expr_type(x, n->children[0]), *b;
+	const struct lint_type *a, *b;
 	struct strbuf wa = STRBUF_INIT, wb = STRBUF_INIT;
 
+	if (strcmp(n->name, "&&") == 0 || strcmp(n->name, "||") == 0)
+		return choice_type(x, n);
+	a = lint_expr_type(x, n->children[0]);
 	if (n->children_len < 2)
 		return &type_bool; /* ! */
 	b = lint_expr_type(x, n->children[1]);
-	if (strcmp(n->name, "&&") == 0 || strcmp(n->name, "||") == 0) {
-		/* `c && x || y`: a string in front that is there gives way to x. */
-		if (n->name[0] == '&' && n->children[0]->kind == EXPR_NODE_LITERAL &&
-			value_truthy(n->children[0]->value))
-			return b;
-		return type_merge(x->l->arena, a, b);
-	}
 	if (!comparable(n->name, a, b)) {
 		type_words(a, &wa);
 		type_words(b, &wb);

@@ -9,6 +9,9 @@
 static const struct expr_rules any_rules = { NULL,
 	EXPR_FN_STATUS | EXPR_FN_JOB_STATUS | EXPR_FN_HASHFILES };
 
+/* Bytes for an evaluation: a bomb in each of ten thousand conditions costs nothing. */
+#define CONSTANT_MAX 4096
+
 /* Functions whose result depends on the run. */
 static bool is_variable_call(const char *name)
 {
@@ -37,7 +40,7 @@ static void check_constant(
 {
 	_cleanup_(expr_freep) struct expr *e = NULL;
 	_cleanup_(value_unrefp) struct value *v = NULL, *contexts = NULL;
-	struct expr_env env = { 0 };
+	struct expr_env env = { .memory_max = CONSTANT_MAX };
 	struct expr_error error;
 	struct err err = ERR_INIT;
 

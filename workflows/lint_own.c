@@ -67,11 +67,11 @@ static void collect(
 	if (n->kind == EXPR_NODE_CALL && n->children_len == 2 &&
 		strcasecmp(n->name, "startsWith") == 0)
 		add_fact(f, a, text, n->children[0], n->children[1], FACT_STARTS);
-	if (n->kind != EXPR_NODE_OPERATOR || n->children_len != 2)
+	if (n->kind != EXPR_NODE_OPERATOR)
 		return;
 	if (strcmp(n->name, "&&") == 0) {
-		collect(f, a, text, n->children[0]);
-		collect(f, a, text, n->children[1]);
+		for (size_t i = 0; i < n->children_len; i++)
+			collect(f, a, text, n->children[i]);
 	} else if (strcmp(n->name, "==") == 0 || strcmp(n->name, "!=") == 0) {
 		enum fact_kind kind = n->name[0] == '=' ? FACT_IS : FACT_IS_NOT;
 

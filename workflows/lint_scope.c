@@ -378,6 +378,8 @@ static void visit_scalar(const struct schema_place *p, void *data)
 	struct expr_error error;
 
 	if (strstr(p->node->str, "${{")) {
+		if (schema_text_is_too_long(p->node->str, p->node->str_len))
+			return; /* the schema has told */
 		v.is_whole = is_whole(p->node);
 		(void)template_each(
 			p->node->str, p->node->str_len, visit_inner, &v, &error);

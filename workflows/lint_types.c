@@ -15,6 +15,9 @@ const struct lint_type type_any_array = { .kind = TYPE_ARRAY };
 const struct lint_type type_strings = { .kind = TYPE_OBJECT, .elem = &type_string };
 const struct lint_type type_empty_object = { .kind = TYPE_OBJECT, .is_strict = true };
 
+/* So few properties are found by a walk. */
+#define WALK_MAX 16
+
 struct lint_type *type_new_object(struct arena *a, size_t props_max, bool is_strict)
 {
 	struct lint_type *t = arena_alloc(a, sizeof(*t));
@@ -22,18 +25,34 @@ struct lint_type *type_new_object(struct arena *a, size_t props_max, bool is_str
 	t->kind = TYPE_OBJECT;
 	t->is_strict = is_strict;
 	t->props = arena_alloc(a, (props_max + 1) * sizeof(*t->props));
+	if (props_max > WALK_MAX)
+		t->names = names_new(a, props_max);
 	return t;
+}
+
+static size_t find_prop(const struct lint_type *t, const char *name, size_t len)
+{
+	if (t->names)
+		return names_find(t->names, name, len);
+	for (size_t i = 0; i < t->len; i++)
+		if (strlen(t->props[i].name) == len &&
+			strncasecmp(t->props[i].name, name, len) == 0)
+			return i;
+	return NAMES_NONE;
 }
 
 void type_add(struct lint_type *type, const char *name, const struct lint_type *prop)
 {
 	struct lint_prop *props = (struct lint_prop *)type->props; /* made above */
 
-	for (size_t i = 0; i < type->len; i++)
-		if (strcasecmp(props[i].name, name) == 0) {
-			props[i].type = prop;
-			return;
-		}
+	size_t at = find_prop(type, name, strlen(name));
+
+	if (at != NAMES_NONE) {
+		props[at].type = prop;
+		return;
+	}
+	if (type->names)
+		names_add(type->names, name, type->len);
 	props[type->len++] = (struct lint_prop){ name, prop };
 }
 
@@ -48,11 +67,9 @@ const struct lint_type *type_new_array(struct arena *a, const struct lint_type *
 
 const struct lint_type *type_prop(const struct lint_type *t, const char *name, size_t len)
 {
-	for (size_t i = 0; i < t->len; i++)
-		if (strlen(t->props[i].name) == len &&
-			strncasecmp(t->props[i].name, name, len) == 0)
-			return t->props[i].type;
-	return NULL;
+	size_t at = find_prop(t, name, len);
+
+	return at != NAMES_NONE ? t->props[at].type : NULL;
 }
 
 static const struct lint_type *elem_of(const struct lint_type *t)

@@ -129,4 +129,10 @@ void schema_place_words(const struct schema_place *p, struct strbuf *out);
 size_t schema_check_scalar_expr(const struct yaml_doc *doc, const struct schema_place *p,
 	struct diagnostics *d);
 
+/*
+ * GitHub turns text with expressions into one call of format(), whose 21,000 characters
+ * and 254 values are a limit for the text: beyond it is told, and not looked into.
+ */
+bool schema_text_is_too_long(const char *text, size_t len);
+
 #endif

@@ -254,10 +254,6 @@ static int check_inner(const char *inner, size_t len, size_t offset, void *data)
 	return 0;
 }
 
-/*
- * GitHub turns text with expressions into one call of format(), and its 21,000 characters
- * count for that call.
- */
 static bool is_too_long(const char *s, size_t len)
 {
 	size_t n = strlen("format('')");
@@ -270,6 +266,34 @@ static bool is_too_long(const char *s, size_t len)
 		n += 1 + (s[i] == '\'' || s[i] == '{' || s[i] == '}');
 	}
 	return n > LIMIT_EXPR_LEN;
+}
+
+#define FORMAT_VALUES_MAX 254 /* of 255 arguments, the text itself is one */
+
+static int count_inner(const char *inner, size_t len, size_t offset, void *data)
+{
+	size_t *n = data;
+
+	(void)inner;
+	(void)len;
+	(void)offset;
+	return ++*n > FORMAT_VALUES_MAX ? -1 : 0;
+}
+
+static bool has_too_many(const char *s, size_t len)
+{
+	struct expr_error error;
+	size_t n = 0;
+
+	/* None is shorter than `${{a}}`. */
+	return len / 6 > FORMAT_VALUES_MAX &&
+	       template_each(s, len, count_inner, &n, &error) < 0 &&
+	       n > FORMAT_VALUES_MAX;
+}
+
+bool schema_text_is_too_long(const char *text, size_t len)
+{
+	return is_too_long(text, len) || has_too_many(text, len);
 }
 
 size_t schema_check_scalar_expr(
@@ -302,6 +326,12 @@ size_t schema_check_scalar_expr(
 		(void)expr_error_at(&c, p->node->mark, "limit",
 			"text with expressions is limited to %d characters",
 			LIMIT_EXPR_LEN);
+		return 1;
+	}
+	if (has_too_many(s, len)) {
+		diag_hint(expr_error_at(&c, p->node->mark, "limit",
+				  "one text can hold %d expressions", FORMAT_VALUES_MAX),
+			"hand values over in 'env'");
 		return 1;
 	}
 	if (template_each(s, len, check_inner, &c, &error) < 0) {

@@ -619,7 +619,8 @@ void yaml_parse_lenient(const char *file, const char *data, size_t len,
 	*l.doc = (struct yaml_doc){ .arena = arena,
 		.file = arena_strdup(arena, file),
 		.source = data + bom,
-		.source_len = len - bom };
+		.source_len = len - bom,
+		.places = arena_alloc(arena, sizeof(*l.doc->places)) };
 	rc = check_bytes(&l, data, len);
 	if (rc == 0) {
 		index_lines(l.doc);

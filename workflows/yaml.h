@@ -76,6 +76,7 @@ struct yaml_doc {
 	struct yaml_node *root;
 	struct yaml_anchor *anchors;
 	size_t anchors_len;
+	struct yaml_places *places; /* what yaml_mark_at remembers */
 };
 
 /*

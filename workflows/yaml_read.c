@@ -79,34 +79,70 @@ static size_t utf8_len(unsigned char c)
 size_t yaml_byte_of(const struct yaml_doc *doc, unsigned line, unsigned column)
 {
 	const char *s, *end = doc->source + doc->source_len;
+	struct yaml_places *p = doc->places;
+	unsigned from = 1;
 
 	if (line == 0 || line > doc->lines_len)
 		return doc->source_len;
 	s = doc->source + doc->lines[line - 1];
-	for (unsigned i = 1; i < column && s < end && *s != '\n'; i++)
+	if (p->line == line && p->column <= column) { /* a file may be one line */
+		s = doc->source + p->byte;
+		from = p->column;
+	}
+	for (; from < column && s < end && *s != '\n'; from++)
 		s += utf8_len((unsigned char)*s);
-	return s < end ? (size_t)(s - doc->source) : doc->source_len;
+	if (s >= end)
+		return doc->source_len;
+	p->line = line;
+	p->column = from;
+	p->byte = (size_t)(s - doc->source);
+	return p->byte;
 }
 
-static struct mark mark_of_bytes(
-	const struct yaml_doc *doc, struct mark from, size_t start, size_t at, size_t len)
+static struct yaml_place move_to(
+	const struct yaml_doc *doc, struct yaml_place from, size_t byte)
 {
-	struct mark m = { from.line, from.column, 0, 0 };
-
-	for (size_t i = start; i < at; i++) {
-		unsigned char c = (unsigned char)doc->source[i];
+	for (; from.byte < byte; from.byte++) {
+		unsigned char c = (unsigned char)doc->source[from.byte];
 
 		if (c == '\n') {
-			m.line++;
-			m.column = 1;
+			from.line++;
+			from.column = 1;
 		} else if ((c & 0xc0) != 0x80)
-			m.column++;
+			from.column++;
 	}
-	m.end_line = m.line;
-	m.end_column = m.column;
-	for (size_t i = at; i < at + len; i++)
-		m.end_column += ((unsigned char)doc->source[i] & 0xc0) != 0x80;
-	return m;
+	return from;
+}
+
+/* The last place at OFFSET or before it that is known. */
+static struct yaml_place place_before(
+	const struct yaml_doc *doc, const struct yaml_node *scalar, size_t offset)
+{
+	struct yaml_places *p = doc->places;
+	const struct mark *m = &scalar->mark;
+	size_t i;
+
+	if (p->scalar != scalar) {
+		p->scalar = scalar;
+		p->at[0] = (struct yaml_place){ 0, yaml_byte_of(doc, m->line, m->column),
+			m->line, m->column };
+		p->end = yaml_byte_of(doc, m->end_line, m->end_column);
+		p->len = 1;
+	}
+	for (i = p->len - 1; p->at[i].offset > offset; i--)
+		;
+	return p->at[i];
+}
+
+static void remember(const struct yaml_doc *doc, const struct yaml_node *scalar,
+	const struct yaml_place *found)
+{
+	struct yaml_places *p = doc->places;
+	size_t apart = scalar->str_len / (YAML_PLACES_MAX - 1) + 1;
+
+	if (p->len < YAML_PLACES_MAX &&
+		found->offset >= p->at[p->len - 1].offset + (apart > 256 ? apart : 256))
+		p->at[p->len++] = *found;
 }
 
 /*
@@ -118,7 +154,8 @@ struct mark yaml_mark_at(const struct yaml_doc *doc, const struct yaml_node *sca
 	size_t offset, size_t len)
 {
 	const char *text = scalar->str, *nl;
-	size_t start, end, skip = 0;
+	struct yaml_place at;
+	size_t skip = 0;
 
 	if (offset >= scalar->str_len)
 		return scalar->mark;
@@ -129,15 +166,17 @@ struct mark yaml_mark_at(const struct yaml_doc *doc, const struct yaml_node *sca
 		len = (size_t)(nl - text) - offset;
 	if (len == 0)
 		return scalar->mark;
-	for (size_t i = 0; i < offset; i++)
+	at = place_before(doc, scalar, offset);
+	for (size_t i = at.offset; i < offset; i++)
 		skip += memcmp(text + i, text + offset, len) == 0;
-	start = yaml_byte_of(doc, scalar->mark.line, scalar->mark.column);
-	end = yaml_byte_of(doc, scalar->mark.end_line, scalar->mark.end_column);
-	for (size_t i = start; i + len <= end; i++) {
-		if (memcmp(doc->source + i, text + offset, len) != 0)
+	for (size_t i = at.byte; i + len <= doc->places->end; i++) {
+		if (memcmp(doc->source + i, text + offset, len) != 0 || skip-- > 0)
 			continue;
-		if (skip-- == 0)
-			return mark_of_bytes(doc, scalar->mark, start, i, len);
+		at = move_to(doc, at, i);
+		at.offset = offset;
+		remember(doc, scalar, &at);
+		return (struct mark){ at.line, at.column, at.line,
+			move_to(doc, at, i + len).column };
 	}
 	return scalar->mark;
 }

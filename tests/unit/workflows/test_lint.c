@@ -136,6 +136,8 @@ static void finds_jobs_that_can_never_run(void **state)
 			true },
 		{ "startsWith(github.ref, 'a')", "startsWith(github.ref, 'b')", true },
 		{ "startsWith(github.ref, 'a')", "startsWith(github.ref, 'ab')", false },
+		{ "github.actor && github.sha && github.ref == 'a'",
+			"1 && 2 && 3 && github.ref == 'b'", true },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
