@@ -35,12 +35,15 @@
 #define LIMIT_YAML_NODES 100000
 #define LIMIT_YAML_DEPTH 100
 #define LIMIT_MATRIX_ROWS 256
+#define LIMIT_PLAN_VALUES 150000	/* JSON values of a plan, or of all rows of a job */
+#define LIMIT_PLAN_TEXT (8 * MiB)	/* and the text in them */
 #define LIMIT_JOBS 1024			/* jobs of one run after expansion */
 #define LIMIT_STEPS 1024		/* steps of one job */
 #define LIMIT_EXPR_LEN 21000		/* GitHub: ExpressionConstants */
 #define LIMIT_EXPR_DEPTH 50
 #define LIMIT_EXPR_MEMORY (1 * MiB)	/* GitHub: EvaluationContext */
 #define LIMIT_GLOB_PATTERN 4096		/* bytes; the longest path there is */
+#define LIMIT_GLOB_LIST (128 * KiB)	/* bytes of one list of filter patterns */
 #define LIMIT_TZ_DATA (256 * KiB)	/* one time zone; those there are need 4 KiB */
 #define LIMIT_HASH_FILES 1000000	/* files and folders one hashFiles looks at */
 #define LIMIT_HASH_FILES_MS 120000	/* as GitHub */

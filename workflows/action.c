@@ -68,6 +68,7 @@ static void parse_inputs(struct action *a)
 			.is_required = required && strcasecmp(required, "true") == 0,
 			.mark = n->pairs[i].key->mark,
 		};
+		names_add(&a->input_names, a->doc->arena, a->inputs[i].name, (uint32_t)i, NULL);
 	}
 	a->inputs_len = n->len;
 }
@@ -198,10 +199,9 @@ void action_free(struct action *a)
 
 const struct action_input *action_find_input(const struct action *a, const char *name)
 {
-	for (size_t i = 0; i < a->inputs_len; i++)
-		if (strcasecmp(a->inputs[i].name, name) == 0)
-			return &a->inputs[i];
-	return NULL;
+	const struct name_entry *e = names_find(&a->input_names, name, strlen(name));
+
+	return e ? &a->inputs[e->value] : NULL;
 }
 
 const struct action_output *action_find_output(const struct action *a, const char *name)

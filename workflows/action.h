@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "workflows/diag.h"
+#include "workflows/names.h"
 #include "workflows/yaml.h"
 
 enum action_using {
@@ -45,6 +46,7 @@ struct action {
 	size_t inputs_len;
 	struct action_output *outputs;
 	size_t outputs_len;
+	struct names input_names; /* where in the list they are */
 	/* node: files; docker: entrypoints. NULL when not given. */
 	const char *main, *pre, *post;
 	const char *pre_if, *post_if; /* never NULL: "always()" when not given */

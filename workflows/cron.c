@@ -313,21 +313,31 @@ static int slot_from(const struct cron *c, int from)
 	return -1;
 }
 
+/* The smallest step from one member of SET below N to the next; N if there is none. */
+static int smallest_step(uint64_t set, int n)
+{
+	int last = -1, step = n;
+
+	for (int i = 0; i < n; i++) {
+		if (!(set >> i & 1))
+			continue;
+		if (last >= 0 && i - last < step)
+			step = i - last;
+		last = i;
+	}
+	return step;
+}
+
 int cron_shortest_gap(const struct cron *c)
 {
-	int first = slot_from(c, 0), last = first, gap = 1440;
+	int first = __builtin_ctzll(c->minutes), last = 63 - __builtin_clzll(c->minutes);
+	int within = smallest_step(c->minutes, 60);
+	/* Over midnight too, taking it that the next day has slots. */
+	int hours = smallest_step(c->hours | (uint64_t)c->hours << 24, 48);
+	/* From the last minute of an hour to the first of the next that counts. */
+	int across = hours * 60 - last + first;
 
-	for (;;) {
-		int next = slot_from(c, last + 1);
-
-		if (next < 0 || last + 1 >= 1440)
-			break;
-		if (next - last < gap)
-			gap = next - last;
-		last = next;
-	}
-	/* Over midnight, taking it that the next day has slots too. */
-	return 1440 - last + first < gap ? 1440 - last + first : gap;
+	return first < last && within < across ? within : across;
 }
 
 bool cron_is_never(const struct cron *c)

@@ -191,6 +191,18 @@ static int compile_list(struct match *m, enum filter_list which, struct glob_lis
 		patterns[bad], error.msg);
 }
 
+/* Patterns and names together were more than may be compared. -1, or R. */
+static int unless_spent(
+	struct match *m, enum filter_list which, const struct glob_list *l, int r)
+{
+	if (!glob_list_is_spent(l))
+		return r;
+	return err_set(m->err, ERR_LIMIT,
+		"%s: so many patterns cannot be compared with so many names; make the list "
+		"shorter, or its patterns begin with a folder",
+		list_names[which]);
+}
+
 static bool type_matches(struct match *m)
 {
 	const char *const *types = m->rules->types, *action = m->event->action;
@@ -233,6 +245,8 @@ static int name_matches(struct match *m, enum filter_list which, bool is_ignore,
 	if (compile_list(m, which, &l) < 0)
 		return -1;
 	is_selected = glob_list_selects(l, name, strlen(name), &at);
+	if (unless_spent(m, which, l, 0) < 0)
+		return -1;
 	if (is_ignore) {
 		if (is_selected)
 			because(m, "%s '%s' matches %s: %s", kind, name,
@@ -324,7 +338,7 @@ static int paths_positive(struct match *m)
 		return 1;
 	}
 	because(m, "no changed path (of %zu) matches paths", e->files_len);
-	return no_among(m, m->rules->paths);
+	return unless_spent(m, FILTER_PATHS, l, no_among(m, m->rules->paths));
 }
 
 static int paths_ignore(struct match *m)
@@ -337,6 +351,8 @@ static int paths_ignore(struct match *m)
 	for (size_t i = 0; i < e->files_len; i++) {
 		if (glob_list_selects(l, e->files[i], strlen(e->files[i]), NULL))
 			continue;
+		if (unless_spent(m, FILTER_PATHS_IGNORE, l, 0) < 0)
+			return -1;
 		because(m, "changed path '%s' is not among paths-ignore", e->files[i]);
 		return 1;
 	}

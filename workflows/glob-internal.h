@@ -22,8 +22,8 @@ struct glob_atom {
 	bool is_optional; /* may take none */
 	bool is_inverse;  /* of a set: all but these, and never '/' */
 	uint32_t c;
-	size_t skip; /* of GLOB_SPLIT */
-	size_t ranges_from, ranges_len;
+	uint32_t skip; /* of GLOB_SPLIT */
+	uint32_t ranges_from, ranges_len;
 };
 
 struct glob_range {

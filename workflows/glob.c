@@ -56,7 +56,7 @@ void glob_add_range(struct glob *g, struct glob_atom *a, uint32_t first, uint32_
 {
 	GROW(g->ranges, g->ranges_alloc, g->ranges_len + 1);
 	if (a->ranges_len == 0)
-		a->ranges_from = g->ranges_len;
+		a->ranges_from = (uint32_t)g->ranges_len;
 	g->ranges[g->ranges_len].first = first;
 	g->ranges[g->ranges_len++].last = last;
 	a->ranges_len++;
@@ -301,9 +301,13 @@ bool glob_path_match_tree(const struct glob *g, const char *name, size_t len, bo
 
 /* ---- lists ---- */
 
+/* Characters of names led through 64 atoms each: some 50 ms. */
+#define LIST_WORK_MAX 4000000
+
 struct glob_list {
 	struct glob **globs;
 	size_t len;
+	size_t work;
 };
 
 int glob_list_compile(const char *const *patterns, size_t len, struct glob_list **ret,
@@ -335,14 +339,23 @@ void glob_list_free(struct glob_list *l)
 	free(l);
 }
 
+/* What matching takes at most: next to nothing when the literal beginning differs. */
+static size_t work_of(const struct glob *g, const char *name, size_t len)
+{
+	if (len < g->prefix.len || memcmp(name, g->prefix.buf, g->prefix.len) != 0)
+		return 1;
+	return 1 + (len - g->prefix.len) * (g->atoms_len / 64 + 1);
+}
+
 bool glob_list_selects(
-	const struct glob_list *l, const char *name, size_t name_len, size_t *ret_which)
+	struct glob_list *l, const char *name, size_t name_len, size_t *ret_which)
 {
 	size_t i = l->len;
 
 	if (ret_which)
 		*ret_which = l->len;
-	while (i-- > 0) {
+	while (i-- > 0 && !glob_list_is_spent(l)) {
+		l->work += work_of(l->globs[i], name, name_len);
 		if (!glob_match(l->globs[i], name, name_len))
 			continue;
 		if (ret_which)
@@ -350,6 +363,11 @@ bool glob_list_selects(
 		return !l->globs[i]->is_negated;
 	}
 	return false;
+}
+
+bool glob_list_is_spent(const struct glob_list *l)
+{
+	return l->work > LIST_WORK_MAX;
 }
 
 bool glob_list_has_positive(const struct glob_list *l)

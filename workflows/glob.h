@@ -78,7 +78,9 @@ DEFINE_CLEANUP(struct glob_list, glob_list_free);
  * NULL) is its index, or the number of patterns when none matches (then false).
  */
 bool glob_list_selects(
-	const struct glob_list *l, const char *name, size_t name_len, size_t *ret_which);
+	struct glob_list *l, const char *name, size_t name_len, size_t *ret_which);
+/* More was asked than a list is good for: since then nothing is selected any more. */
+bool glob_list_is_spent(const struct glob_list *l);
 /* There is a pattern without `!`; without one nothing can ever be selected. */
 bool glob_list_has_positive(const struct glob_list *l);
 

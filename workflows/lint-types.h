@@ -38,7 +38,8 @@ struct lint_type {
 	const struct lint_type *elem; /* of arrays, and of further properties; NULL: any */
 	const struct lint_prop *props;
 	size_t len;
-	struct names *names; /* of many properties; else NULL */
+	struct names *names; /* of many properties, with the arena they are in; else NULL */
+	struct arena *arena;
 };
 
 extern const struct lint_type type_any, type_null, type_bool, type_number, type_string;

@@ -264,13 +264,13 @@ static void check_containers(struct lint *l, const struct job *job)
 static void check_repeated_needs(struct lint *l, const struct job *job)
 {
 	const struct yaml_node *n = yaml_get(job->node, "needs");
-	struct id_map seen = { 0 };
+	struct names seen = NAMES_INIT;
 
 	for (size_t i = 0; yaml_is(n, YAML_SEQUENCE) && i < n->len; i++) {
 		bool is_new = true;
 
 		if (yaml_is_scalar(n->items[i]) && n->items[i]->str_len > 0)
-			(void)id_map_add(&seen, l->arena, n->items[i]->str, 0, &is_new);
+			names_add(&seen, l->arena, n->items[i]->str, 0, &is_new);
 		if (!is_new)
 			(void)lint_add(l, n->items[i]->mark, "repeated-need",
 				"job '%s' names '%.60s' twice under 'needs'", job->id,

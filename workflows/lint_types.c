@@ -25,20 +25,25 @@ struct lint_type *type_new_object(struct arena *a, size_t props_max, bool is_str
 	t->kind = TYPE_OBJECT;
 	t->is_strict = is_strict;
 	t->props = arena_alloc(a, (props_max + 1) * sizeof(*t->props));
-	if (props_max > WALK_MAX)
-		t->names = names_new(a, props_max);
+	if (props_max > WALK_MAX) {
+		t->names = arena_alloc(a, sizeof(*t->names));
+		t->arena = a;
+	}
 	return t;
 }
 
 static size_t find_prop(const struct lint_type *t, const char *name, size_t len)
 {
-	if (t->names)
-		return names_find(t->names, name, len);
+	if (t->names) {
+		const struct name_entry *e = names_find(t->names, name, len);
+
+		return e ? e->value : SIZE_MAX;
+	}
 	for (size_t i = 0; i < t->len; i++)
 		if (strlen(t->props[i].name) == len &&
 			strncasecmp(t->props[i].name, name, len) == 0)
 			return i;
-	return NAMES_NONE;
+	return SIZE_MAX;
 }
 
 void type_add(struct lint_type *type, const char *name, const struct lint_type *prop)
@@ -47,12 +52,12 @@ void type_add(struct lint_type *type, const char *name, const struct lint_type *
 
 	size_t at = find_prop(type, name, strlen(name));
 
-	if (at != NAMES_NONE) {
+	if (at != SIZE_MAX) {
 		props[at].type = prop;
 		return;
 	}
 	if (type->names)
-		names_add(type->names, name, type->len);
+		names_add(type->names, type->arena, name, (uint32_t)type->len, NULL);
 	props[type->len++] = (struct lint_prop){ name, prop };
 }
 
@@ -69,7 +74,7 @@ const struct lint_type *type_prop(const struct lint_type *t, const char *name, s
 {
 	size_t at = find_prop(t, name, len);
 
-	return at != NAMES_NONE ? t->props[at].type : NULL;
+	return at != SIZE_MAX ? t->props[at].type : NULL;
 }
 
 static const struct lint_type *elem_of(const struct lint_type *t)

@@ -12,6 +12,9 @@
 /* Combinations looked at, excluded ones too: bounds the time, not the rows. */
 #define PRODUCT_MAX 16384
 #define FILTERS_MAX 1024
+/* Values in all rows together; and comparisons, of which a long text counts for more. */
+#define CELLS_MAX 65536
+#define WORK_MAX  1000000
 
 struct build {
 	const struct value **vectors; /* arrays */
@@ -20,6 +23,8 @@ struct build {
 	const struct value *include, *exclude;
 	bool *matched; /* of includes */
 	struct matrix *out;
+	struct value *vector_set; /* of their names */
+	size_t cells, work;
 };
 
 void matrix_done(struct matrix *m)
@@ -41,14 +46,18 @@ static int add_row(struct matrix *m, struct value *values, size_t named, struct 
 }
 
 /* Every leaf of the filter equals what the row has there. */
-static bool leaves_match(const struct value *row, const struct value *filter)
+static bool leaves_match(
+	struct build *b, const struct value *row, const struct value *filter)
 {
 	enum value_kind kind = value_kind_of(filter);
 
+	b->work += 1 + (value_str_len(filter) + value_str_len(row)) / 8;
+	if (b->work > WORK_MAX)
+		return false; /* take_combination looks at it */
 	if (kind == VALUE_OBJECT) {
 		for (size_t i = 0; i < value_count(filter); i++)
 			if (value_kind_of(row) != VALUE_OBJECT ||
-				!leaves_match(value_get(row, value_key_at(filter, i)),
+				!leaves_match(b, value_get(row, value_key_at(filter, i)),
 					value_member_at(filter, i)))
 				return false;
 		return true;
@@ -56,7 +65,7 @@ static bool leaves_match(const struct value *row, const struct value *filter)
 	if (kind == VALUE_ARRAY) {
 		for (size_t i = 0; i < value_count(filter); i++)
 			if (value_kind_of(row) != VALUE_ARRAY ||
-				!leaves_match(value_at(row, i), value_at(filter, i)))
+				!leaves_match(b, value_at(row, i), value_at(filter, i)))
 				return false;
 		return true;
 	}
@@ -65,54 +74,69 @@ static bool leaves_match(const struct value *row, const struct value *filter)
 
 static bool is_vector_key(const struct build *b, const char *key)
 {
-	for (size_t i = 0; i < b->vectors_len; i++)
-		if (strcasecmp(b->keys[i], key) == 0)
-			return true;
-	return false;
+	return value_get(b->vector_set, key) != NULL;
 }
 
-static bool is_excluded(const struct build *b, const struct value *row)
+static bool is_excluded(struct build *b, const struct value *row)
 {
 	for (size_t i = 0; i < value_count(b->exclude); i++)
-		if (leaves_match(row, value_at(b->exclude, i)))
+		if (leaves_match(b, row, value_at(b->exclude, i)))
 			return true;
 	return false;
 }
 
 /* The filter part of an include: its keys that are vectors. */
 static bool include_fits(
-	const struct build *b, const struct value *row, const struct value *include)
+	struct build *b, const struct value *row, const struct value *include)
 {
 	for (size_t i = 0; i < value_count(include); i++) {
 		const char *key = value_key_at(include, i);
 
+		b->work++;
 		if (is_vector_key(b, key) &&
-			!leaves_match(value_get(row, key), value_member_at(include, i)))
+			!leaves_match(b, value_get(row, key), value_member_at(include, i)))
 			return false;
 	}
 	return true;
 }
 
-static void add_extras(
-	const struct build *b, struct value *row, const struct value *include)
+static void add_extras(struct build *b, struct value *row, const struct value *include)
 {
 	for (size_t i = 0; i < value_count(include); i++) {
 		const char *key = value_key_at(include, i);
 
-		if (!is_vector_key(b, key))
-			value_set(row, key, value_ref(value_member_at(include, i)));
+		if (is_vector_key(b, key))
+			continue;
+		value_set(row, key, value_ref(value_member_at(include, i)));
+		b->cells++;
 	}
+}
+
+static int check_work(const struct build *b, struct err *err)
+{
+	if (b->cells > CELLS_MAX)
+		return err_set(err, ERR_LIMIT,
+			"the rows of the matrix hold more than %d values together",
+			CELLS_MAX);
+	if (b->work > WORK_MAX)
+		return err_set(err, ERR_LIMIT,
+			"the 'include' and 'exclude' of the matrix take more than %d "
+			"comparisons",
+			WORK_MAX);
+	return 0;
 }
 
 static int take_combination(struct build *b, const size_t *at, struct err *err)
 {
 	_cleanup_(value_unrefp) struct value *row = value_new_object();
 
+	b->work += b->vectors_len;
 	for (size_t i = 0; i < b->vectors_len; i++)
 		value_set(row, b->keys[i], value_ref(value_at(b->vectors[i], at[i])));
 	if (is_excluded(b, row))
-		return 0;
-	for (size_t i = 0; i < value_count(b->include); i++) {
+		return check_work(b, err);
+	b->cells += b->vectors_len;
+	for (size_t i = 0; i < value_count(b->include) && check_work(b, err) == 0; i++) {
 		const struct value *include = value_at(b->include, i);
 
 		if (!include_fits(b, row, include))
@@ -120,6 +144,8 @@ static int take_combination(struct build *b, const size_t *at, struct err *err)
 		b->matched[i] = true;
 		add_extras(b, row, include);
 	}
+	if (check_work(b, err) < 0)
+		return -1;
 	return add_row(b->out, row, b->vectors_len, err);
 }
 
@@ -186,6 +212,7 @@ static int find_vectors(struct build *b, const struct value *source, struct err 
 			return err_set(
 				err, ERR_INPUT, "matrix key '%s' has no values", key);
 		b->keys[b->vectors_len] = key;
+		value_set(b->vector_set, key, value_new_bool(true));
 		b->vectors[b->vectors_len++] = v;
 	}
 	for (size_t i = 0; i < value_count(b->exclude); i++)
@@ -233,10 +260,12 @@ int matrix_expand(const struct value *source, struct matrix *ret, struct err *er
 	if (check_filters(b.include, "include", true, err) < 0 ||
 		check_filters(b.exclude, "exclude", false, err) < 0)
 		return -1;
+	b.vector_set = value_new_object();
 	b.vectors = xcalloc(value_count(source) + 1, sizeof(*b.vectors));
 	b.keys = xcalloc(value_count(source) + 1, sizeof(*b.keys));
 	b.matched = xcalloc(value_count(b.include) + 1, sizeof(*b.matched));
 	rc = build_rows(&b, source, err);
+	value_unref(b.vector_set);
 	free(b.vectors);
 	free(b.keys);
 	free(b.matched);

@@ -2,36 +2,8 @@
 /* Open addressing, at most half full. */
 #include "workflows/names.h"
 
-#include <assert.h>
-#include <stdint.h>
 #include <string.h>
 #include <strings.h>
-
-struct slot {
-	const char *name; /* NULL: free */
-	uint32_t len, hash;
-	size_t at;
-};
-
-struct names {
-	struct slot *slots;
-	size_t mask, room;
-	uint32_t seed;
-};
-
-struct names *names_new(struct arena *a, size_t max)
-{
-	struct names *n = arena_alloc(a, sizeof(*n));
-	size_t size = 8;
-
-	while (size < 2 * max)
-		size *= 2;
-	n->slots = arena_alloc(a, size * sizeof(*n->slots));
-	n->mask = size - 1;
-	n->room = max;
-	n->seed = (uint32_t)((uintptr_t)n->slots >> 4);
-	return n;
-}
 
 static uint32_t hash_of(const struct names *n, const char *name, size_t len)
 {
@@ -46,39 +18,60 @@ static uint32_t hash_of(const struct names *n, const char *name, size_t len)
 	return h * 0x2c1b3c6du;
 }
 
-/* The slot that holds NAME, or the free one for it. */
-static struct slot *slot_of(
+/* The entry of NAME, or the free one for it. */
+static struct name_entry *entry_of(
 	const struct names *n, const char *name, size_t len, uint32_t hash)
 {
 	for (size_t i = hash >> 7;; i++) {
-		struct slot *s = &n->slots[i & n->mask];
+		struct name_entry *e = &n->entries[i & (n->cap - 1)];
 
-		if (!s->name || (s->hash == hash && s->len == len &&
-					strncasecmp(s->name, name, len) == 0))
-			return s;
+		if (!e->name || (e->hash == hash && strncasecmp(e->name, name, len) == 0 &&
+					e->name[len] == '\0'))
+			return e;
 	}
 }
 
-bool names_add(struct names *n, const char *name, size_t at)
+static void grow(struct names *n, struct arena *arena)
 {
-	size_t len = strlen(name);
-	uint32_t hash = hash_of(n, name, len);
-	struct slot *s = slot_of(n, name, len, hash);
+	struct names bigger = { .cap = n->cap ? n->cap * 2 : 16, .len = n->len };
 
-	if (s->name)
-		return false;
-	assert(n->room > 0);
-	n->room--;
-	*s = (struct slot){ name, (uint32_t)len, hash, at };
-	return true;
+	bigger.entries = arena_alloc(arena, bigger.cap * sizeof(*bigger.entries));
+	bigger.seed = n->cap ? n->seed : (uint32_t)((uintptr_t)bigger.entries >> 4);
+	for (size_t i = 0; i < n->cap; i++) {
+		const struct name_entry *e = &n->entries[i];
+
+		if (e->name)
+			*entry_of(&bigger, e->name, strlen(e->name), e->hash) = *e;
+	}
+	*n = bigger;
 }
 
-size_t names_find(const struct names *n, const char *name, size_t len)
+struct name_entry *names_add(struct names *n, struct arena *arena, const char *name,
+	uint32_t value, bool *ret_is_new)
 {
-	const struct slot *s;
+	size_t len = strlen(name);
+	struct name_entry *e;
+	uint32_t hash;
+	bool is_new;
 
-	if (!n)
-		return NAMES_NONE;
-	s = slot_of(n, name, len, hash_of(n, name, len));
-	return s->name ? s->at : NAMES_NONE;
+	if (n->len * 2 >= n->cap)
+		grow(n, arena);
+	hash = hash_of(n, name, len);
+	e = entry_of(n, name, len, hash);
+	is_new = !e->name;
+	if (is_new) {
+		*e = (struct name_entry){ name, hash, value };
+		n->len++;
+	}
+	if (ret_is_new)
+		*ret_is_new = is_new;
+	return e;
+}
+
+struct name_entry *names_find(const struct names *n, const char *name, size_t len)
+{
+	struct name_entry *e =
+		n->cap ? entry_of(n, name, len, hash_of(n, name, len)) : NULL;
+
+	return e && e->name ? e : NULL;
 }

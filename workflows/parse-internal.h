@@ -3,8 +3,6 @@
 #ifndef WORKFLOWS_PARSE_INTERNAL_H
 #define WORKFLOWS_PARSE_INTERNAL_H
 
-#include <stdint.h>
-
 #include "workflows/workflow.h"
 
 struct parser {
@@ -15,19 +13,6 @@ struct parser {
 
 struct diag *parse_error(struct parser *p, struct mark mark, const char *code,
 	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-/* Ids to numbers, without case, in constant time each. */
-struct id_map {
-	struct id_entry {
-		const char *id;
-		size_t value;
-	} *entries; /* in the arena */
-	size_t cap, len;
-};
-/* The entry of ID, which is added with VALUE when it is new. */
-struct id_entry *id_map_add(struct id_map *m, struct arena *arena, const char *id,
-	size_t value, bool *ret_is_new);
-struct id_entry *id_map_find(const struct id_map *m, const char *id);
 
 void parse_on(struct parser *p);
 void parse_jobs(struct parser *p);

@@ -22,55 +22,6 @@ struct diag *parse_error(
 
 /* ---- ids -------------------------------------------------------------------------- */
 
-static uint32_t id_hash(const char *id)
-{
-	uint32_t h = 2166136261u;
-
-	for (; *id; id++)
-		h = (h ^ (uint32_t)tolower((unsigned char)*id)) * 16777619u;
-	return h;
-}
-
-static struct id_entry *id_slot(const struct id_map *m, const char *id)
-{
-	for (size_t i = id_hash(id);; i++) {
-		struct id_entry *e = &m->entries[i & (m->cap - 1)];
-
-		if (!e->id || strcasecmp(e->id, id) == 0)
-			return e;
-	}
-}
-
-struct id_entry *id_map_find(const struct id_map *m, const char *id)
-{
-	struct id_entry *e = m->cap ? id_slot(m, id) : NULL;
-
-	return e && e->id ? e : NULL;
-}
-
-struct id_entry *id_map_add(struct id_map *m, struct arena *arena, const char *id,
-	size_t value, bool *ret_is_new)
-{
-	struct id_entry *e;
-
-	if (m->len * 2 >= m->cap) {
-		struct id_map bigger = { .cap = m->cap ? m->cap * 2 : 16, .len = m->len };
-
-		bigger.entries = arena_alloc(arena, bigger.cap * sizeof(*bigger.entries));
-		for (size_t i = 0; i < m->cap; i++)
-			if (m->entries[i].id)
-				*id_slot(&bigger, m->entries[i].id) = m->entries[i];
-		*m = bigger;
-	}
-	e = id_slot(m, id);
-	*ret_is_new = !e->id;
-	if (!e->id) {
-		*e = (struct id_entry){ id, value };
-		m->len++;
-	}
-	return e;
-}
-
 const char *id_problem(const char *id)
 {
 	size_t len = strlen(id);
@@ -295,13 +246,16 @@ static void parse_job(struct parser *p, struct job *job)
 static void unknown_need(
 	struct parser *p, const struct job *job, const struct yaml_node *node)
 {
-	_cleanup_free_ const char **ids = xcalloc(p->w->jobs_len + 1, sizeof(*ids));
+	_cleanup_free_ const char **ids = NULL;
 	const char *near;
 	struct diag *d;
 
 	d = parse_error(p, node->mark, "unknown-need",
 		"job '%s' needs '%.60s', which is not a job of this workflow", job->id,
 		node->str);
+	if (!d)
+		return;
+	ids = xcalloc(p->w->jobs_len + 1, sizeof(*ids));
 	for (size_t i = 0; i < p->w->jobs_len; i++)
 		ids[i] = p->w->jobs[i].id;
 	near = str_nearest(node->str, ids);
@@ -311,30 +265,31 @@ static void unknown_need(
 				p->w->jobs[i].key->mark.line);
 }
 
-static void add_need(struct parser *p, const struct id_map *ids, struct job *job,
+static void add_need(struct parser *p, bool *seen, struct job *job,
 	const struct yaml_node *node)
 {
 	const char *text = yaml_text(node, p->arena);
-	const struct id_entry *e;
+	const struct name_entry *e;
 	struct need *need;
 
 	if (!yaml_is_scalar(node) || *text == '\0')
 		return;
-	e = id_map_find(ids, text);
+	e = names_find(&p->w->job_names, text, strlen(text));
 	if (!e) {
 		unknown_need(p, job, node);
 		return;
 	}
-	for (size_t i = 0; i < job->needs_len; i++)
-		if (job->needs[i].job == e->value)
-			return;
+	if (seen[e->value])
+		return;
+	seen[e->value] = true;
 	need = &job->needs[job->needs_len++];
 	*need = (struct need){ p->w->jobs[e->value].id, node, e->value };
 }
 
-static void parse_needs(struct parser *p, const struct id_map *ids, struct job *job)
+static void parse_needs(struct parser *p, struct job *job)
 {
 	const struct yaml_node *n = yaml_get(job->node, "needs");
+	_cleanup_free_ bool *seen = NULL;
 	size_t max;
 
 	if (!n || n->kind == YAML_MAPPING)
@@ -344,10 +299,11 @@ static void parse_needs(struct parser *p, const struct id_map *ids, struct job *
 	if (max > p->w->jobs_len + 1)
 		max = p->w->jobs_len + 1;
 	job->needs = arena_alloc(p->arena, (max + 1) * sizeof(*job->needs));
+	seen = xcalloc(p->w->jobs_len + 1, sizeof(*seen));
 	if (yaml_is_scalar(n))
-		add_need(p, ids, job, n);
+		add_need(p, seen, job, n);
 	for (size_t i = 0; n->kind == YAML_SEQUENCE && i < n->len; i++)
-		add_need(p, ids, job, n->items[i]);
+		add_need(p, seen, job, n->items[i]);
 }
 
 /* Edges grouped by where they start: those of I are edges[first[I]] to edges[first[I+1]]. */
@@ -450,7 +406,6 @@ void parse_jobs(struct parser *p)
 {
 	const struct yaml_node *jobs = yaml_get(p->w->root, "jobs");
 	size_t before = p->diags->len + p->diags->dropped;
-	struct id_map ids = { 0 };
 
 	if (!yaml_is(jobs, YAML_MAPPING))
 		return;
@@ -462,7 +417,6 @@ void parse_jobs(struct parser *p)
 	p->w->jobs = arena_alloc(p->arena, (jobs->len + 1) * sizeof(*p->w->jobs));
 	for (size_t i = 0; i < jobs->len; i++) {
 		struct job *job = &p->w->jobs[p->w->jobs_len];
-		bool is_new;
 
 		if (!yaml_is(jobs->pairs[i].value, YAML_MAPPING) ||
 			has_template(jobs->pairs[i].key))
@@ -470,11 +424,11 @@ void parse_jobs(struct parser *p)
 		*job = (struct job){ .id = jobs->pairs[i].key->str,
 			.key = jobs->pairs[i].key,
 			.node = jobs->pairs[i].value };
-		(void)id_map_add(&ids, p->arena, job->id, p->w->jobs_len, &is_new);
+		names_add(&p->w->job_names, p->arena, job->id, (uint32_t)p->w->jobs_len, NULL);
 		p->w->jobs_len++;
 	}
 	for (size_t i = 0; i < p->w->jobs_len; i++) {
-		parse_needs(p, &ids, &p->w->jobs[i]);
+		parse_needs(p, &p->w->jobs[i]);
 		parse_job(p, &p->w->jobs[i]);
 	}
 	check_cycles(p);
@@ -485,10 +439,9 @@ void parse_jobs(struct parser *p)
 
 size_t workflow_find_job(const struct workflow *w, const char *id)
 {
-	for (size_t i = 0; i < w->jobs_len; i++)
-		if (strcasecmp(w->jobs[i].id, id) == 0)
-			return i;
-	return SIZE_MAX;
+	const struct name_entry *e = names_find(&w->job_names, id, strlen(id));
+
+	return e ? e->value : SIZE_MAX;
 }
 
 const struct trigger *workflow_find_trigger(const struct workflow *w, const char *event)

@@ -2,6 +2,7 @@
 /* `on:`: events with their filters, schedules, and the inputs that are declared there. */
 #include <string.h>
 
+#include "base/limits.h"
 #include "workflows/cron.h"
 #include "workflows/parse-internal.h"
 
@@ -70,7 +71,7 @@ static void check_default(struct parser *p, const struct input_decl *in)
 }
 
 static struct input_decl *parse_inputs(struct parser *p, const struct yaml_node *inputs,
-	bool is_dispatch, size_t *ret_len)
+	bool is_dispatch, size_t *ret_len, struct names *names)
 {
 	struct input_decl *list;
 
@@ -85,6 +86,7 @@ static struct input_decl *parse_inputs(struct parser *p, const struct yaml_node 
 
 		in->key = inputs->pairs[i].key;
 		in->name = in->key->str;
+		names_add(names, p->arena, in->name, (uint32_t)i, NULL);
 		in->type = parse_type(yaml_get(n, "type"));
 		in->is_required = yaml_is(required, YAML_BOOL) && required->boolean;
 		in->otherwise = yaml_get(n, "default");
@@ -111,6 +113,7 @@ static void parse_secrets(struct parser *p, const struct yaml_node *secrets)
 		list[i] = (struct secret_decl){ secrets->pairs[i].key->str,
 			yaml_is(required, YAML_BOOL) && required->boolean,
 			secrets->pairs[i].key };
+		names_add(&p->w->call_secret_names, p->arena, list[i].name, (uint32_t)i, NULL);
 	}
 	p->w->call_secrets = list;
 	p->w->call_secrets_len = secrets->len;
@@ -180,6 +183,17 @@ static void check_both(struct parser *p, const struct trigger *t, const char *ki
 		"use '%s' alone, with '!' before what to leave out", kind);
 }
 
+static void check_length(struct parser *p, const struct trigger *t, const char *list)
+{
+	const struct yaml_node *n = yaml_get(t->config, list);
+
+	if (n && n->bytes > LIMIT_GLOB_LIST)
+		diag_hint(parse_error(p, n->mark, "limit",
+				  "the patterns of '%s' are longer than %d KiB together",
+				  list, (int)(LIMIT_GLOB_LIST / KiB)),
+			"'**' stands for any number of folders");
+}
+
 static void parse_config(struct parser *p, struct trigger *t)
 {
 	const struct yaml_node *c = t->config;
@@ -195,18 +209,20 @@ static void parse_config(struct parser *p, struct trigger *t)
 		.paths_ignore = parse_strings(p, yaml_get(c, "paths-ignore")),
 		.workflows = parse_strings(p, yaml_get(c, "workflows")),
 	};
+	for (enum filter_list l = 0; l < FILTER_LIST_COUNT; l++)
+		check_length(p, t, filter_list_name(l));
 	check_both(p, t, "branches");
 	check_both(p, t, "tags");
 	check_both(p, t, "paths");
 	if (strcmp(t->event, "schedule") == 0)
 		parse_schedule(p, t);
 	if (strcmp(t->event, "workflow_dispatch") == 0)
-		p->w->dispatch_inputs = parse_inputs(
-			p, yaml_get(c, "inputs"), true, &p->w->dispatch_inputs_len);
+		p->w->dispatch_inputs = parse_inputs(p, yaml_get(c, "inputs"), true,
+			&p->w->dispatch_inputs_len, &(struct names)NAMES_INIT);
 	if (strcmp(t->event, "workflow_call") != 0)
 		return;
-	p->w->call_inputs =
-		parse_inputs(p, yaml_get(c, "inputs"), false, &p->w->call_inputs_len);
+	p->w->call_inputs = parse_inputs(p, yaml_get(c, "inputs"), false,
+		&p->w->call_inputs_len, &p->w->call_input_names);
 	parse_secrets(p, yaml_get(c, "secrets"));
 	parse_outputs(p, yaml_get(c, "outputs"));
 }

@@ -8,8 +8,8 @@
 #include "workflows/parse-internal.h"
 
 struct step_ids {
-	struct id_map taken;
-	struct id_map bases; /* of generated ids: the last number given */
+	struct names taken;
+	struct names bases; /* of generated ids: the last number given */
 };
 
 /* ---- ids -------------------------------------------------------------------------- */
@@ -50,17 +50,17 @@ static void generate_id(struct parser *p, struct step_ids *ids, struct step *s)
 {
 	char *base = arena_printf(p->arena, "__%.*s", ID_MAX - 2, base_of(p, s));
 	const char *id = base;
-	struct id_entry *e;
+	struct name_entry *e;
 	bool is_new;
 
 	for (char *c = base; *c; c++)
 		if (!isalnum((unsigned char)*c) && *c != '_' && *c != '-')
 			*c = '_';
-	e = id_map_add(&ids->bases, p->arena, base, 1, &is_new);
+	e = names_add(&ids->bases, p->arena, base, 1, &is_new);
 	for (size_t n = e->value;; n++) {
 		if (n > 1)
 			id = arena_printf(p->arena, "%.*s_%zu", ID_MAX - 8, base, n);
-		(void)id_map_add(&ids->taken, p->arena, id, 0, &is_new);
+		names_add(&ids->taken, p->arena, id, 0, &is_new);
 		if (is_new) {
 			e->value = n + 1;
 			break;
@@ -86,12 +86,12 @@ static void take_id(struct parser *p, struct step_ids *ids, struct step *s)
 			"%s", problem);
 		return;
 	}
-	(void)id_map_add(&ids->taken, p->arena, s->id, n->mark.line, &is_new);
+	names_add(&ids->taken, p->arena, s->id, n->mark.line, &is_new);
 	if (!is_new)
 		diag_hint(parse_error(p, n->mark, "duplicate-id",
 				  "step id '%s' is already taken in this job", s->id),
-			"first at line %zu; ids are compared without case",
-			id_map_find(&ids->taken, s->id)->value);
+			"first at line %u; ids are compared without case",
+			names_find(&ids->taken, s->id, strlen(s->id))->value);
 }
 
 /* ---- what a step does ------------------------------------------------------------- */
@@ -129,7 +129,7 @@ static void check_target(struct parser *p, const struct step_ids *ids,
 	const struct step *s, const struct yaml_node *n)
 {
 	const char *text = yaml_text(n, p->arena);
-	const struct id_entry *e = id_map_find(&ids->taken, text);
+	const struct name_entry *e = names_find(&ids->taken, text, strlen(text));
 
 	if (!yaml_is_scalar(n) || n->str_len == 0)
 		return;
@@ -248,7 +248,7 @@ static bool is_vector(const struct yaml_node *matrix, size_t i)
 }
 
 static void check_exclude(
-	struct parser *p, const struct yaml_node *matrix, const struct yaml_node *filter)
+	struct parser *p, const struct names *vectors, const struct yaml_node *filter)
 {
 	if (!yaml_is(filter, YAML_MAPPING))
 		return;
@@ -257,12 +257,8 @@ static void check_exclude(
 			"an 'exclude' entry must not be empty");
 	for (size_t i = 0; i < filter->len; i++) {
 		const struct yaml_node *key = filter->pairs[i].key;
-		bool is_known = has_template(key);
 
-		for (size_t k = 0; !is_known && k < matrix->len; k++)
-			is_known = is_vector(matrix, k) &&
-				   strcasecmp(matrix->pairs[k].key->str, key->str) == 0;
-		if (!is_known)
+		if (!has_template(key) && !names_find(vectors, key->str, key->str_len))
 			diag_hint(
 				parse_error(p, key->mark, "matrix-exclude",
 					"'exclude' names '%.60s', which is no key of the "
@@ -278,7 +274,7 @@ void parse_strategy(struct parser *p, const struct yaml_node *strategy)
 	const struct yaml_node *matrix = yaml_get(strategy, "matrix");
 	const struct yaml_node *include = yaml_get(matrix, "include");
 	const struct yaml_node *exclude = yaml_get(matrix, "exclude");
-	size_t vectors = 0;
+	struct names vectors = NAMES_INIT;
 
 	if (!yaml_is(matrix, YAML_MAPPING))
 		return;
@@ -289,16 +285,16 @@ void parse_strategy(struct parser *p, const struct yaml_node *strategy)
 			return;
 		if (!is_vector(matrix, i))
 			continue;
-		vectors++;
+		names_add(&vectors, p->arena, matrix->pairs[i].key->str, (uint32_t)i, NULL);
 		if (yaml_is(v, YAML_SEQUENCE) && v->len == 0)
 			(void)parse_error(p, v->mark, "empty-value",
 				"matrix key '%.60s' has no values",
 				matrix->pairs[i].key->str);
 	}
-	if (vectors == 0 &&
+	if (vectors.len == 0 &&
 		!(include && (include->kind != YAML_SEQUENCE || include->len)))
 		(void)parse_error(p, matrix->mark, "empty-value",
 			"the matrix has neither a key with values nor 'include'");
 	for (size_t i = 0; yaml_is(exclude, YAML_SEQUENCE) && i < exclude->len; i++)
-		check_exclude(p, matrix, exclude->items[i]);
+		check_exclude(p, &vectors, exclude->items[i]);
 }

@@ -11,6 +11,7 @@
 
 /* NODE as its definition types it: a number where a string belongs becomes its text. */
 struct json *schema_to_json(const struct yaml_node *node, const struct schema_def *def);
+struct json *workflow_env_to_json(const struct workflow *w); /* for all its jobs */
 /* The members of NODE that stem from the file itself; ids are prefixed with PREFIX. */
 struct json *job_to_json(const struct workflow *w, const struct job *job,
 	const char *prefix);

@@ -30,7 +30,8 @@ struct build {
 	struct called **called;
 	size_t called_len, called_alloc;
 	struct sha256 *digest;
-	size_t nodes;
+	size_t nodes, values, bytes; /* jobs; what the plan holds of the files */
+	bool is_full;
 };
 
 /* The workflow whose jobs are being added. */
@@ -38,11 +39,17 @@ struct scope {
 	const struct workflow *w;
 	const char *repository, *ref; /* NULL: the workflow's own */
 	const char *prefix;	      /* of ids */
-	const char *parent;	      /* node id of the caller, or NULL */
+	struct json *parent;	      /* node of the caller, or NULL */
+	struct json *env;	      /* of W; shared by its jobs */
 	struct permissions allowed;
 	bool is_limited; /* ALLOWED was said by someone */
 	unsigned depth;
 };
+
+/* What a node, a step and a declared input have beside what is written in the file. */
+#define NODE_VALUES	  40
+#define STEP_VALUES	  4
+#define CALL_INPUT_VALUES 5
 
 static struct diag *error_at(struct build *b, const char *file, struct mark mark,
 	const char *code, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
@@ -200,34 +207,50 @@ static void note_actions(struct build *b, const struct step *steps, size_t len)
 
 static const struct input_decl *find_input(const struct workflow *w, const char *name)
 {
-	for (size_t i = 0; i < w->call_inputs_len; i++)
-		if (strcasecmp(w->call_inputs[i].name, name) == 0)
-			return &w->call_inputs[i];
-	return NULL;
+	const struct name_entry *e = names_find(&w->call_input_names, name, strlen(name));
+
+	return e ? &w->call_inputs[e->value] : NULL;
 }
 
 static const struct secret_decl *find_secret(const struct workflow *w, const char *name)
 {
-	for (size_t i = 0; i < w->call_secrets_len; i++)
-		if (strcasecmp(w->call_secrets[i].name, name) == 0)
-			return &w->call_secrets[i];
-	return NULL;
+	const struct name_entry *e =
+		names_find(&w->call_secret_names, name, strlen(name));
+
+	return e ? &w->call_secrets[e->value] : NULL;
 }
 
-static bool gives(const struct yaml_node *map, const char *name)
+/* The keys of a mapping; one with an expression may be any. */
+struct given {
+	struct names names;
+	bool is_any;
+};
+
+static struct given keys_of(const struct scope *s, const struct yaml_node *map)
 {
-	for (size_t i = 0; map && yaml_is(map, YAML_MAPPING) && i < map->len; i++)
-		if (strcasecmp(map->pairs[i].key->str, name) == 0 ||
-			strstr(map->pairs[i].key->str, "${{"))
-			return true;
-	return false;
+	struct given g = { NAMES_INIT, false };
+
+	for (size_t i = 0; yaml_is(map, YAML_MAPPING) && i < map->len; i++) {
+		const char *key = map->pairs[i].key->str;
+
+		g.is_any = g.is_any || strstr(key, "${{");
+		names_add(&g.names, s->w->doc->arena, key, (uint32_t)i, NULL);
+	}
+	return g;
+}
+
+static bool gives(const struct given *g, const char *name)
+{
+	return g->is_any || names_find(&g->names, name, strlen(name));
 }
 
 static void near_input(struct diag *d, const struct workflow *w, const char *name)
 {
-	_cleanup_free_ const char **names =
-		xcalloc(w->call_inputs_len + 1, sizeof(*names));
+	_cleanup_free_ const char **names = NULL;
 
+	if (!d)
+		return;
+	names = xcalloc(w->call_inputs_len + 1, sizeof(*names));
 	for (size_t i = 0; i < w->call_inputs_len; i++)
 		names[i] = w->call_inputs[i].name;
 	diag_nearest(d, name, names);
@@ -251,6 +274,7 @@ static void check_with(struct build *b, const struct scope *s, const struct job 
 	const struct workflow *called)
 {
 	const struct yaml_node *with = yaml_get(job->node, "with");
+	struct given given = keys_of(s, with);
 
 	for (size_t i = 0; yaml_is(with, YAML_MAPPING) && i < with->len; i++) {
 		const struct yaml_node *key = with->pairs[i].key;
@@ -271,7 +295,7 @@ static void check_with(struct build *b, const struct scope *s, const struct job 
 	for (size_t i = 0; i < called->call_inputs_len; i++) {
 		const struct input_decl *in = &called->call_inputs[i];
 
-		if (in->is_required && !gives(with, in->name))
+		if (in->is_required && !gives(&given, in->name))
 			diag_hint(
 				error_at(b, s->w->path, job->uses->mark, "missing-input",
 					"the workflow '%s' requires input '%s'",
@@ -284,6 +308,7 @@ static void check_secrets(struct build *b, const struct scope *s, const struct j
 	const struct workflow *called)
 {
 	const struct yaml_node *secrets = yaml_get(job->node, "secrets");
+	struct given given = keys_of(s, secrets);
 
 	if (secrets && !yaml_is(secrets, YAML_MAPPING))
 		return; /* inherit */
@@ -299,7 +324,7 @@ static void check_secrets(struct build *b, const struct scope *s, const struct j
 	for (size_t i = 0; i < called->call_secrets_len; i++) {
 		const struct secret_decl *sec = &called->call_secrets[i];
 
-		if (sec->is_required && !gives(secrets, sec->name))
+		if (sec->is_required && !gives(&given, sec->name))
 			diag_hint(
 				error_at(b, s->w->path, job->uses->mark, "missing-secret",
 					"the workflow '%s' requires secret '%s'",
@@ -438,8 +463,7 @@ static void add_call(
 {
 	struct uses u = uses_parse(job->uses->str, s->w->doc->arena);
 	_cleanup_free_ char *prefix = xasprintf("%s%s/", s->prefix, job->id);
-	_cleanup_free_ char *id = xasprintf("%s%s", s->prefix, job->id);
-	struct scope inner = { .prefix = prefix, .parent = id, .depth = s->depth + 1 };
+	struct scope inner = { .prefix = prefix, .parent = node, .depth = s->depth + 1 };
 	struct called *c;
 
 	if (inner.depth > LIMIT_CALL_DEPTH) {
@@ -449,7 +473,10 @@ static void add_call(
 		return;
 	}
 	c = load_call(b, s, job, &u);
-	if (node)
+	if (c && c->w)
+		b->values += CALL_INPUT_VALUES * c->w->call_inputs_len +
+			     c->w->call_secrets_len + 2 * c->w->call_outputs_len;
+	if (node && b->values <= LIMIT_PLAN_VALUES)
 		json_set(node, "call", call_to_json(job, &u, c));
 	if (!c)
 		return;
@@ -467,7 +494,9 @@ static void add_call(
 		check_permissions(b, s, job, yaml_get(j->node, "permissions"),
 			&inner.allowed, "the called workflow's job", j->id);
 	}
+	inner.env = b->jobs ? workflow_env_to_json(inner.w) : NULL;
 	add_jobs(b, &inner);
+	json_free(inner.env);
 }
 
 /* What it calls is a word that names a workflow (a faulty file is told of elsewhere). */
@@ -487,14 +516,29 @@ static bool can_call(struct build *b, const struct scope *s, const struct job *j
 	return u.kind != USES_INVALID && u.kind != USES_DOCKER && u.path;
 }
 
-static void add_child(struct build *b, const char *parent, const char *id)
+/*
+ * The environment of a workflow and a called workflow stand in the plan as often as they
+ * are used: a small file could ask for gigabytes.
+ */
+static bool fits(struct build *b, const struct scope *s, const struct job *job)
 {
-	for (size_t i = 0; i < json_count(b->jobs); i++) {
-		struct json *n = json_at(b->jobs, i);
+	const struct yaml_node *env = yaml_get(s->w->root, "env");
 
-		if (str_eq(json_get_str(n, "id", NULL), parent))
-			json_push_str(json_get(json_get(n, "call"), "children"), id);
-	}
+	b->values += NODE_VALUES + job->node->weight + STEP_VALUES * job->steps_len +
+		     (env ? env->weight : 0);
+	b->bytes += job->node->bytes + (env ? env->bytes : 0);
+	if (b->values <= LIMIT_PLAN_VALUES && b->bytes <= LIMIT_PLAN_TEXT)
+		return true;
+	if (!b->is_full)
+		diag_hint(error_at(b, s->w->path, job->key->mark, "limit",
+				  "the jobs up to '%s' make a plan of more than %d "
+				  "values or %d MiB",
+				  job->id, LIMIT_PLAN_VALUES,
+				  (int)(LIMIT_PLAN_TEXT / MiB)),
+			"each job carries the 'env' of its workflow, each call the "
+			"whole of what it calls: make these smaller, or split the file");
+	b->is_full = true;
+	return false;
 }
 
 static struct json *add_node(
@@ -508,18 +552,20 @@ static struct json *add_node(
 		return NULL;
 	node = job_to_json(s->w, job, s->prefix);
 	p = job_permissions(s, job, &is_said);
-	json_set_str(node, "parent", s->parent);
+	json_set_str(node, "parent", json_get_str(s->parent, "id", NULL));
 	json_set(node, "permissions", is_said ? permissions_to_json(&p) : NULL);
+	json_set(node, "workflow_env", json_share(s->env));
 	json_set(node, "call", NULL);
 	json_push(b->jobs, node);
 	if (s->parent)
-		add_child(b, s->parent, json_get_str(node, "id", ""));
+		json_push_str(json_get(json_get(s->parent, "call"), "children"),
+			json_get_str(node, "id", ""));
 	return node;
 }
 
 static void add_jobs(struct build *b, const struct scope *s)
 {
-	for (size_t i = 0; i < s->w->jobs_len; i++) {
+	for (size_t i = 0; i < s->w->jobs_len && !b->is_full; i++) {
 		const struct job *job = &s->w->jobs[i];
 		struct json *node;
 
@@ -528,6 +574,8 @@ static void add_jobs(struct build *b, const struct scope *s)
 				"the run has more than %d jobs", LIMIT_JOBS);
 			return;
 		}
+		if (!fits(b, s, job))
+			return;
 		node = add_node(b, s, job);
 		if (can_call(b, s, job))
 			add_call(b, s, job, node);
@@ -728,7 +776,9 @@ static int build(
 	json_set(plan, "permissions", permissions ? permissions_to_json(&p) : NULL);
 	set_concurrency(b, w, plan);
 	json_set(plan, "jobs", json_share(b->jobs));
+	top.env = workflow_env_to_json(w);
 	add_jobs(b, &top);
+	json_free(top.env);
 	if (b->diags->len + b->diags->dropped > before)
 		return diagnostics_to_err(b->diags, err);
 	sha256_end(b->digest, sum);

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "workflows/names.h"
 #include "workflows/plan-internal.h"
 
 #define FN_ALL (EXPR_FN_STATUS | EXPR_FN_JOB_STATUS | EXPR_FN_HASHFILES)
@@ -242,33 +243,43 @@ int plan_eval_json(struct plan_eval *ev, const struct json *j, const char *mark,
 struct status {
 	const struct plan_eval *ev;
 	const char **seen; /* node ids above the job */
-	size_t seen_len, seen_alloc;
+	size_t seen_len;
 };
 
-static bool is_seen(const struct status *s, const char *id)
-{
-	for (size_t i = 0; i < s->seen_len; i++)
-		if (strcmp(s->seen[i], id) == 0)
-			return true;
-	return false;
-}
-
+/* Ids, of which no two are the same but for case, and where each node is. */
 static void add_ancestors(struct status *s)
 {
+	const struct json *jobs = json_get(s->ev->plan, "jobs");
 	const struct json *needs = json_get(s->ev->node, "needs");
+	size_t n = json_count(jobs);
+	_cleanup_(arena_freep) struct arena *arena = NULL;
+	_cleanup_free_ bool *is_seen = NULL;
+	struct names names = NAMES_INIT;
 
+	if (json_count(needs) == 0)
+		return;
+	arena = arena_new();
+	is_seen = xcalloc(n + 1, sizeof(*is_seen));
+	s->seen = xcalloc(n + 1, sizeof(*s->seen));
+	for (size_t i = 0; i < n; i++)
+		names_add(&names, arena, json_get_str(json_at(jobs, i), "id", ""), i,
+			NULL);
 	for (size_t at = 0;; at++) {
 		for (size_t i = 0; i < json_count(needs); i++) {
 			const char *id = json_as_str(json_at(needs, i), "");
+			const struct name_entry *e = names_find(&names, id, strlen(id));
 
-			if (is_seen(s, id))
+			if (!e || is_seen[e->value])
 				continue;
-			GROW(s->seen, s->seen_alloc, s->seen_len + 1);
-			s->seen[s->seen_len++] = id;
+			is_seen[e->value] = true;
+			s->seen[s->seen_len++] = e->name;
 		}
 		if (at == s->seen_len)
 			return;
-		needs = json_get(plan_node(s->ev->plan, s->seen[at]), "needs");
+		needs = json_get(
+			json_at(jobs, names_find(&names, s->seen[at],
+					      strlen(s->seen[at]))->value),
+			"needs");
 	}
 }
 

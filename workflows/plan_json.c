@@ -197,6 +197,11 @@ static struct json *defaults_to_json(const struct workflow *w, const struct job 
 	return j;
 }
 
+struct json *workflow_env_to_json(const struct workflow *w)
+{
+	return member(w->root, &schema_workflow, "env");
+}
+
 struct json *job_to_json(
 	const struct workflow *w, const struct job *job, const char *prefix)
 {
@@ -224,7 +229,6 @@ struct json *job_to_json(
 		wrapped(job->node, &schema_job, "concurrency", "group"));
 	respell(json_get(j, "concurrency"), "cancel-in-progress", "cancel_in_progress");
 	json_set(j, "strategy", strategy_to_json(job->node, &schema_job));
-	json_set(j, "workflow_env", member(w->root, &schema_workflow, "env"));
 	json_set(j, "defaults", defaults_to_json(w, job));
 	json_set(j, "steps", steps_to_json(job->steps, job->steps_len, &schema_step));
 	json_set(j, "marks", marks_to_json(job));

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "workflows/matrix.h"
+#include "workflows/names.h"
 #include "workflows/plan-internal.h"
 #include "workflows/trigger.h"
 
@@ -23,6 +24,8 @@ struct rows {
 	struct strategy strategy;
 	struct matrix matrix;
 	size_t index, total;
+	/* Of the rows made, the spec aside; and of the last one. */
+	size_t values, bytes, last_values, last_bytes;
 	const struct matrix_row *row; /* NULL: no matrix */
 };
 
@@ -392,21 +395,26 @@ static struct json *empty_of(enum input_type type)
 	return type == INPUT_NUMBER ? json_new_int(0) : json_new_str("");
 }
 
-static const struct json *find_member(const struct json *obj, const char *key)
+/* The members of WITH and how their names are found. */
+struct given {
+	struct names names;
+	const struct json **values;
+};
+
+static const struct json *find_given(const struct given *g, const char *name)
 {
-	json_foreach (it, obj)
-		if (strcasecmp(it.key, key) == 0)
-			return it.value;
-	return NULL;
+	const struct name_entry *e = names_find(&g->names, name, strlen(name));
+
+	return e ? g->values[e->value] : NULL;
 }
 
 /* 1: not known yet. */
-static int call_input(struct rows *r, const struct json *decl, const struct json *with,
+static int call_input(struct rows *r, const struct json *decl, const struct given *with,
 	struct json *out, struct err *err)
 {
 	const char *name = json_get_str(decl, "name", "");
 	enum input_type type = type_of(json_get_str(decl, "type", "string"));
-	const struct json *given = find_member(with, name);
+	const struct json *given = find_given(with, name);
 	_cleanup_(value_unrefp) struct value *v = NULL;
 	_cleanup_(json_freep) struct json *j = NULL;
 	struct json *typed = NULL;
@@ -436,14 +444,20 @@ static int call_input(struct rows *r, const struct json *decl, const struct json
 static int call_inputs(
 	struct rows *r, const struct json *call, struct json *row, struct err *err)
 {
-	const struct json *decls = json_get(call, "inputs");
+	const struct json *decls = json_get(call, "inputs"), *with = json_get(call, "with");
+	_cleanup_(arena_freep) struct arena *arena = arena_new();
 	struct json *out = json_new_object();
+	struct given given = { NAMES_INIT, NULL };
 	bool is_known = true;
 
+	given.values = arena_alloc(arena, (json_count(with) + 1) * sizeof(*given.values));
+	json_foreach (it, with) {
+		given.values[given.names.len] = it.value;
+		names_add(&given.names, arena, it.key, given.names.len, NULL);
+	}
 	json_set(row, "inputs", out);
 	for (size_t i = 0; i < json_count(decls); i++) {
-		int rc = call_input(
-			r, json_at(decls, i), json_get(call, "with"), out, err);
+		int rc = call_input(r, json_at(decls, i), &given, out, err);
 
 		if (rc < 0)
 			return -1;
@@ -527,6 +541,33 @@ static int fill_row(struct rows *r, struct json *row, struct err *err)
 	return 0;
 }
 
+/* What a row has of its own: labels, values of the matrix, names. */
+static void weigh(struct rows *r, const struct json *j)
+{
+	r->values++;
+	r->bytes += json_is(j, JSON_KIND_STRING) ? strlen(json_as_str(j, "")) : 0;
+	if (json_is(j, JSON_KIND_ARRAY))
+		for (size_t i = 0; i < json_count(j); i++)
+			weigh(r, json_at(j, i));
+	if (json_is(j, JSON_KIND_OBJECT))
+		json_foreach (it, j)
+			if (strcmp(it.key, "spec") != 0)
+				weigh(r, it.value);
+}
+
+/* Rows are much alike: the next one is as heavy as the last. */
+static int check_weight(struct rows *r, struct err *err)
+{
+	if (r->values + r->last_values <= LIMIT_PLAN_VALUES &&
+		r->bytes + r->last_bytes <= LIMIT_PLAN_TEXT)
+		return 0;
+	return bad(r->ev, "strategy", err,
+		"the rows of job '%s' hold more than %d values or %d MiB: give each row less "
+		"(name, labels, values of the matrix)",
+		json_get_str(r->ev->node, "id", ""), LIMIT_PLAN_VALUES,
+		(int)(LIMIT_PLAN_TEXT / MiB));
+}
+
 static int make_rows(struct rows *r, struct json *rows, struct err *err)
 {
 	unsigned scope = r->ev->scope;
@@ -536,11 +577,15 @@ static int make_rows(struct rows *r, struct json *rows, struct err *err)
 	r->ev->scope |= r->strategy.unknown ? 0 : SCOPE_MATRIX | SCOPE_STRATEGY;
 	for (r->index = 0; r->index < r->total; r->index++) {
 		struct json *row = json_new_object();
+		size_t values = r->values, bytes = r->bytes;
 
 		r->row = r->matrix.len ? &r->matrix.rows[r->index] : NULL;
 		json_push(rows, row);
-		if (fill_row(r, row, err) < 0)
+		if (check_weight(r, err) < 0 || fill_row(r, row, err) < 0)
 			return -1;
+		weigh(r, row);
+		r->last_values = r->values - values;
+		r->last_bytes = r->bytes - bytes;
 	}
 	r->ev->scope = scope;
 	return 0;

@@ -158,10 +158,10 @@ static void value_error(struct walk *w, const struct yaml_node *n,
 		return;
 	}
 	add_subject(at, &subject);
-	for (size_t i = 0; def->values[i]; i++)
-		strbuf_addf(&names, "%s%s", i ? ", " : "", def->values[i]);
 	d = error_at(w, n->mark, "unknown-value", "'%.60s' is no value for %s", n->str,
 		subject.buf);
+	for (size_t i = 0; d && def->values[i]; i++)
+		strbuf_addf(&names, "%s%s", i ? ", " : "", def->values[i]);
 	diag_nearest(d, n->str, def->values);
 	if (d && !d->hint)
 		diag_hint(d, "one of: %s", names.buf);

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "workflows/diag.h"
 #include "workflows/filter.h"
+#include "workflows/names.h"
 #include "workflows/schema.h"
 #include "workflows/yaml.h"
 
@@ -114,6 +115,8 @@ struct workflow {
 	size_t call_outputs_len;
 	struct job *jobs; /* in file order */
 	size_t jobs_len;
+	/* Where in their lists they are. */
+	struct names job_names, call_input_names, call_secret_names;
 };
 
 /*

@@ -15,8 +15,8 @@
 #include "base/limits.h"
 #include "workflows/yaml-internal.h"
 
-/* As actions/runner: what a result may hold in bytes once aliases are counted out. */
-#define YAML_BYTES_MAX	 (10 * MiB)
+/* What a file may hold in bytes once aliases are counted out. */
+#define YAML_BYTES_MAX	 (2 * LIMIT_WORKFLOW_FILE)
 #define YAML_ANCHORS_MAX 4096
 #define ANCHOR_BUCKETS	 8192 /* a power of two, over YAML_ANCHORS_MAX */
 

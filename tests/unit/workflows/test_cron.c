@@ -160,6 +160,9 @@ static void the_shortest_gap_is_measured(void **state)
 		{ "58 23 * * *", 1440 },
 		{ "0,58 0,23 * * *", 2 },
 		{ "*/7 * * * *", 4 },
+		{ "0,58 0,12 * * *", 58 },
+		{ "5,10 3 * * *", 5 },
+		{ "30 4,22 * * *", 360 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
