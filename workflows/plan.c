@@ -251,7 +251,7 @@ static void near_input(struct diag *d, const struct workflow *w, const char *nam
 	if (!d)
 		return;
 	names = xcalloc(w->call_inputs_len + 1, sizeof(*names));
-	for (size_t i = 0; i < w->call_inputs_len; i++)
+	for (size_t i = 0; w->call_inputs && i < w->call_inputs_len; i++)
 		names[i] = w->call_inputs[i].name;
 	diag_nearest(d, name, names);
 }
