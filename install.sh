@@ -265,6 +265,17 @@ make_user() {
 # ---- install and uninstall ---------------------------------------------------------------
 has_systemd() { [ -d /run/systemd/system ]; }
 
+# The master key, beside the data: its account may not write there, so it is made here.
+make_key() {
+	[ ! -e "$DATA_DIR.key" ] && [ ! -e "$DATA_DIR/db/sluice.db" ] || return 0
+	(
+		umask 277
+		od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n' >"$DATA_DIR.key"
+	)
+	chown "$SERVICE_USER:" "$DATA_DIR.key"
+	say "made the master key $DATA_DIR.key: without it the secrets of a backup are lost, keep a copy apart"
+}
+
 install_all() {
 	LOG=$(mktemp -t sluice-install.XXXXXX)
 	need_packages build run
@@ -275,7 +286,7 @@ install_all() {
 	local units=$DESTDIR/etc/systemd/system u
 	mkdir -p "$units" "$DESTDIR/etc/sluice"
 	for u in sluice.service sluice-spawner.service; do
-		sed "s|@PREFIX@|$PREFIX|g" "deploy/systemd/$u" >"$units/$u"
+		sed "s|@PREFIX@|$PREFIX|g; s|@USER@|$SERVICE_USER|g" "deploy/systemd/$u" >"$units/$u"
 	done
 	if [ ! -e "$DESTDIR/etc/sluice/sluice.yml" ]; then
 		"build/sluice" config example >"$DESTDIR/etc/sluice/sluice.yml"
@@ -283,6 +294,7 @@ install_all() {
 	if [ -z "$DESTDIR" ]; then
 		make_user
 		install -d -m 700 -o "$SERVICE_USER" -g "$SERVICE_USER" "$DATA_DIR"
+		make_key
 		if has_systemd; then
 			systemctl daemon-reload
 			say "installed; start it: systemctl enable --now sluice-spawner sluice"

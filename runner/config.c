@@ -433,6 +433,22 @@ static int report_findings(struct diagnostics *d, const struct strbuf *text, FIL
 	return diagnostics_to_err(d, err);
 }
 
+/* Nothing but comments: what `config example` prints before anybody has changed it. */
+static bool says_nothing(const struct strbuf *text)
+{
+	const char *p = text->buf, *end = text->buf + text->len;
+
+	while (p < end) {
+		const char *line_end = memchr(p, '\n', (size_t)(end - p));
+
+		p += strspn(p, " \t\r");
+		if (p < end && *p != '#' && *p != '\n')
+			return false;
+		p = line_end ? line_end + 1 : end;
+	}
+	return true;
+}
+
 static int apply_file(struct config_full *f, const char *file, FILE *report,
 	struct err *err)
 {
@@ -443,6 +459,8 @@ static int apply_file(struct config_full *f, const char *file, FILE *report,
 
 	if (fd_read_file(AT_FDCWD, file, LIMIT_WORKFLOW_FILE, &text, err) < 0)
 		return err_wrap(err, "configuration");
+	if (says_nothing(&text))
+		return 0;
 	if (yaml_parse(file, text.buf, text.len, &doc, &d) == 0) {
 		if (yaml_is(doc->root, YAML_MAPPING))
 			apply_mapping(f, file, "", doc->root, &d);

@@ -108,6 +108,20 @@ static void the_environment_beats_the_file_and_a_flag_beats_both(void **state)
 	unsetenv("SLUICE_NETWORK_ALLOW");
 }
 
+static void a_file_of_comments_changes_nothing(void **state)
+{
+	static const char *const texts[] = { "", "\n", "# capacity: 3\n", " \t# a\n\n#b" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		_cleanup_(config_freep) struct config *c = NULL;
+		_cleanup_free_ char *report = NULL;
+		struct err err = ERR_INIT;
+
+		assert_ok(load(*state, texts[i], &c, &report, &err), &err);
+		assert_string_equal(c->profile, "standard");
+	}
+}
+
 static void the_example_it_prints_is_a_configuration(void **state)
 {
 	_cleanup_(config_freep) struct config *c = NULL;
@@ -129,4 +143,5 @@ static void the_example_it_prints_is_a_configuration(void **state)
 TEST_MAIN(TEST_DIR(reads_every_kind_of_value), TEST_DIR(says_what_is_wrong),
 	TEST_DIR(points_at_the_place),
 	TEST_DIR(the_environment_beats_the_file_and_a_flag_beats_both),
+	TEST_DIR(a_file_of_comments_changes_nothing),
 	TEST_DIR(the_example_it_prints_is_a_configuration))
