@@ -48,11 +48,11 @@ static const struct json *list_of(const struct subject *s)
 				   : json_get(s->repo.settings, "network.allow");
 }
 
-/* LIST replaces the one in force; what a list needs besides is set with it. */
-static int set_list(struct verb_call *v, struct subject *s, struct json *list,
+/* The list TAKEN replaces the one in force; what a list needs besides is set with it. */
+static int set_list(struct verb_call *v, struct subject *s, struct json *taken,
 	bool ends_learning, struct err *err)
 {
-	_cleanup_(json_freep) struct json *owned = list, *rules = NULL;
+	_cleanup_(json_freep) struct json *list = taken, *rules = NULL;
 	struct store *store = v->core->store;
 	int64_t id;
 
