@@ -52,6 +52,7 @@ test         jq                         jq                      jq              
 test         sqlite3                    sqlite                  sqlite                -
 test         strace                     strace                  strace                strace
 test         iproute2                   iproute                 iproute2              iproute2
+test         nftables                   nftables                nftables              nftables
 test         bubblewrap                 bubblewrap              bubblewrap            bubblewrap
 test         binutils                   binutils                binutils              binutils
 test         nodejs                     nodejs                  nodejs                nodejs

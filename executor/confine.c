@@ -165,6 +165,16 @@ static int spawner_uncgroup(const char *name, void *data, struct err *err)
 	return ask_spawner(data, head, &m, err);
 }
 
+static int spawner_route(pid_t init, void *data, struct err *err)
+{
+	_cleanup_(json_freep) struct json *head = json_new_object();
+	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
+
+	json_set_str(head, "op", "route");
+	json_set_int(head, "pid", init);
+	return ask_spawner(data, head, &m, err);
+}
+
 /* ---- the sandbox ---- */
 
 static void read_limits(const struct jobrun *job, struct sandbox_limits *l)
@@ -203,9 +213,13 @@ static int read_policy(
 	read_limits(job, &o->limits);
 	o->cgroup_name = job->opt->cgroup_name;
 	o->cgroup_tree = job->opt->cgroups;
+	o->privileged.data = (void *)job;
+	if (job->opt->spawner >= 0)
+		o->privileged.make_route = spawner_route;
+	if (o->network == SANDBOX_NET_EGRESS)
+		o->resolv_conf = "nameserver 127.0.0.1\n"; /* of the way out */
 	if (!job->opt->asks_spawner || job->opt->spawner < 0)
 		return 0;
-	o->privileged.data = (void *)job;
 	o->privileged.write_maps = spawner_maps;
 	if (o->cgroup_name && !o->cgroup_tree) {
 		o->privileged.make_cgroup = spawner_cgroup;

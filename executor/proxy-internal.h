@@ -68,12 +68,20 @@ void proxy_addr_set_port(union proxy_addr *addr, uint16_t port);
 void proxy_policy_hint(const struct proxy_policy *p, const char *rule, const char *host,
 	const char *addr, struct strbuf *out);
 
+/* ---- names for a routed job ---- */
+
+struct proxy_dns;
+struct proxy;
+
+/* Answers the queries that come to the bound UDP socket FD, by P's policy. */
+struct proxy_dns *proxy_dns_new(struct proxy *p, int fd);
+void proxy_dns_free(struct proxy_dns *d);
+
 /* ---- the process and its connections ---- */
 
 #define PROXY_LISTENERS (2 + 2 * PROXY_RELAYS) /* 127.0.0.1 and ::1 of each */
 
 struct conn;
-struct proxy;
 
 struct proxy_listener {
 	struct proxy *p;
@@ -91,6 +99,7 @@ struct proxy {
 	size_t listeners_len;
 	struct conn *conns;
 	size_t conns_len;
+	struct proxy_dns *dns;
 };
 
 /* Hears all listeners that are below their limits. */

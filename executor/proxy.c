@@ -125,11 +125,14 @@ int proxy_run(const struct proxy_options *o, struct err *err)
 		add_listener(&p, o->relays[i].listener, &o->relays[i],
 			PROXY_RELAY_CONNECTIONS);
 	proxy_listen(&p);
+	if (o->dns >= 0)
+		p.dns = proxy_dns_new(&p, o->dns);
 	if (o->chan >= 0)
 		loop_add_fd(l, o->chan, EPOLLIN, on_chan, &p);
 	loop_add_timer(l, SWEEP_MS, on_sweep, &p);
 	rc = loop_run(l, err);
 	proxy_conns_end(&p);
+	proxy_dns_free(p.dns);
 	proxy_resolver_free(p.resolver);
 	return rc < 0 ? -1 : 0;
 }

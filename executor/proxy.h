@@ -94,10 +94,11 @@ struct proxy_options {
 	size_t listeners_len;
 	const struct proxy_relay *relays; /* 2 * PROXY_RELAYS at most */
 	size_t relays_len;
+	int dns; /* a UDP socket on which names are asked for (network `egress`), or -1 */
 	const struct proxy_policy *policy;
 	/*
 	 * Chan to the executor. From us: {"op": "net", "since": clock_boot_ms when it was
-	 * accepted, "kind": "connect"|"http"|"socks"|"relay", "host", "port", "addr",
+	 * accepted, "kind": "connect"|"http"|"socks"|"relay"|"dns", "host", "port", "addr",
 	 * "verdict": "allowed"|"refused"|"failed", "rule", "text" (one line for the log,
 	 * refused and failed only), "allow" (the command that would, refused only), "sent",
 	 * "received", "ms"}: refused and failed at once, allowed ones when they close. Its
@@ -113,7 +114,7 @@ struct proxy_options {
 
 #define PROXY_OPTIONS_INIT \
 	{                  \
-		.chan = -1 \
+		.chan = -1, .dns = -1 \
 	}
 
 /* Runs until the chan ends. 0, or -1 when it could not start. */

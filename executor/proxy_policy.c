@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/netrange.h"
 #include "executor/proxy-internal.h"
 
 enum entry_kind { ENTRY_NAME, ENTRY_SUFFIX, ENTRY_RANGE };
@@ -49,55 +50,6 @@ static void to_bytes(const union proxy_addr *addr, uint8_t out[16])
 	memcpy(out + 12, &addr->in.sin_addr, 4);
 }
 
-struct range {
-	const char *text;
-	unsigned bits;
-	const char *class;
-};
-
-/* First match. 169.254.169.254 and its kin come before their surroundings. */
-static const struct range ranges4[] = {
-	{ "169.254.169.254", 32, "metadata" },
-	{ "169.254.170.2", 32, "metadata" },
-	{ "169.254.170.23", 32, "metadata" },
-	{ "100.100.100.200", 32, "metadata" },
-	{ "192.0.0.192", 32, "metadata" },
-	{ "168.63.129.16", 32, "metadata" },
-	{ "0.0.0.0", 8, "reserved" },
-	{ "10.0.0.0", 8, "private-address" },
-	{ "100.64.0.0", 10, "cgnat" },
-	{ "127.0.0.0", 8, "loopback" },
-	{ "169.254.0.0", 16, "link-local" },
-	{ "172.16.0.0", 12, "private-address" },
-	{ "192.0.0.0", 24, "reserved" },
-	{ "192.0.2.0", 24, "reserved" },
-	{ "192.88.99.0", 24, "reserved" },
-	{ "192.168.0.0", 16, "private-address" },
-	{ "198.18.0.0", 15, "reserved" },
-	{ "198.51.100.0", 24, "reserved" },
-	{ "203.0.113.0", 24, "reserved" },
-	{ "224.0.0.0", 4, "multicast" },
-	{ "240.0.0.0", 4, "reserved" },
-};
-
-static const struct range ranges6[] = {
-	{ "fd00:ec2::254", 128, "metadata" },
-	{ "fd20:ce::254", 128, "metadata" },
-	{ "::1", 128, "loopback" },
-	{ "::", 128, "reserved" },
-	{ "::", 96, "reserved" },
-	{ "64:ff9b:1::", 48, "private-address" },
-	{ "100::", 64, "reserved" },
-	{ "2001::", 23, "reserved" },
-	{ "2001:db8::", 32, "reserved" },
-	{ "3fff::", 20, "reserved" },
-	{ "5f00::", 16, "reserved" },
-	{ "fc00::", 7, "private-address" },
-	{ "fe80::", 10, "link-local" },
-	{ "fec0::", 10, "private-address" },
-	{ "ff00::", 8, "multicast" },
-};
-
 static bool has_prefix(const uint8_t *addr, const uint8_t *want, unsigned bits)
 {
 	unsigned whole = bits / 8, rest = bits % 8;
@@ -108,7 +60,7 @@ static bool has_prefix(const uint8_t *addr, const uint8_t *want, unsigned bits)
 }
 
 static const char *class_in(
-	int family, const uint8_t *addr, const struct range *r, size_t n)
+	int family, const uint8_t *addr, const struct netrange *r, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		uint8_t want[16];
@@ -140,8 +92,8 @@ const char *proxy_addr_class(const union proxy_addr *addr)
 	to_bytes(addr, a);
 	v4 = hidden4(a);
 	if (v4)
-		return class_in(AF_INET, v4, ranges4, ARRAY_SIZE(ranges4));
-	return class_in(AF_INET6, a, ranges6, ARRAY_SIZE(ranges6));
+		return class_in(AF_INET, v4, netranges4, netranges4_len);
+	return class_in(AF_INET6, a, netranges6, netranges6_len);
 }
 
 void proxy_addr_text(const union proxy_addr *addr, char buf[64])

@@ -19,6 +19,7 @@
 
 #define END_MS	  2000
 #define PROXY_FDS 2
+#define DNS_PORT  53
 #define SAID_MAX  256 /* different refusals of a job that the log names */
 
 struct step_begun {
@@ -32,6 +33,7 @@ struct way_out {
 	size_t listeners_len;
 	struct proxy_relay relays[2 * PROXY_RELAYS];
 	size_t relays_len;
+	int dns; /* of a routed job, or -1 */
 };
 
 /* ---- the ledger ---- */
@@ -141,6 +143,8 @@ void way_out_done(struct jobrun *job)
 		(void)close(w->listeners[i]); /* the child has them, if there is one */
 	for (size_t i = 0; i < w->relays_len; i++)
 		(void)close(w->relays[i].listener); /* likewise */
+	if (w->dns >= 0)
+		(void)close(w->dns); /* likewise */
 	proxy_policy_free(w->policy);
 	free(w);
 }
@@ -163,6 +167,20 @@ static int prepare_proxy(struct jobrun *job, struct way_out *w, struct err *err)
 	return 0;
 }
 
+/*
+ * The route itself stands; what is missing are names. No entry opens a private address here,
+ * since the packet filter knows none.
+ */
+static int prepare_dns(struct jobrun *job, struct way_out *w, struct err *err)
+{
+	_cleanup_(json_freep) struct json *rules = json_new_object();
+
+	if (proxy_policy_new(rules, &w->policy, err) < 0 ||
+		sandbox_bind_udp(job->sandbox, "127.0.0.1", DNS_PORT, &w->dns, err) < 0)
+		return err_wrap(err, "the job's resolver");
+	return 0;
+}
+
 /* The port on both loopbacks of the job; ::1 where there is one. */
 static int prepare_relay(
 	struct jobrun *job, struct way_out *w, const char *text, struct err *err)
@@ -182,7 +200,8 @@ static int prepare_relay(
 			r->target = target;
 			w->relays_len++;
 		} else if (i == 0) {
-			return err_set(err, why.code, "the relay '%s': %s", text, why.msg);
+			return err_set(
+				err, why.code, "the relay '%s': %s", text, why.msg);
 		}
 	}
 	return 0;
@@ -206,11 +225,15 @@ int way_out_prepare(struct jobrun *job, struct err *err)
 {
 	const struct json *relays = json_get(job->spec->network_rules, "relay");
 	bool has_proxy = str_eq(job->spec->network, "proxy");
+	bool has_route = str_eq(job->spec->network, "egress");
 
-	if (!has_proxy && json_count(relays) == 0)
+	if (!has_proxy && !has_route && json_count(relays) == 0)
 		return 0;
 	job->way_out = xcalloc(1, sizeof(*job->way_out));
+	job->way_out->dns = -1;
 	if (has_proxy && prepare_proxy(job, job->way_out, err) < 0)
+		return -1;
+	if (has_route && prepare_dns(job, job->way_out, err) < 0)
 		return -1;
 	return prepare_relays(job, job->way_out, relays, err);
 }
@@ -227,7 +250,7 @@ static void child_main(struct jobrun *job, const struct proxy_options *o)
 	__attribute__((noreturn));
 static void child_main(struct jobrun *job, const struct proxy_options *o)
 {
-	int keep[PROXY_FDS + 2 * PROXY_RELAYS + 1];
+	int keep[PROXY_FDS + 2 * PROXY_RELAYS + 2];
 	size_t n = 0;
 	struct err err = ERR_INIT;
 
@@ -235,6 +258,8 @@ static void child_main(struct jobrun *job, const struct proxy_options *o)
 		keep[n++] = o->listeners[i];
 	for (size_t i = 0; i < o->relays_len; i++)
 		keep[n++] = o->relays[i].listener;
+	if (o->dns >= 0)
+		keep[n++] = o->dns;
 	keep[n++] = o->chan;
 	qsort(keep, n, sizeof(keep[0]), by_number);
 	loop_abandon(job->loop);
@@ -257,6 +282,7 @@ static int launch(struct jobrun *job, const struct way_out *w, struct err *err)
 	o.listeners_len = w->listeners_len;
 	o.relays = w->relays;
 	o.relays_len = w->relays_len;
+	o.dns = w->dns;
 	o.policy = w->policy;
 	o.chan = pair[1];
 	o.is_confined = true;

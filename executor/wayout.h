@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The way out of a job: one confined child of the executor that accepts on listeners made
- * inside the job's network and handed out. It serves the proxy (network `proxy`) and the
+ * inside the job's network and handed out. It serves the proxy (network `proxy`), names
+ * (network `egress`: the route is the spawner's work) and the
  * relays an administrator granted; no process of ours is inside. What it tells becomes the
  * ledger: NET frames, and one line of the log for each thing that was refused.
  */

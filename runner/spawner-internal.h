@@ -16,7 +16,8 @@ enum {
 	SLOTS_MAX = 8192,
 	GROUP_NAME_MAX = 64,
 };
-#define SLOT_FILE "slot"
+#define SLOT_FILE   "slot"
+#define ROUTES_FILE "egress" /* in run/: the table of routed jobs was made */
 
 struct child {
 	struct child *next;
@@ -28,6 +29,14 @@ struct child {
 	struct sandbox_ids ids;
 	bool is_tainted; /* something of its id is left on disk: the id is not reused */
 	struct loop_source *pid_src, *chan_src;
+};
+
+struct route { /* a child that makes a routed network */
+	struct route *next;
+	struct spawner *spawner;
+	pid_t pid;
+	int pidfd;
+	struct loop_source *src;
 };
 
 struct peer { /* a connection of core */
@@ -46,8 +55,9 @@ struct spawner {
 	struct child *children;
 	size_t children_len;
 	struct peer *peers;
+	struct route *routes;
 	struct loop_source *linger;
-	bool is_leaving, had_peer;
+	bool is_leaving, had_peer, has_held;
 	char tag[24]; /* of our groups' names: "job-" and a number of the data directory */
 	bool slots[SLOTS_MAX];
 };
@@ -58,6 +68,10 @@ void spawner_group_name(const struct spawner *s, int64_t job, int64_t try, char 
 
 /* Serves one request of an executor and answers it. */
 void spawner_act(struct child *c, const struct chan_msg *m);
+void spawner_route_free(struct route *r);
+void spawner_note_routes(const struct spawner *s, bool on);
+/* Takes the table of routed jobs away, if one was made. */
+void spawner_forget_routes(const struct spawner *s);
 /* Calls FN for the folder of each try whose lock IS_HELD. */
 void spawner_each_held(struct spawner *s, void (*fn)(struct spawner *s, int dir),
 	int (*is_held)(int dir));

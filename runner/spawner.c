@@ -144,6 +144,19 @@ static void slot_adopt(struct spawner *s, int dir)
 		s->slots[slot] = true;
 }
 
+static void note_held(struct spawner *s, int dir)
+{
+	(void)dir;
+	s->has_held = true;
+}
+
+static bool is_any_held(struct spawner *s)
+{
+	s->has_held = false;
+	spawner_each_held(s, note_held, lock_is_held);
+	return s->has_held;
+}
+
 static void slot_write(int dir, unsigned slot)
 {
 	char text[16];
@@ -571,6 +584,8 @@ static void adopt_leftovers(struct spawner *s)
 	}
 	strvec_done(&names);
 	spawner_each_held(s, slot_adopt, lock_is_held);
+	if (!is_any_held(s))
+		spawner_forget_routes(s); /* of one that was killed */
 }
 
 static int take_lock(struct spawner *s, struct err *err)
@@ -674,6 +689,7 @@ int spawner_run(const struct spawner_options *o)
 {
 	struct spawner s = { .o = o, .data = -1, .lock = -1, .listener = -1 };
 	struct err err = ERR_INIT;
+	bool had_children;
 	int rc;
 
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -688,11 +704,20 @@ int spawner_run(const struct spawner_options *o)
 	rc = loop_run(s.loop, &err);
 	if (rc < 0)
 		log_err("spawner: %s", err.msg);
+	had_children = s.children != NULL;
 	while (s.children) {
 		struct child *c = s.children;
 
 		s.children = c->next;
 		child_free(c);
+	}
+	if (rc >= 0 && !had_children && !is_any_held(&s))
+		spawner_forget_routes(&s);
+	while (s.routes) {
+		struct route *r = s.routes;
+
+		s.routes = r->next;
+		spawner_route_free(r);
 	}
 	/*
 	 * The tree of groups is not freed: that would take the common parent away from a

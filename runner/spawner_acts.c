@@ -10,14 +10,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/path.h"
 #include "base/strbuf.h"
 #include "executor/link.h"
@@ -58,6 +62,14 @@ static int act_maps(struct child *c, const struct chan_msg *m, struct err *err)
 	return sandbox_write_maps(pid, &ids, err);
 }
 
+static bool is_our_net(int net)
+{
+	struct stat theirs, ours;
+
+	return fstat(net, &theirs) < 0 || stat("/proc/self/ns/net", &ours) < 0 ||
+	       (theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino);
+}
+
 static int act_cgroup(struct child *c, const struct chan_msg *m, struct json **ret,
 	int *fds, size_t *fds_len, struct sandbox_cgroup *cg, struct err *err)
 {
@@ -90,6 +102,114 @@ static int act_cgroup(struct child *c, const struct chan_msg *m, struct json **r
 	json_set_int(*ret, "controllers", cg->controllers);
 	json_set(*ret, "present", present);
 	return 0;
+}
+
+/* Runs `ip` and `nft`, in a child of ours: nobody else need wait for them. */
+static _Noreturn void route_child(struct child *c, int net, int64_t seq)
+{
+	const struct spawner *s = c->spawner;
+	struct err why = ERR_INIT;
+
+	if (sandbox_route_make(s->tag + strlen("job-"), c->slot, net, &why) < 0) {
+		log_warnx("job=%" PRId64 " try=%" PRId64 " op=route: %s", c->job, c->try,
+			why.msg);
+		(void)rpc_refuse(c->chan, seq, &why, NULL, NULL); /* it sees our end */
+	} else {
+		(void)rpc_answer(c->chan, seq, NULL, NULL, 0, NULL, 0, NULL);
+	}
+	_exit(0);
+}
+
+static void on_route_made(struct loop *l, int fd, uint32_t events, void *data)
+{
+	struct route *r = data, **at = &r->spawner->routes;
+
+	(void)l;
+	(void)fd;
+	(void)events;
+	if (waitpid(r->pid, NULL, WNOHANG) == 0)
+		return;
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
+	spawner_route_free(r);
+}
+
+void spawner_route_free(struct route *r)
+{
+	loop_remove(r->src);
+	(void)close(r->pidfd);
+	free(r);
+}
+
+static int act_route(
+	struct child *c, const struct chan_msg *m, int64_t seq, struct err *err)
+{
+	pid_t pid = (pid_t)json_get_int(m->head, "pid", 0);
+	_cleanup_close_ int net = -1;
+	struct route *r;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	net = pid > 1 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	/* Asked after opening: what was opened is then the child's, who waits for us. */
+	if (net < 0 || parent_of(pid) != c->pid)
+		return err_set(err, ERR_DENIED, "process %d is no child of the executor",
+			(int)pid);
+	if (is_our_net(net))
+		return err_set(err, ERR_DENIED,
+			"process %d has no network namespace of its own", (int)pid);
+	spawner_note_routes(c->spawner, true);
+	r = xcalloc(1, sizeof(*r));
+	r->spawner = c->spawner;
+	r->pid = fork();
+	if (r->pid == 0)
+		route_child(c, net, seq);
+	r->pidfd = r->pid > 0 ? fd_pidfd_open(r->pid) : -1;
+	if (r->pidfd < 0) {
+		(void)err_sys(err, "cannot fork for a routed network");
+		if (r->pid > 0) {
+			(void)kill(r->pid, SIGKILL); /* our own, not waited for yet */
+			(void)waitpid(r->pid, NULL, 0);
+		}
+		free(r);
+		return -1;
+	}
+	r->src = loop_add_fd(c->spawner->loop, r->pidfd, EPOLLIN, on_route_made, r);
+	r->next = c->spawner->routes;
+	c->spawner->routes = r;
+	return 0;
+}
+
+/* run/egress: TAG's table may stand. */
+void spawner_note_routes(const struct spawner *s, bool on)
+{
+	_cleanup_close_ int run =
+		openat(s->data, "run", O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct err err = ERR_INIT;
+
+	if (run < 0)
+		return;
+	if (!on)
+		(void)unlinkat(run, ROUTES_FILE, 0);
+	else if (faccessat(run, ROUTES_FILE, F_OK, 0) < 0 &&
+		 fd_replace_file(run, ROUTES_FILE, s->tag, strlen(s->tag), 0644,
+			 FD_REPLACE_NOSYNC, &err) < 0)
+		log_warnx("cannot write run/" ROUTES_FILE ": %s", err.msg);
+}
+
+void spawner_forget_routes(const struct spawner *s)
+{
+	_cleanup_close_ int run =
+		openat(s->data, "run", O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct err err = ERR_INIT;
+
+	if (run < 0 || faccessat(run, ROUTES_FILE, F_OK, 0) < 0)
+		return;
+	if (sandbox_route_remove(s->tag + strlen("job-"), &err) < 0)
+		log_warnx("the filter of routed jobs stays: %s", err.msg);
+	else
+		spawner_note_routes(s, false);
 }
 
 static int act_uncgroup(struct child *c, struct err *err)
@@ -149,7 +269,11 @@ void spawner_act(struct child *c, const struct chan_msg *m)
 	int fds[2 * SANDBOX_CGROUP_FDS], rc;
 	size_t fds_len = 0;
 
-	if (act(c, m, &fields, fds, &fds_len, &cg, &why) < 0) {
+	if (str_eq(chan_msg_op(m), "route")) {
+		if (act_route(c, m, seq, &why) == 0)
+			return; /* its child answers */
+		rc = rpc_refuse(c->chan, seq, &why, NULL, &err);
+	} else if (act(c, m, &fields, fds, &fds_len, &cg, &why) < 0) {
 		log_warnx("job=%" PRId64 " try=%" PRId64 " op=%s: %s", c->job, c->try,
 			chan_msg_op(m), why.msg);
 		rc = rpc_refuse(c->chan, seq, &why, NULL, &err);

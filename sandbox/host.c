@@ -164,6 +164,9 @@ static int decide_untrusted(const struct sandbox_caps *caps, enum sandbox_profil
 	if (network == SANDBOX_NET_HOST)
 		return err_set(
 			err, ERR_DENIED, "untrusted work never gets the host's network");
+	if (network == SANDBOX_NET_EGRESS)
+		return err_set(
+			err, ERR_DENIED, "untrusted work never gets a routed network");
 	for (size_t i = 0; i < ARRAY_SIZE(whole); i++)
 		if (caps->facts[whole[i]].state != SANDBOX_OK)
 			return err_set(err, ERR_DENIED,
@@ -183,11 +186,10 @@ int sandbox_decide(const struct sandbox_caps *caps, enum sandbox_profile profile
 	if (profile == SANDBOX_BUILD)
 		return err_set(err, ERR_UNSUPPORTED,
 			"profile '%s' is not there in this version", profiles[profile]);
-	if (network == SANDBOX_NET_EGRESS)
-		return err_set(err, ERR_UNSUPPORTED,
-			"network level 'egress' is not there in this version: use "
-			"'proxy'");
 	if (trust == SANDBOX_UNTRUSTED)
 		return decide_untrusted(caps, profile, network, err);
+	if (network == SANDBOX_NET_EGRESS && caps->no_egress[0])
+		return err_set(err, ERR_UNSUPPORTED,
+			"network level 'egress' cannot be had here: %s", caps->no_egress);
 	return 0;
 }

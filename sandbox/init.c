@@ -283,7 +283,7 @@ static void pass_signal(const struct watch *w, const struct note *n)
 static void open_listener(int ctl, const struct note *asked)
 {
 	struct note n = { .kind = NOTE_LISTENING, .id = asked->id };
-	int fd = network_listener(asked->name, asked->port);
+	int fd = network_listener(asked->name, asked->port, asked->status);
 
 	n.sys = fd < 0 ? errno : 0;
 	if (note_send(ctl, &n, &fd, fd >= 0) < 0)

@@ -45,7 +45,7 @@ static socklen_t address_of(const char *text, int port, struct sockaddr_storage 
 	return 0;
 }
 
-int network_listener(const char *addr, int port)
+int network_listener(const char *addr, int port, int type)
 {
 	struct sockaddr_storage at;
 	socklen_t len = address_of(addr, port, &at);
@@ -56,15 +56,17 @@ int network_listener(const char *addr, int port)
 		errno = EINVAL;
 		return -1;
 	}
-	fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(at.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
 	/* A second listener on [::] of a step must not be in the way of ours on 127.0.0.1. */
 	if (at.ss_family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	(void)setsockopt(
-		fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)); /* a convenience */
-	if (bind(fd, (struct sockaddr *)&at, len) < 0 || listen(fd, 128) < 0) {
+	if (type == SOCK_STREAM)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
+			sizeof(on)); /* a convenience; two may not share a datagram port */
+	if (bind(fd, (struct sockaddr *)&at, len) < 0 ||
+		(type == SOCK_STREAM && listen(fd, 128) < 0)) {
 		int saved = errno;
 
 		(void)close(fd);

@@ -549,9 +549,13 @@ static void probe_calls(struct sandbox_caps *caps)
 
 static void probe_network(struct sandbox_caps *caps)
 {
-	caps->net_admin = have_caps(1ULL << CAP_NET_ADMIN);
-	if (caps->netns)
-		fact(caps, SANDBOX_FACILITY_NETWORK, SANDBOX_OK, "none proxy host");
+	caps->net_admin = have_caps(1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_ADMIN);
+	route_probe(caps);
+	if (caps->netns && !caps->no_egress[0])
+		fact(caps, SANDBOX_FACILITY_NETWORK, SANDBOX_OK, "none proxy egress host");
+	else if (caps->netns)
+		fact(caps, SANDBOX_FACILITY_NETWORK, SANDBOX_OK,
+			"none proxy host; no egress: %s", caps->no_egress);
 	else
 		fact(caps, SANDBOX_FACILITY_NETWORK, SANDBOX_MISSING,
 			"no network namespace with a loopback of its own");

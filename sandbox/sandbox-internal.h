@@ -282,8 +282,10 @@ int idmap_verify(pid_t pid, const char *file, const uint32_t (*want)[3], size_t 
 int idmap_verify_outer(pid_t pid, const struct sandbox_ids *ids, struct err *err);
 int idmap_verify_step(pid_t pid, const struct sandbox_ids *ids, struct err *err);
 
+void route_probe(struct sandbox_caps *caps); /* fills no_egress */
 int network_loopback_up(void);			  /* (child) */
-int network_listener(const char *addr, int port); /* (child) fd or -1 */
+/* (child) TYPE: SOCK_STREAM, which listens, or SOCK_DGRAM; fd or -1 */
+int network_listener(const char *addr, int port, int type);
 
 int rlimits_apply(const struct sandbox_limits *limits); /* (child) */
 int rlimits_set(int resource, uint64_t wanted);		/* (child) */

@@ -22,6 +22,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -258,6 +259,20 @@ static int open_sockets(struct sandbox *sb, struct plan *p, struct err *err)
 	return 0;
 }
 
+/* Init is in the forker's network by now. */
+static int make_route(struct sandbox *sb, struct err *err)
+{
+	int rc;
+
+	if (!sb->privileged.make_route)
+		return err_set(err, ERR_UNSUPPORTED,
+			"nobody is there who could make a routed network");
+	rc = sb->privileged.make_route(sb->init.pid, sb->privileged.data, err);
+	if (caller_call(sb, rc) < 0)
+		return rc < 0 ? -1 : err_sys(err, "cannot make the job's route");
+	return 0;
+}
+
 static int build(struct sandbox *sb, const struct sandbox_options *opts, struct err *err)
 {
 	_cleanup_(plan_done) struct plan p = PLAN_INIT;
@@ -280,6 +295,8 @@ static int build(struct sandbox *sb, const struct sandbox_options *opts, struct 
 	if (await_ready(sb, deadline, &forker, err) < 0)
 		return -1;
 	if (verify(sb, &forker, err) < 0)
+		return -1;
+	if (opts->network == SANDBOX_NET_EGRESS && make_route(sb, err) < 0)
 		return -1;
 	return open_events(sb, err);
 }
@@ -350,10 +367,12 @@ int sandbox_freeze(struct sandbox *sb, bool on, struct err *err)
 	return cgroup_freeze(&sb->cgroup, on, err);
 }
 
-int sandbox_listen(
-	struct sandbox *sb, const char *addr, uint16_t port, int *ret, struct err *err)
+static int ask_socket(struct sandbox *sb, const char *addr, uint16_t port, int type,
+	int *ret, struct err *err)
 {
-	struct note n = { .kind = NOTE_LISTEN, .port = port, .id = ++sb->last_id };
+	struct note n = {
+		.kind = NOTE_LISTEN, .port = port, .status = type, .id = ++sb->last_id
+	};
 	int64_t deadline = clock_boot_ms() + SETUP_TIMEOUT_MS;
 	int asked = n.id, fd = -1;
 
@@ -387,6 +406,18 @@ int sandbox_listen(
 		return err_sys(err, "cannot listen on %s port %u inside", addr, port);
 	*ret = fd;
 	return 0;
+}
+
+int sandbox_listen(
+	struct sandbox *sb, const char *addr, uint16_t port, int *ret, struct err *err)
+{
+	return ask_socket(sb, addr, port, SOCK_STREAM, ret, err);
+}
+
+int sandbox_bind_udp(
+	struct sandbox *sb, const char *addr, uint16_t port, int *ret, struct err *err)
+{
+	return ask_socket(sb, addr, port, SOCK_DGRAM, ret, err);
 }
 
 int sandbox_stats(const struct sandbox *sb, struct sandbox_stats *ret, struct err *err)

@@ -63,7 +63,11 @@ enum sandbox_trust {
 enum sandbox_network {
 	SANDBOX_NET_NONE, /* own loopback only */
 	SANDBOX_NET_PROXY, /* the same; the caller puts its proxy on it by sandbox_listen */
-	SANDBOX_NET_EGRESS, /* refused, not built yet */
+	/*
+	 * A route to the internet behind a packet filter, names through the caller's resolver
+	 * (sandbox_bind_udp); made by privileged.make_route. Never for untrusted work.
+	 */
+	SANDBOX_NET_EGRESS,
 	SANDBOX_NET_HOST,   /* the host's network: never for untrusted work */
 };
 const char *sandbox_network_name(enum sandbox_network n);
@@ -128,6 +132,7 @@ struct sandbox_caps {
 	enum sandbox_controllers controllers;
 	bool userns, netns, pidns, mountns, fresh_proc, net_admin;
 	bool openat2, clone3, pidfd, into_cgroup, mount_calls;
+	char no_egress[112]; /* why a routed network cannot be had here; "" it can */
 };
 
 struct sandbox_host; /* what was probed, and the filters compiled for it */
@@ -253,6 +258,18 @@ void sandbox_cgroup_list(const struct sandbox_cgroup_tree *tree, struct strvec *
 int sandbox_cgroup_is_populated(
 	const struct sandbox_cgroup_tree *tree, const char *name, struct err *err);
 
+/* ---- a routed network: for the spawner, as root -------------------------------------- */
+
+/*
+ * Gives the fresh network namespace NET_FD (of a job) a veth to the host, source NAT and the
+ * filter. TAG: 8 hexadecimal digits that mark all names here as the caller's; SLOT: which
+ * addresses are tried first. Runs `ip` and `nft`; up to a minute at worst, 50 ms as a rule.
+ * What it makes in the namespace goes with it; the table of the host is TAG's one.
+ */
+int sandbox_route_make(const char *tag, unsigned slot, int net_fd, struct err *err);
+/* Takes TAG's table away, when no job of it is left. None there is fine. */
+int sandbox_route_remove(const char *tag, struct err *err);
+
 /* ---- a sandbox ------------------------------------------------------------------ */
 
 enum sandbox_mount_flags {
@@ -277,6 +294,8 @@ struct sandbox_privileged {
 	int (*make_cgroup)(const char *name, const struct sandbox_limits *limits,
 		struct sandbox_cgroup *ret, void *data, struct err *err);
 	int (*remove_cgroup)(const char *name, void *data, struct err *err);
+	/* Network egress: sandbox_route_make on the network namespace of INIT. */
+	int (*make_route)(pid_t init, void *data, struct err *err);
 	void *data;
 };
 
@@ -423,6 +442,9 @@ int sandbox_kill(struct sandbox *sb, int timeout_ms, struct err *err);
 
 /* A TCP listener on ADDR ("127.0.0.1", "::1") of the job's loopback; CLOEXEC, non-blocking. */
 int sandbox_listen(
+	struct sandbox *sb, const char *addr, uint16_t port, int *ret, struct err *err);
+/* A UDP socket bound there; CLOEXEC, non-blocking. */
+int sandbox_bind_udp(
 	struct sandbox *sb, const char *addr, uint16_t port, int *ret, struct err *err);
 
 struct sandbox_stats { /* -1: not known here */

@@ -51,7 +51,7 @@ net_rows() { # "STEP HOST PORT VERDICT RULE" of the run's only job
 visits good.example inside.example meta.example good.example
 like "$LOG" 'good.example 200' 'a public host is reached'
 like "$LOG" 'inside.example 403' 'a private one is refused'
-like "$LOG" 'meta.example 403' 'NET02: so is a metadata service behind a name'
+like "$LOG" 'meta.example 403' 'so is a metadata service behind a name [NET02]'
 rows=$(net_rows)
 ok 'the ledger names step, host, port, rule' grep -qx '1 good.example 80 allowed public' <<<"$rows"
 ok 'for each step' grep -qx '2 good.example 80 allowed public' <<<"$rows"

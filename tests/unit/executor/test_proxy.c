@@ -348,22 +348,27 @@ struct rig {
 	pid_t proxy;
 	int chan;   /* from the proxy */
 	int server; /* listener standing for the internet */
-	uint16_t server_port, proxy_port, relay_port, dead_port;
+	uint16_t server_port, proxy_port, relay_port, dead_port, dns_port;
 	int *resolved; /* shared with the resolver children: calls so far */
 };
 
-static int bind_loopback(uint16_t *ret_port)
+static int bind_as(int type, uint16_t *ret_port)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET };
 	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-		listen(fd, 16) < 0 || getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+		(type == SOCK_STREAM && listen(fd, 16) < 0) || getsockname(fd, (struct sockaddr *)&a, &len) < 0)
 		abort();
 	*ret_port = ntohs(a.sin_port);
 	return fd;
+}
+
+static int bind_loopback(uint16_t *ret_port)
+{
+	return bind_as(SOCK_STREAM, ret_port);
 }
 
 /* "ok.fake" is the server; "rebind.fake" is it once and a metadata service afterwards. */
@@ -376,6 +381,12 @@ static int fake_resolve(const char *host, union proxy_addr *ret, size_t max, voi
 		return proxy_addr_parse("127.0.0.1", &ret[0]) ? 1 : -1;
 	if (strcmp(host, "rebind.fake") == 0 || strcmp(host, "meta.fake") == 0)
 		return proxy_addr_parse("169.254.169.254", &ret[0]) ? 1 : -1;
+	if (strcmp(host, "turn.fake") == 0)
+		return proxy_addr_parse(n == 0 ? "8.8.8.8" : "10.0.0.7", &ret[0]) ? 1 : -1;
+	if (strcmp(host, "half.fake") == 0) {
+		proxy_addr_parse("192.168.0.7", &ret[0]);
+		return proxy_addr_parse("8.8.4.4", &ret[1]) ? 2 : -1;
+	}
 	if (strcmp(host, "mixed.fake") == 0) {
 		proxy_addr_parse("10.255.255.1", &ret[0]);
 		return proxy_addr_parse("127.0.0.1", &ret[1]) ? 2 : -1;
@@ -389,6 +400,7 @@ static int rig_setup(void **state)
 	struct err err = ERR_INIT;
 	uint16_t port;
 	int listener = bind_loopback(&rig->proxy_port), pair[2];
+	int dns = bind_as(SOCK_DGRAM, &rig->dns_port);
 	struct proxy_relay relays[2] = { { .listener = bind_loopback(&rig->relay_port) },
 		{ .listener = bind_loopback(&rig->dead_port) } };
 
@@ -419,6 +431,7 @@ static int rig_setup(void **state)
 			_exit(9);
 		o.listeners = &listener;
 		o.listeners_len = 1;
+		o.dns = dns;
 		o.relays = relays;
 		o.relays_len = ARRAY_SIZE(relays);
 		o.policy = p;
@@ -436,6 +449,7 @@ static int rig_setup(void **state)
 	}
 	close(pair[1]);
 	close(listener);
+	close(dns);
 	close(relays[0].listener);
 	close(relays[1].listener);
 	rig->chan = pair[0];
@@ -768,6 +782,67 @@ static void a_relay_has_its_own_limit_of_connections(void **state)
 		close(peers[i]);
 }
 
+/* Asks for NAME.fake of TYPE; the address in the answer, or 0; *RET_CODE what it says. */
+static uint32_t ask_name(const struct rig *rig, const char *name, uint8_t type, int *ret_code)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(rig->dns_port) };
+	struct timeval limit = { .tv_sec = 10 };
+	uint8_t m[512] = { 1, 2, 1, 0, 0, 1 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	size_t at = 12, n = strlen(name);
+	uint32_t addr = 0;
+	ssize_t got;
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	m[at++] = (uint8_t)n;
+	memcpy(m + at, name, n);
+	at += n;
+	memcpy(m + at, "\4fake\0\0\0\0\1", 10);
+	m[at + 7] = type;
+	at += 10;
+	assert_int_equal(sendto(fd, m, at, 0, (struct sockaddr *)&to, sizeof(to)), at);
+	got = recv(fd, m, sizeof(m), 0);
+	close(fd);
+	assert_true(got >= 12);
+	assert_int_equal(m[0] << 8 | m[1], 0x102);
+	*ret_code = m[3] & 15;
+	if (m[7] > 0)
+		memcpy(&addr, m + got - 4, 4);
+	return ntohl(addr);
+}
+
+/* NET02: the second answer of a name is judged as the first was. */
+static void a_name_that_turns_inwards_has_no_answer_any_more(void **state)
+{
+	struct rig *rig = *state;
+	int code;
+
+	assert_int_equal(ask_name(rig, "turn", 1, &code), 0x08080808);
+	assert_int_equal(code, 0);
+	expect_ledger(rig, "turn.fake", "allowed", "public");
+	assert_int_equal(ask_name(rig, "turn", 1, &code), 0);
+	assert_int_equal(code, 3);
+	expect_ledger(rig, "turn.fake", "refused", "private-address");
+}
+
+static void answers_only_with_addresses_that_are_public(void **state)
+{
+	struct rig *rig = *state;
+	int code;
+
+	assert_int_equal(ask_name(rig, "half", 1, &code), 0x08080404);
+	expect_ledger(rig, "half.fake", "allowed", "public");
+	assert_int_equal(ask_name(rig, "meta", 1, &code), 0);
+	assert_int_equal(code, 3);
+	expect_ledger(rig, "meta.fake", "refused", "metadata");
+	assert_int_equal(ask_name(rig, "nowhere", 1, &code), 0);
+	assert_int_equal(code, 3);
+	expect_ledger(rig, "nowhere.fake", "failed", "public");
+	assert_int_equal(ask_name(rig, "half", 28, &code), 0); /* no IPv6, and no error */
+	assert_int_equal(code, 0);
+}
+
 static void writes_down_what_is_open_when_the_job_ends(void **state)
 {
 	struct rig *rig = *state;
@@ -807,4 +882,6 @@ TEST_MAIN(TEST(knows_what_is_not_the_internet),
 	TEST_RIG(relays_a_port_without_a_word_of_its_own),
 	TEST_RIG(a_relay_to_nothing_ends_and_is_written_down),
 	TEST_RIG(a_relay_has_its_own_limit_of_connections),
+	TEST_RIG(a_name_that_turns_inwards_has_no_answer_any_more),
+	TEST_RIG(answers_only_with_addresses_that_are_public),
 	TEST_RIG(writes_down_what_is_open_when_the_job_ends))

@@ -32,6 +32,9 @@ static void a_whole_host_takes_all_that_is_built(void **state)
 	assert_ok(sandbox_decide(&caps, SANDBOX_STANDARD, SANDBOX_TRUSTED,
 			  SANDBOX_NET_HOST, &err),
 		&err);
+	assert_ok(sandbox_decide(&caps, SANDBOX_STANDARD, SANDBOX_TRUSTED,
+			  SANDBOX_NET_EGRESS, &err),
+		&err);
 }
 
 static void what_is_refused_says_why(void **state)
@@ -48,8 +51,9 @@ static void what_is_refused_says_why(void **state)
 		{ SANDBOX_ROOT, SANDBOX_UNTRUSTED, SANDBOX_NET_NONE, ERR_DENIED,
 			"untrusted work runs under profile 'strict', never 'root'" },
 		{ SANDBOX_STANDARD, SANDBOX_TRUSTED, SANDBOX_NET_EGRESS, ERR_UNSUPPORTED,
-			"network level 'egress' is not there in this version: use "
-			"'proxy'" },
+			"network level 'egress' cannot be had here: it takes root" },
+		{ SANDBOX_STRICT, SANDBOX_UNTRUSTED, SANDBOX_NET_EGRESS, ERR_DENIED,
+			"untrusted work never gets a routed network" },
 		{ SANDBOX_STANDARD, SANDBOX_UNTRUSTED, SANDBOX_NET_NONE, ERR_DENIED,
 			"untrusted work runs under profile 'strict', never 'standard'" },
 		{ SANDBOX_STRICT, SANDBOX_UNTRUSTED, SANDBOX_NET_HOST, ERR_DENIED,
@@ -58,6 +62,7 @@ static void what_is_refused_says_why(void **state)
 	struct sandbox_caps caps = whole();
 
 	(void)state;
+	(void)snprintf(caps.no_egress, sizeof(caps.no_egress), "it takes root");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err err = ERR_INIT;
 
