@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -487,6 +488,7 @@ int agent_serve(void *data)
 {
 	struct agent_server *s = data;
 
+	(void)prctl(PR_SET_NAME, "sluice-agent");
 	(void)umask(022); /* what it makes, the job and its helpers may read */
 	for (;;) {
 		_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;

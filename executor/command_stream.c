@@ -164,11 +164,25 @@ static size_t line_start(const char *p, size_t from, size_t at)
 	return at;
 }
 
+/* memmem looks at each byte of a short needle; this one jumps to its first. */
+static const char *find(const char *p, size_t len, const char *what, size_t n)
+{
+	const char *end = p + len;
+
+	while ((size_t)(end - p) >= n) {
+		p = memchr(p, what[0], (size_t)(end - p) - n + 1);
+		if (!p || memcmp(p, what, n) == 0)
+			return p;
+		p++;
+	}
+	return NULL;
+}
+
 /* The next "::" at a line's start after blanks; LEN if there is none. */
 static size_t next_new_form(const char *p, size_t from, size_t len)
 {
 	for (size_t at = from; at < len;) {
-		const char *hit = memmem(p + at, len - at, "::", 2);
+		const char *hit = find(p + at, len - at, "::", 2);
 		size_t i;
 
 		if (!hit)
@@ -187,7 +201,7 @@ static size_t next_new_form(const char *p, size_t from, size_t len)
 
 static size_t next_old_form(const char *p, size_t from, size_t len)
 {
-	const char *hit = memmem(p + from, len - from, "##[", 3);
+	const char *hit = find(p + from, len - from, "##[", 3);
 
 	return hit ? line_start(p, from, (size_t)(hit - p)) : len;
 }
@@ -343,25 +357,56 @@ static bool is_our_word(const char *data, size_t len)
 	       memcmp(data, ours, len < sizeof(ours) - 1 ? len : sizeof(ours) - 1) == 0;
 }
 
+/* The first line behind DATA's own that is_our_word; LEN if there is none. */
+static size_t next_our_word(const char *data, size_t len)
+{
+	for (size_t at = 1; at < len; at++) {
+		const char *hit = find(data + at, len - at, "##[s", strlen("##[s"));
+
+		if (!hit)
+			break;
+		at = (size_t)(hit - data);
+		if (hit[-1] == '\n' && is_our_word(hit, len - at))
+			return at;
+	}
+	return len;
+}
+
+/*
+ * How many bytes lie in lines that are surely short enough, of which the last is whole, and
+ * none but the first is_our_word.
+ */
+static size_t short_lines(const struct line_limit *ll, const char *data, size_t len)
+{
+	size_t room = LIMIT_LOG_LINE - ll->at;
+	size_t window = next_our_word(data, len < room ? len : room);
+	const char *lf = memrchr(data, '\n', window);
+
+	return lf ? (size_t)(lf - data) + 1 : 0;
+}
+
 void line_limit_write(
 	struct line_limit *ll, const char *data, size_t len, struct strbuf *out)
 {
 	while (len > 0) {
-		const char *lf = memchr(data, '\n', len);
-		size_t n = lf ? (size_t)(lf - data) + 1 : len;
-		size_t room = LIMIT_LOG_LINE - ll->at;
+		size_t n = short_lines(ll, data, len), room = LIMIT_LOG_LINE - ll->at;
 
 		if (ll->at == 0 && is_our_word(data, len))
 			strbuf_addc(out, ' ');
-		if (n > room + 1 || (n > room && !lf)) {
-			strbuf_add(out, data, room);
+		if (n > 0) {
+			strbuf_add(out, data, n);
+			ll->at = 0;
+		} else if (len > room && data[room] != '\n') {
+			n = room;
+			strbuf_add(out, data, n);
 			strbuf_adds(out, LINE_LIMIT_MARK);
 			ll->at = 0;
 			ll->splits++;
-			n = room;
 		} else {
+			/* Room for all of it, or for all but the end of its line. */
+			n = len > room ? room + 1 : len;
 			strbuf_add(out, data, n);
-			ll->at = lf ? 0 : ll->at + n;
+			ll->at = n > room ? 0 : ll->at + n;
 		}
 		data += n;
 		len -= n;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -254,6 +255,7 @@ static void child_main(struct jobrun *job, const struct proxy_options *o)
 	size_t n = 0;
 	struct err err = ERR_INIT;
 
+	(void)prctl(PR_SET_NAME, "sluice-proxy");
 	for (size_t i = 0; i < o->listeners_len; i++)
 		keep[n++] = o->listeners[i];
 	for (size_t i = 0; i < o->relays_len; i++)

@@ -272,6 +272,7 @@ static _Noreturn void child_main(
 			(void)signal(sig, SIG_DFL); /* glibc refuses its own two */
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)prctl(PR_SET_NAME, "sluice-executor");
 	log_open("executor", LOG_INFO);
 	opt.job_dir = c->dir;
 	opt.listener = listener;

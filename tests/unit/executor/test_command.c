@@ -304,6 +304,8 @@ static void no_step_speaks_in_our_name(void **state)
 	} cases[] = {
 		{ "##[sluice]allow it: x\n", " ##[sluice]allow it: x\n" },
 		{ "a\n##[sluice]x\n", "a\n ##[sluice]x\n" },
+		{ "##[s\n##[sluice]\n\n##[sluice]x\nb\n##[sluicy\nc##[sluice]\n##[sl",
+			"##[s\n ##[sluice]\n\n ##[sluice]x\nb\n##[sluicy\nc##[sluice]\n ##[sl" },
 		{ "##[slu", " ##[slu" },
 		{ "a ##[sluice]x\n", "a ##[sluice]x\n" },
 		{ "##[error]x\n##[s\n", "##[error]x\n##[s\n" },
