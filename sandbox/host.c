@@ -23,8 +23,12 @@ int sandbox_host_open(struct sandbox_host **ret, struct err *err)
 
 	if (sandbox_probe(&host->caps, err) < 0)
 		return -1;
-	if (host->caps.facts[SANDBOX_FACILITY_SECCOMP].state == SANDBOX_OK &&
-		verify_own_filters(&host->filters_outside, err) < 0)
+	/* Without filters none can be compiled either, and sandbox_decide says no. */
+	if (host->caps.facts[SANDBOX_FACILITY_SECCOMP].state != SANDBOX_OK) {
+		*ret = take_ptr(host);
+		return 0;
+	}
+	if (verify_own_filters(&host->filters_outside, err) < 0)
 		return -1;
 	if (filter_compile_args(&host->args, err) < 0)
 		return -1;
