@@ -36,6 +36,7 @@ while read -r feature named; do
   like "$out" "no job can run here until .*'$named'" "and names $named"
   isnt "$("$WITHOUT" "$feature" "$CONFINE" echo ran 2>"$T/why")" ran "without $feature no step starts [SB26]"
   like "$(cat "$T/why")" "'$named'" 'and is told why [SB26]'
+  [ "$feature" != pidfd ] || continue # what plays core here needs it itself
   steps '{"run":"echo it ran"}'
   real=$EXECJOB
   EXECJOB=$T/execjob
