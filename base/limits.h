@@ -42,6 +42,7 @@
 #define LIMIT_EXPR_LEN 21000		/* GitHub: ExpressionConstants */
 #define LIMIT_EXPR_DEPTH 50
 #define LIMIT_EXPR_MEMORY (1 * MiB)	/* GitHub: EvaluationContext */
+#define LIMIT_EXPR_WORK (32 * MiB)	/* bytes made or compared by one evaluation */
 #define LIMIT_GLOB_PATTERN 4096		/* bytes; the longest path there is */
 #define LIMIT_GLOB_LIST (128 * KiB)	/* bytes of one list of filter patterns */
 #define LIMIT_TZ_DATA (256 * KiB)	/* one time zone; those there are need 4 KiB */

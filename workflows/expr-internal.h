@@ -115,6 +115,7 @@ struct eval {
 	const struct expr_env *env;
 	size_t used, max; /* bytes of the values made and still needed */
 	struct err *err;
+	size_t *work; /* bytes made or compared so far */
 	size_t trace_kept; /* bytes of fresh values the trace holds on to */
 };
 
@@ -128,6 +129,8 @@ int eval_node(struct eval *ev, const struct node *n, struct result *ret);
 void eval_trace_open(struct expr_trace *t, const struct expr *e);
 /* Refuses when BYTES more are too many. */
 int eval_charge(struct eval *ev, size_t bytes);
+/* Refuses when BYTES more made or compared take too long. */
+int eval_work(struct eval *ev, size_t bytes);
 size_t eval_string_bytes(const char *s, size_t len); /* as GitHub counts a string */
 
 int expr_fn_format(struct eval *ev, const struct node *n, struct result *ret);

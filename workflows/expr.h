@@ -110,6 +110,11 @@ struct expr_env {
 		struct err *err, void *data);
 	void *data;
 	size_t memory_max;	  /* bytes for one evaluation; 0: LIMIT_EXPR_MEMORY */
+	/*
+	 * Bytes made or compared, which may not pass LIMIT_EXPR_WORK; counts on through all
+	 * evaluations that are given the same one. NULL: this evaluation alone.
+	 */
+	size_t *work;
 	struct expr_trace *trace; /* filled when not NULL */
 };
 

@@ -27,7 +27,17 @@ int eval_charge(struct eval *ev, size_t bytes)
 			"the expression needs more than %zu KiB of memory",
 			ev->max / 1024);
 	ev->used += bytes;
-	return 0;
+	return eval_work(ev, bytes);
+}
+
+int eval_work(struct eval *ev, size_t bytes)
+{
+	*ev->work += bytes;
+	if (*ev->work <= (size_t)LIMIT_EXPR_WORK)
+		return 0;
+	return err_set(ev->err, ERR_LIMIT,
+		"expressions go through more than %d MiB of text and values",
+		(int)(LIMIT_EXPR_WORK / MiB));
 }
 
 size_t eval_string_bytes(const char *s, size_t len)
@@ -254,6 +264,7 @@ static int choice_eval(struct eval *ev, const struct node *n, struct result *out
 static int operator_eval(struct eval *ev, const struct node *n, struct result *out)
 {
 	struct result a = { NULL, 0 }, b = { NULL, 0 };
+	int r;
 
 	if (n->op == OPERATOR_AND || n->op == OPERATOR_OR)
 		return choice_eval(ev, n, out);
@@ -268,10 +279,12 @@ static int operator_eval(struct eval *ev, const struct node *n, struct result *o
 		value_unref(a.v);
 		return -1;
 	}
-	out->v = value_new_bool(compare((enum operator)n->op, a.v, b.v));
+	r = eval_work(ev, value_str_len(a.v) + value_str_len(b.v));
+	if (r == 0)
+		out->v = value_new_bool(compare((enum operator)n->op, a.v, b.v));
 	value_unref(a.v);
 	value_unref(b.v);
-	return 0;
+	return r;
 }
 
 /* ---- nodes ---- */
@@ -378,7 +391,9 @@ int expr_eval(const struct expr *e, const struct expr_env *env, struct value **r
 {
 	struct eval ev = { .env = env, .err = err };
 	struct result out = { NULL, 0 };
+	size_t own = 0;
 
+	ev.work = env->work ? env->work : &own;
 	ev.max = env->memory_max > 0 ? env->memory_max : LIMIT_EXPR_MEMORY;
 	if (env->trace)
 		eval_trace_open(env->trace, e);

@@ -69,6 +69,8 @@ static const struct node *arg(const struct node *n, size_t i)
 	return node_child(n, i);
 }
 
+#define ITEM_WORK 8 /* of a look at one element, in bytes */
+
 /* ---- contains, startsWith, endsWith ---- */
 
 typedef bool text_test_fn(const char *s, size_t len, const char *part, size_t part_len);
@@ -85,7 +87,7 @@ static int text_test(
 		ret->v = value_new_bool(false);
 		return 0;
 	}
-	if (eval_text(ev, arg(n, 1), &part) < 0)
+	if (eval_text(ev, arg(n, 1), &part) < 0 || eval_work(ev, part.len) < 0)
 		return -1;
 	ret->v = value_new_bool(
 		part.is_primitive && test(whole.s, whole.len, part.s, part.len));
@@ -118,11 +120,20 @@ static bool contains(struct text *whole, struct text *part)
 	       fold_contains(whole->s, whole->len, part->s, part->len);
 }
 
+static size_t contains_work(const struct text *whole, const struct text *part)
+{
+	size_t items = whole->from.v->kind == VALUE_ARRAY ? whole->from.v->u.array.len : 0;
+
+	return whole->len + part->len + items * (ITEM_WORK + part->len / 8);
+}
+
 static int fn_contains(struct eval *ev, const struct node *n, struct result *ret)
 {
 	_cleanup_(text_done) struct text whole = TEXT_INIT, part = TEXT_INIT;
 
-	if (eval_text(ev, arg(n, 0), &whole) < 0 || eval_text(ev, arg(n, 1), &part) < 0)
+	if (eval_text(ev, arg(n, 0), &whole) < 0 ||
+		eval_text(ev, arg(n, 1), &part) < 0 ||
+		eval_work(ev, contains_work(&whole, &part)) < 0)
 		return -1;
 	ret->v = value_new_bool(contains(&whole, &part));
 	return 0;

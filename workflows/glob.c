@@ -182,17 +182,18 @@ static bool atom_takes(const struct glob *g, const struct glob_atom *a, uint32_t
 	return false;
 }
 
-/* Moves all places over one character. */
-static void places_step(
+/* Moves all places over one character; how many there were. */
+static size_t places_step(
 	const struct glob *g, const struct places *from, uint32_t c, struct places *to)
 {
-	size_t words = places_words(g);
+	size_t words = places_words(g), looked_at = words;
 
 	memset(to->bits, 0, words * sizeof(to->bits[0]));
 	for (size_t w = 0; w < words; w++) {
 		for (uint64_t left = from->bits[w]; left; left &= left - 1) {
 			size_t i = w * 64 + (size_t)__builtin_ctzll(left);
 
+			looked_at++;
 			if (i >= g->atoms_len || !atom_takes(g, &g->atoms[i], c))
 				continue;
 			if (g->atoms[i].repeats)
@@ -201,6 +202,7 @@ static void places_step(
 		}
 	}
 	places_close(to, g);
+	return looked_at;
 }
 
 /* A name on its way through a pattern. */
@@ -208,12 +210,14 @@ struct walk {
 	const struct glob *g;
 	struct places places[2];
 	int now;
+	size_t work; /* places looked at */
 };
 
 static void walk_start(struct walk *w, const struct glob *g, size_t place)
 {
 	w->g = g;
 	w->now = 0;
+	w->work = 0;
 	memset(w->places[0].bits, 0, places_words(g) * sizeof(w->places[0].bits[0]));
 	places_add(&w->places[0], place);
 	places_close(&w->places[0], g);
@@ -221,7 +225,7 @@ static void walk_start(struct walk *w, const struct glob *g, size_t place)
 
 static void walk_step(struct walk *w, uint32_t c)
 {
-	places_step(w->g, &w->places[w->now], c, &w->places[!w->now]);
+	w->work += places_step(w->g, &w->places[w->now], c, &w->places[!w->now]);
 	w->now = !w->now;
 }
 
@@ -250,10 +254,13 @@ static bool is_anything(const struct glob_atom *a)
 	return a->kind == GLOB_ANY && a->repeats && a->is_optional;
 }
 
-bool glob_match(const struct glob *g, const char *name, size_t len)
+/* Adds to WORK how many places were looked at: a few ns each. */
+static bool match(const struct glob *g, const char *name, size_t len, size_t *work)
 {
 	struct walk w;
+	bool does_match;
 
+	++*work;
 	if (len < g->prefix.len || memcmp(name, g->prefix.buf, g->prefix.len) != 0)
 		return false;
 	/* What ends in `**` needs no look at the rest of the name. */
@@ -261,8 +268,17 @@ bool glob_match(const struct glob *g, const char *name, size_t len)
 		is_anything(&g->atoms[g->prefix_atoms]))
 		return true;
 	walk_start(&w, g, g->prefix_atoms);
-	return walk_text(&w, name + g->prefix.len, len - g->prefix.len) &&
-	       walk_is_at_end(&w);
+	does_match = walk_text(&w, name + g->prefix.len, len - g->prefix.len) &&
+		     walk_is_at_end(&w);
+	*work += w.work;
+	return does_match;
+}
+
+bool glob_match(const struct glob *g, const char *name, size_t len)
+{
+	size_t ignored = 0;
+
+	return match(g, name, len, &ignored);
 }
 
 bool glob_path_may_match_below(const struct glob *g, const char *dir, size_t len)
@@ -301,8 +317,8 @@ bool glob_path_match_tree(const struct glob *g, const char *name, size_t len, bo
 
 /* ---- lists ---- */
 
-/* Characters of names led through 64 atoms each: some 50 ms. */
-#define LIST_WORK_MAX 4000000
+/* Places looked at: a tenth of a second. */
+#define LIST_WORK_MAX 12000000
 
 struct glob_list {
 	struct glob **globs;
@@ -339,14 +355,6 @@ void glob_list_free(struct glob_list *l)
 	free(l);
 }
 
-/* What matching takes at most: next to nothing when the literal beginning differs. */
-static size_t work_of(const struct glob *g, const char *name, size_t len)
-{
-	if (len < g->prefix.len || memcmp(name, g->prefix.buf, g->prefix.len) != 0)
-		return 1;
-	return 1 + (len - g->prefix.len) * (g->atoms_len / 64 + 1);
-}
-
 bool glob_list_selects(
 	struct glob_list *l, const char *name, size_t name_len, size_t *ret_which)
 {
@@ -355,8 +363,7 @@ bool glob_list_selects(
 	if (ret_which)
 		*ret_which = l->len;
 	while (i-- > 0 && !glob_list_is_spent(l)) {
-		l->work += work_of(l->globs[i], name, name_len);
-		if (!glob_match(l->globs[i], name, name_len))
+		if (!match(l->globs[i], name, name_len, &l->work))
 			continue;
 		if (ret_which)
 			*ret_which = i;

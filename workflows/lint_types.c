@@ -27,6 +27,7 @@ struct lint_type *type_new_object(struct arena *a, size_t props_max, bool is_str
 	t->props = arena_alloc(a, (props_max + 1) * sizeof(*t->props));
 	if (props_max > WALK_MAX) {
 		t->names = arena_alloc(a, sizeof(*t->names));
+		names_reserve(t->names, a, props_max);
 		t->arena = a;
 	}
 	return t;

@@ -25,15 +25,16 @@ static struct name_entry *entry_of(
 	for (size_t i = hash >> 7;; i++) {
 		struct name_entry *e = &n->entries[i & (n->cap - 1)];
 
-		if (!e->name || (e->hash == hash && strncasecmp(e->name, name, len) == 0 &&
-					e->name[len] == '\0'))
+		if (!e->name ||
+			(e->hash == hash && strncasecmp(e->name, name, len) == 0 &&
+				e->name[len] == '\0'))
 			return e;
 	}
 }
 
-static void grow(struct names *n, struct arena *arena)
+static void grow(struct names *n, struct arena *arena, size_t cap)
 {
-	struct names bigger = { .cap = n->cap ? n->cap * 2 : 16, .len = n->len };
+	struct names bigger = { .cap = cap, .len = n->len };
 
 	bigger.entries = arena_alloc(arena, bigger.cap * sizeof(*bigger.entries));
 	bigger.seed = n->cap ? n->seed : (uint32_t)((uintptr_t)bigger.entries >> 4);
@@ -46,6 +47,16 @@ static void grow(struct names *n, struct arena *arena)
 	*n = bigger;
 }
 
+void names_reserve(struct names *n, struct arena *arena, size_t max)
+{
+	size_t cap = n->cap ? n->cap : 16;
+
+	while (cap < 2 * max)
+		cap *= 2;
+	if (cap > n->cap)
+		grow(n, arena, cap);
+}
+
 struct name_entry *names_add(struct names *n, struct arena *arena, const char *name,
 	uint32_t value, bool *ret_is_new)
 {
@@ -55,7 +66,7 @@ struct name_entry *names_add(struct names *n, struct arena *arena, const char *n
 	bool is_new;
 
 	if (n->len * 2 >= n->cap)
-		grow(n, arena);
+		grow(n, arena, n->cap ? n->cap * 2 : 16);
 	hash = hash_of(n, name, len);
 	e = entry_of(n, name, len, hash);
 	is_new = !e->name;

@@ -25,8 +25,13 @@ struct names {
 	size_t cap, len;
 	uint32_t seed;
 };
-#define NAMES_INIT { NULL, 0, 0, 0 }
+#define NAMES_INIT            \
+	{                     \
+		NULL, 0, 0, 0 \
+	}
 
+/* Makes room for MAX names at once. */
+void names_reserve(struct names *n, struct arena *arena, size_t max);
 /* The entry of NAME, which is added with VALUE when it is new (RET_IS_NEW may be NULL). */
 struct name_entry *names_add(struct names *n, struct arena *arena, const char *name,
 	uint32_t value, bool *ret_is_new);

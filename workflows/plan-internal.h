@@ -27,6 +27,7 @@ struct plan_eval {
 	const struct json *plan;
 	const struct json *node;
 	const struct json *given; /* the CONTEXTS of plan_expand */
+	size_t work;		  /* of all its expressions: expr_env */
 };
 
 /* CONTEXTS as of plan_expand; takes nothing. SCOPE says what counts as known. */

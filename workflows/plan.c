@@ -48,7 +48,7 @@ struct scope {
 
 /* What a node, a step and a declared input have beside what is written in the file. */
 #define NODE_VALUES	  40
-#define STEP_VALUES	  4
+#define STEP_VALUES	  6
 #define CALL_INPUT_VALUES 5
 
 static struct diag *error_at(struct build *b, const char *file, struct mark mark,

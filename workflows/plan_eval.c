@@ -128,7 +128,7 @@ bool plan_eval_knows_json(const struct plan_eval *ev, const struct json *j)
 int plan_eval_text(struct plan_eval *ev, const char *text, const char *mark,
 	struct value **ret, struct err *err)
 {
-	struct expr_env env = { .contexts = ev->contexts };
+	struct expr_env env = { .contexts = ev->contexts, .work = &ev->work };
 
 	if (!strstr(text, "${{")) {
 		*ret = value_new_str(text);
@@ -446,7 +446,10 @@ int plan_eval_condition(
 	const char *text = json_get_str(ev->node, "if", "");
 	struct status status = { .ev = ev };
 	struct expr_env env = {
-		.contexts = ev->contexts, .status = job_status, .data = &status
+		.contexts = ev->contexts,
+		.status = job_status,
+		.data = &status,
+		.work = &ev->work,
 	};
 	struct one o;
 	int rc = 0;

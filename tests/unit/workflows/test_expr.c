@@ -491,6 +491,23 @@ static void memory_is_limited(void **state)
 	}
 }
 
+/* Each operand is within the memory; what is made and compared in all of them is not. */
+static void work_is_limited(void **state)
+{
+	_cleanup_free_ char *sixteen = repeated("'", "{0}", 16, "'");
+	_cleanup_free_ char *part = xasprintf(
+		"contains(format('{0}{0}{0}{0}{0}{0}{0}{0}', format(%s, format(%s, format(%s, "
+		"'12345678')))), 'y') || ",
+		sixteen, sixteen, sixteen);
+	_cleanup_free_ char *few = repeated("", part, 10, "'z'");
+	_cleanup_free_ char *many = repeated("", part, 75, "'z'");
+	_cleanup_free_ char *good = run(few, 0), *bad = run(many, 0);
+
+	assert_string_equal(good, "\"z\"");
+	assert_string_equal(
+		bad, "limit: expressions go through more than 32 MiB of text and values");
+}
+
 static void memory_is_given_back_between_operands(void **state)
 {
 	/* Each operand takes some 2,000 bytes; together they are far over the limit. */
@@ -678,6 +695,7 @@ TEST_MAIN(TEST_WITH(literals_are_what_they_say, setup, teardown),
 	TEST_WITH(parentheses_and_chains_take_no_depth, setup, teardown),
 	TEST_WITH(length_is_limited_in_utf16_units, setup, teardown),
 	TEST_WITH(memory_is_limited, setup, teardown),
+	TEST_WITH(work_is_limited, setup, teardown),
 	TEST_WITH(memory_is_given_back_between_operands, setup, teardown),
 	TEST(printing_gives_the_same_tree_again),
 	TEST(a_walk_sees_parents_first_with_their_places),

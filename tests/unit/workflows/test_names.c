@@ -46,6 +46,8 @@ static void grows_and_keeps_what_it_has(void **state)
 	struct names n = NAMES_INIT;
 	char name[16];
 
+	names_reserve(&n, *state, 100);
+	assert_int_equal(n.len, 0);
 	for (size_t i = 0; i < MANY; i++)
 		names_add(&n, *state, arena_printf(*state, "n%zu", i), i, NULL);
 	for (size_t i = 0; i < 2 * MANY; i++) {
