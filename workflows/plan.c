@@ -49,7 +49,7 @@ struct scope {
 /* What a node, a step and a declared input have beside what is written in the file. */
 #define NODE_VALUES	  40
 #define STEP_VALUES	  6
-#define CALL_INPUT_VALUES 5
+#define CALL_INPUT_VALUES 15
 
 static struct diag *error_at(struct build *b, const char *file, struct mark mark,
 	const char *code, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
