@@ -108,6 +108,14 @@ $(B)/runner/assets.inc: $(ASSETS) tests/tools/embed.sh tests/tools/squeeze.awk
 $(B)/runner/assets.o: $(B)/runner/assets.inc
 $(B)/runner/assets.o: ALL_CFLAGS += -I$(B)
 
+# What a job with profile build finds of ours inside, likewise.
+INSIDE := $(wildcard executor/assets/*)
+$(B)/executor/inside.inc: $(INSIDE) tests/tools/embed.sh tests/tools/squeeze.awk
+	@mkdir -p $(@D)
+	$(call say,EMBED,$@)sh tests/tools/embed.sh $(INSIDE) > $@
+$(B)/executor/containers.o: $(B)/executor/inside.inc
+$(B)/executor/containers.o: ALL_CFLAGS += -I$(B)
+
 -include Makefile.tests
 
 ##@ Other

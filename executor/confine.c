@@ -19,12 +19,14 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "executor/agent.h"
+#include "executor/containers.h"
 #include "executor/helper.h"
 #include "executor/process.h"
 #include "executor/step.h"
 #include "executor/wayout.h"
 
-#define KILL_MS 10000
+#define KILL_MS     10000
+#define ORPHANS_MAX 64
 
 /* ---- folders ---- */
 
@@ -42,6 +44,8 @@ static const struct {
 	[DIR_TOOL] = { JOB_DIR_TOOL, INSIDE_TOOL, SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
 	[DIR_TMP] = { "tmp", "/tmp", SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
 	[DIR_VARTMP] = { "vartmp", "/var/tmp", SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
+	[DIR_CONTAINERS] = { "containers", INSIDE_CONTAINERS,
+		SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
 	[DIR_STAGE] = { "stage", NULL, 0 },
 };
 
@@ -59,6 +63,8 @@ int confine_dirs(struct jobrun *job, struct err *err)
 	job->workspace_rel = xasprintf("%s/%s", job->repo_name, job->repo_name);
 	job->workspace = xasprintf("%s/%s", INSIDE_WORK, job->workspace_rel);
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		if (i == DIR_CONTAINERS && !containers_wanted(job))
+			continue;
 		/* Readable for the job's id, which may be another: core's 0700 is above it. */
 		if (mkdirat(job->opt->job_dir, places[i].name, 0755) < 0 &&
 			errno != EEXIST)
@@ -256,13 +262,15 @@ static int open_sandbox(struct jobrun *job, struct err *err)
 	if (read_policy(job, &o, err) < 0 || open_host(job, &host, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-		if (places[i].inside)
+		if (places[i].inside && job->dirs[i] >= 0)
 			mounts[o.mounts_len++] = (struct sandbox_mount){ job->dirs[i],
 				places[i].inside, places[i].flags };
 	if (job->dirs[DIR_TREE] >= 0)
 		mounts[o.mounts_len++] = (struct sandbox_mount){ job->dirs[DIR_TREE],
 			job->workspace, SANDBOX_MOUNT_RW };
 	o.mounts = mounts;
+	if (containers_wanted(job))
+		containers_files(&o);
 	if (job->spec->root_path) {
 		rootfs = open(job->spec->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (rootfs < 0)
@@ -300,6 +308,8 @@ struct json *confine_facts(const struct jobrun *job)
 	sandbox_weaker(job->sandbox, &weaker);
 	strvec_foreach (w, &weaker)
 		json_push_str(list, *w);
+	if (job->containers_weaker)
+		json_push_str(list, job->containers_weaker);
 	json_set_str(j, "profile", job->spec->profile);
 	json_set_str(j, "network", job->spec->network);
 	json_set_int(j, "landlock", caps->landlock_abi);
@@ -311,7 +321,7 @@ struct json *confine_facts(const struct jobrun *job)
 
 void confine_kill(struct jobrun *job)
 {
-	struct sandbox_process left[1];
+	struct sandbox_process left[ORPHANS_MAX];
 	struct err err = ERR_INIT;
 	bool is_finishing;
 
@@ -319,6 +329,7 @@ void confine_kill(struct jobrun *job)
 		return;
 	job->is_killed = true;
 	job->orphans = sandbox_processes(job->sandbox, left, ARRAY_SIZE(left), NULL);
+	job->orphans -= job->own_processes;
 	if (job->orphans < 0)
 		job->orphans = 0;
 	loop_remove(job->sandbox_source);
@@ -350,6 +361,8 @@ void confine_clean(struct jobrun *job)
 	for (size_t i = 0; job->agent && i < ARRAY_SIZE(places); i++) {
 		struct err err = ERR_INIT;
 
+		if (job->dirs[i] < 0)
+			continue;
 		if (agent_clear(job, (enum job_dir)i, "", &err) == 0)
 			continue;
 		log_warnx("cannot clean '%s': %s", places[i].name, err.msg);

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "executor/containers.h"
 #include "executor/envfile.h"
 #include "executor/proxy.h"
 
@@ -65,15 +66,14 @@ char *env_input_name(const char *name)
 }
 
 /* Which tool honours which is in docs/network.md; node's own fetch needs its switch. */
-static void proxy_env(struct strvec *env)
+static void proxy_env(struct strvec *env, const char *host)
 {
-	_cleanup_free_ char *url = xasprintf("http://127.0.0.1:%d", PROXY_PORT);
-	_cleanup_free_ char *java =
-		xasprintf("-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=%d "
-			  "-Dhttps.proxyHost=127.0.0.1 "
-			  "-Dhttps.proxyPort=%d "
-			  "-Dhttp.nonProxyHosts=localhost|127.*",
-			PROXY_PORT, PROXY_PORT);
+	_cleanup_free_ char *url = xasprintf("http://%s:%d", host, PROXY_PORT);
+	_cleanup_free_ char *java = xasprintf("-Dhttp.proxyHost=%s -Dhttp.proxyPort=%d "
+					      "-Dhttps.proxyHost=%s "
+					      "-Dhttps.proxyPort=%d "
+					      "-Dhttp.nonProxyHosts=localhost|127.*",
+		host, PROXY_PORT, host, PROXY_PORT);
 	static const char *const names[] = { "http_proxy", "https_proxy", "all_proxy",
 		"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY" };
 	static const char none[] = "localhost,127.0.0.1,::1,.localhost";
@@ -104,7 +104,10 @@ void env_base(struct jobrun *job)
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		strvec_setenv(&job->base_env, fixed[i][0], fixed[i][1]);
 	if (str_eq(s->network, "proxy"))
-		proxy_env(&job->base_env);
+		proxy_env(&job->base_env,
+			containers_wanted(job) ? SANDBOX_BUILD_ADDR : "127.0.0.1");
+	if (containers_wanted(job))
+		containers_env(&job->base_env);
 	/* Stable over attempts: a deploy script can tell a repetition from a new run. */
 	if (s->environment_name) {
 		_cleanup_free_ char *key = xasprintf(

@@ -24,6 +24,7 @@
 #include "executor/action.h"
 #include "executor/agent.h"
 #include "executor/confine.h"
+#include "executor/containers.h"
 #include "executor/ends.h"
 #include "executor/env.h"
 #include "executor/eval.h"
@@ -310,6 +311,8 @@ static int set_up(struct jobrun *job, struct err *err)
 		confine_open(job, err) < 0 || actions_place(job, err) < 0)
 		return -1;
 	env_base(job);
+	if (containers_wanted(job) && containers_up(job, err) < 0)
+		return -1;
 	ready(job);
 	return 0;
 }
@@ -499,6 +502,7 @@ static void close_job(struct jobrun *job)
 	free(job->repo_name);
 	free(job->workspace);
 	free(job->workspace_rel);
+	free(job->containers_weaker);
 	free(job->cancel_reason);
 	free(job->fail_reason);
 	for (int i = 0; i < DIRS; i++)

@@ -67,6 +67,7 @@ enum job_dir {
 	DIR_TOOL,
 	DIR_TMP,
 	DIR_VARTMP,
+	DIR_CONTAINERS, /* profile build: images and volumes of the job's own; else -1 */
 	DIR_STAGE, /* ours alone: what helpers write before it is handed over */
 	DIR_STORE, /* store/; -1 where there is none */
 	DIR_TREE,  /* in place: the user's tree is the workspace; else -1 */
@@ -164,6 +165,8 @@ struct jobrun {
 	struct json *artifacts; /* name -> digest of its manifest, this run so far */
 	struct matcher_client *matchers;
 	struct loop_source *sync_timer, *timeout_timer, *cancel_timer;
+	int own_processes; /* in the sandbox before the first step */
+	char *containers_weaker; /* a line, or NULL */
 	int orphans;
 };
 

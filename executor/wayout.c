@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The job's way out, seen from the executor: prepared, forked, heard, ended. */
+#include "executor/containers.h"
 #include "executor/wayout.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 #include "executor/proxy.h"
 
 #define END_MS	  2000
-#define PROXY_FDS 2
+#define PROXY_FDS 3
 #define DNS_PORT  53
 #define SAID_MAX  256 /* different refusals of a job that the log names */
 
@@ -152,13 +153,16 @@ void way_out_done(struct jobrun *job)
 
 static int prepare_proxy(struct jobrun *job, struct way_out *w, struct err *err)
 {
-	static const char *const addrs[PROXY_FDS] = { "127.0.0.1", "::1" };
+	static const char *const addrs[PROXY_FDS] = { "127.0.0.1", "::1",
+		SANDBOX_BUILD_ADDR };
+	/* The last one is for the networks that a job with containers makes. */
+	size_t len = containers_wanted(job) ? PROXY_FDS : PROXY_FDS - 1;
 	_cleanup_(json_freep) struct json *rules = proxy_rules(job);
 	struct err why = ERR_INIT;
 
 	if (proxy_policy_new(rules, &w->policy, err) < 0)
 		return err_wrap(err, "the network rules");
-	for (size_t i = 0; i < PROXY_FDS; i++) {
+	for (size_t i = 0; i < len; i++) {
 		if (sandbox_listen(job->sandbox, addrs[i], PROXY_PORT,
 			    &w->listeners[w->listeners_len], &why) == 0)
 			w->listeners_len++;

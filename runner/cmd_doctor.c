@@ -217,9 +217,13 @@ static void verdict(const struct doctor *d, struct strbuf *out)
 			untrusted ? "" : " Untrusted work is refused.");
 	else
 		strbuf_adds(out, "strict, standard. Nothing is missing.");
-	if (!missing.len)
-		strbuf_adds(
-			out, " Profiles build and root are not there in this version.");
+	if (missing.len)
+		return;
+	if (may(d, SANDBOX_BUILD, SANDBOX_TRUSTED))
+		strbuf_adds(out, " Also build, for a repository it is granted to.");
+	else
+		strbuf_addf(out, " No profile build: %s.", d->caps.no_build);
+	strbuf_adds(out, " Profile root is not there in this version.");
 }
 
 static struct json *facts_json(const struct doctor *d)
@@ -256,6 +260,8 @@ static void print_json(const struct doctor *d)
 		if (may(d, SANDBOX_STRICT, SANDBOX_UNTRUSTED))
 			json_push_str(profiles, "strict");
 		json_push_str(profiles, "standard");
+		if (may(d, SANDBOX_BUILD, SANDBOX_TRUSTED))
+			json_push_str(profiles, "build");
 	}
 	json_set(all, "facilities", facts_json(d));
 	json_set_bool(all, "ok", !is_missing(d));

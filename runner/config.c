@@ -63,7 +63,7 @@ static const struct config_key config_keys[] = {
 	{ "label_wait", CONFIG_DURATION, KEY(label_wait_ms), "10m", 0, YEAR_MS, { NULL },
 		"a job whose label nobody offers ends after this long" },
 	{ "profile", CONFIG_ENUM, KEY(profile), "standard", 0, 0,
-		{ "strict", "standard", NULL },
+		{ "strict", "standard", "build", NULL },
 		"confinement of trusted work; untrusted work is always strict" },
 	{ "limits.memory", CONFIG_SIZE, KEY(job_memory), "4G", 0, LLONG_MAX, { NULL },
 		"memory of one job; 0: no limit" },

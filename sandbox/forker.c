@@ -219,13 +219,14 @@ static void put_on(struct child *c, struct plan *p, int ruleset)
 	child_must(c, rlimits_apply(&p->limits), "set the limits", NULL);
 	child_must(c, child_drop_caps(keep, p->traits->caps), "drop capabilities", NULL);
 	child_must(c, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs", NULL);
-	child_must(c, landlock_apply(ruleset), "apply Landlock", NULL);
+	if (plan_has_ruleset(p))
+		child_must(c, landlock_apply(ruleset), "apply Landlock", NULL);
 	child_must(c, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "become undumpable", NULL);
 	child_must(c, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with init", NULL);
 	child_must(
 		c, prctl(PR_SET_NAME, "sluice-fork", 0, 0, 0), "name the forker", NULL);
 	fd_close_from(3, kept, 1);
-	child_must(c, filter_load(p->args), "load the first filter", NULL);
+	child_must(c, filter_load(p->profile_args), "load the first filter", NULL);
 	child_must(c, filter_load(p->profile), "load the second filter", NULL);
 }
 
@@ -246,6 +247,12 @@ static void fork_step(const struct plan *p, const struct note *asked, int *fds)
 			(void)close(fds[i]);
 }
 
+static void make_network(struct child *c)
+{
+	child_must(c, unshare(CLONE_NEWNET), "make a network namespace", NULL);
+	child_must(c, network_loopback_up(), "bring up the loopback", NULL);
+}
+
 /*
  * Forked from init while that still has all rights in the outer namespace: what takes the
  * kernel longest, a network, is made here while init builds the root.
@@ -255,17 +262,32 @@ static int make_namespaces(struct child *c, const struct plan *p, int init)
 	struct note n = { .kind = NOTE_WAITING };
 	int ruleset = -1;
 
-	if (p->own_net) {
-		child_must(c, unshare(CLONE_NEWNET), "make a network namespace", NULL);
-		child_must(c, network_loopback_up(), "bring up the loopback", NULL);
-	}
+	if (p->own_net && !p->traits->owns_mounts)
+		make_network(c);
 	child_must(c, unshare(CLONE_NEWUSER), "make the steps' user namespace", NULL);
+	/* Below it, the network is the steps' own to change. */
+	if (p->traits->owns_mounts) {
+		make_network(c);
+		child_must(c, network_loopback_address(SANDBOX_BUILD_ADDR),
+			"give the loopback", SANDBOX_BUILD_ADDR);
+	}
 	child_must(c, note_send(init, &n, NULL, 0), "tell init", NULL);
 	if (note_recv(init, 0, &n, &ruleset, 1, NULL) != 1 || n.kind != NOTE_MAPPED)
 		_exit(127); /* init has failed, and said so */
-	child_must(c, ruleset, "take the Landlock ruleset", NULL);
+	if (plan_has_ruleset(p))
+		child_must(c, ruleset, "take the Landlock ruleset", NULL);
 	/* Init has pivoted meanwhile: the old root is gone from under us. */
 	child_must(c, chdir("/"), "enter", "/");
+	/*
+	 * A copy of the finished root, likewise the steps' own. All its mounts came from a
+	 * namespace with more rights than this one: the kernel has locked them together, and
+	 * no cover can be lifted.
+	 */
+	if (p->traits->owns_mounts) {
+		child_must(c, unshare(CLONE_NEWNS | CLONE_NEWCGROUP),
+			"make the steps' mount namespace", NULL);
+		mounts_cgroup(c);
+	}
 	return ruleset;
 }
 

@@ -16,6 +16,7 @@ int sandbox_host_open(struct sandbox_host **ret, struct err *err)
 	} filters[] = {
 		{ CALL_STRICT, &host->strict },
 		{ CALL_STANDARD, &host->standard },
+		{ CALL_BUILD, &host->build },
 		{ CALL_INIT, &host->init },
 		{ CALL_AGENT, &host->agent },
 		{ CALL_PROXY, &host->proxy },
@@ -30,7 +31,8 @@ int sandbox_host_open(struct sandbox_host **ret, struct err *err)
 	}
 	if (verify_own_filters(&host->filters_outside, err) < 0)
 		return -1;
-	if (filter_compile_args(&host->args, err) < 0)
+	if (filter_compile_args(CALL_STEP, &host->args, err) < 0 ||
+		filter_compile_args(CALL_BUILD, &host->build_args, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
 		if (filter_compile_calls(filters[i].sets, filters[i].to, err) < 0)
@@ -44,6 +46,8 @@ void sandbox_host_free(struct sandbox_host *host)
 	if (!host)
 		return;
 	filter_done(&host->args);
+	filter_done(&host->build_args);
+	filter_done(&host->build);
 	filter_done(&host->strict);
 	filter_done(&host->standard);
 	filter_done(&host->init);
@@ -71,7 +75,7 @@ static const struct traits traits[] = {
 	[SANDBOX_STRICT] = { 0 },
 	[SANDBOX_STANDARD] = { 0 },
 	[SANDBOX_ROOT] = { .is_wide = true, .owns_root = true, .caps = ROOT_CAPS },
-	[SANDBOX_BUILD] = { .is_wide = true },
+	[SANDBOX_BUILD] = { .is_wide = true, .owns_mounts = true, .caps = ~0ULL },
 };
 
 const struct traits *profile_traits(enum sandbox_profile p)
@@ -179,6 +183,21 @@ static int decide_untrusted(const struct sandbox_caps *caps, enum sandbox_profil
 	return 0;
 }
 
+static int decide_build(
+	const struct sandbox_caps *caps, enum sandbox_network network, struct err *err)
+{
+	if (*caps->no_build)
+		return err_set(err, ERR_UNSUPPORTED,
+			"profile 'build' cannot be had here: %s", caps->no_build);
+	/* It is root over its network, as containers want it: no rule of ours could lie there. */
+	if (network != SANDBOX_NET_PROXY && network != SANDBOX_NET_NONE)
+		return err_set(err, ERR_UNSUPPORTED,
+			"profile 'build' makes networks of its own and never gets level "
+			"'%s': use 'proxy' or 'none'",
+			networks[network]);
+	return 0;
+}
+
 int sandbox_decide(const struct sandbox_caps *caps, enum sandbox_profile profile,
 	enum sandbox_trust trust, enum sandbox_network network, struct err *err)
 {
@@ -187,9 +206,9 @@ int sandbox_decide(const struct sandbox_caps *caps, enum sandbox_profile profile
 			return err_set(err, ERR_UNSUPPORTED,
 				"no job can run here until '%s' is mended: %s",
 				facilities[i], caps->facts[i].words);
-	if (profile == SANDBOX_BUILD)
-		return err_set(err, ERR_UNSUPPORTED,
-			"profile '%s' is not there in this version", profiles[profile]);
+	if (profile == SANDBOX_BUILD && trust == SANDBOX_TRUSTED &&
+		decide_build(caps, network, err) < 0)
+		return -1;
 	if (trust == SANDBOX_UNTRUSTED)
 		return decide_untrusted(caps, profile, network, err);
 	if (network == SANDBOX_NET_EGRESS && caps->no_egress[0])

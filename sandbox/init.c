@@ -210,11 +210,16 @@ static void finish_forker(
 {
 	struct note n = { .kind = NOTE_MAPPED };
 
-	if (p->own_net)
+	if (p->own_net && !p->traits->owns_mounts)
 		join_network(c, proc, pid);
 	write_forker_maps(c, p, proc, pid);
-	child_must(c, note_send(forker, &n, &ruleset, 1), "tell the forker", NULL);
+	if (p->traits->owns_mounts)
+		mounts_seal(c, p, proc); /* before they are copied */
+	child_must(c, note_send(forker, &n, &ruleset, ruleset >= 0), "tell the forker",
+		NULL);
 	(void)close(forker);
+	if (!p->traits->owns_mounts)
+		mounts_seal(c, p, proc);
 }
 
 static void give_up_rights(struct child *c, struct plan *p)
@@ -407,9 +412,12 @@ void init_main(struct plan *p)
 	root = mounts_build(&c, p, &proc);
 	ruleset = mounts_landlock(&c, p, root);
 	await_forker(&c, proc, forker);
+	if (p->traits->owns_mounts) {
+		join_network(&c, proc, pid);
+		mounts_sys(&c, root);
+	}
 	mounts_enter(&c, root);
 	finish_forker(&c, p, proc, ruleset, forker, pid);
-	mounts_seal(&c, p, proc);
 	give_up_rights(&c, p);
 
 	signals = (int)child_must(&c, signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK),

@@ -92,6 +92,13 @@ int landlock_new(int abi, bool no_tcp)
 	return (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
 }
 
+int landlock_new_scopes(void)
+{
+	struct ruleset_attr attr = { .scoped = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL };
+
+	return (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+}
+
 int landlock_allow(int ruleset, int abi, int dir, enum landlock_kind kind)
 {
 	static const uint64_t rights[] = {

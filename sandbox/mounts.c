@@ -130,16 +130,43 @@ static void make_dir(struct child *c, int root, const char *path, mode_t mode)
 	child_must(c, mkdirat(root, path, mode), "make the folder", path);
 }
 
+static int make_parents(int root, const char *path)
+{
+	char dir[256];
+
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		size_t len = (size_t)(slash - path);
+
+		if (len >= sizeof(dir)) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		memcpy(dir, path, len);
+		dir[len] = '\0';
+		if (mkdirat(root, dir, 0755) < 0 && errno != EEXIST)
+			return -1;
+	}
+	return 0;
+}
+
 static void make_file(struct child *c, int root, const struct text_file *f)
 {
-	int fd = (int)child_must(c,
-		openat(root, f->inside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644),
-		"make the file", f->inside);
+	mode_t mode = f->is_program ? 0755 : 0644;
+	int fd = openat(root, f->inside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 
+	if (fd < 0 && errno == ENOENT) {
+		/* The caller's, in folders of its own; the root is all ours yet. */
+		child_must(c, make_parents(root, f->inside), "make the place", f->inside);
+		fd = openat(root, f->inside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+			mode);
+	}
+	child_must(c, fd, "make the file", f->inside);
 	if (f->len && write(fd, f->text, f->len) != (ssize_t)f->len)
 		child_fail(c, errno, "write the file", f->inside);
 	(void)close(fd);
 }
+
+#define HIDDEN "var/hidden"
 
 static const char *const skeleton[] = {
 	"dev",
@@ -275,6 +302,8 @@ static void make_holes(struct child *c, const struct plan *p, int root)
 		make_hole(c, root, "tmp", 01777, 0);
 	if (!p->covers_var_tmp)
 		make_hole(c, root, "var/tmp", 01777, 0);
+	if (p->traits->owns_mounts)
+		make_hole(c, root, "var/cache", 0755, p->step_outer);
 	if (!p->covers_home)
 		make_hole(c, root, "home/runner", 0755, p->step_outer);
 }
@@ -365,6 +394,57 @@ void mounts_enter(struct child *c, int root)
 	(void)close(root);
 }
 
+/*
+ * A container gets a fresh /proc and /sys of its own, which the kernel allows only where
+ * whole ones are mounted already; the job's own /proc has covers. So whole ones lie below
+ * a folder that is covered in the end.
+ */
+static void attach_hidden(struct child *c, int root)
+{
+	int proc;
+
+	make_dir(c, root, "sys", 0755);
+	make_dir(c, root, "var/cache", 0755);
+	make_dir(c, root, HIDDEN, 0700);
+	make_dir(c, root, HIDDEN "/proc", 0700);
+	make_dir(c, root, HIDDEN "/sys", 0700);
+	proc = (int)child_must(c,
+		tree_new("proc", NULL,
+			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC),
+		"mount a fresh", "/" HIDDEN "/proc");
+	child_must(c, tree_attach(proc, root, HIDDEN "/proc"), "attach", HIDDEN "/proc");
+	(void)close(proc);
+}
+
+void mounts_sys(struct child *c, int root)
+{
+	const uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	int sys = (int)child_must(
+		c, tree_new("sysfs", NULL, attr), "mount a fresh", "/sys");
+	int seen;
+
+	child_must(c, tree_attach(sys, root, HIDDEN "/sys"), "attach", HIDDEN "/sys");
+	seen = (int)child_must(
+		c, tree_clone(root, HIDDEN "/sys"), "copy the mount", HIDDEN "/sys");
+	child_must(c, tree_restrict(seen, attr | MOUNT_ATTR_RDONLY), "restrict", "/sys");
+	child_must(c, tree_attach(seen, root, "sys"), "attach", "/sys");
+	(void)close(seen);
+	(void)close(sys);
+}
+
+void mounts_cgroup(struct child *c)
+{
+	int tree = (int)child_must(c,
+		tree_new("cgroup2", NULL,
+			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+				MOUNT_ATTR_RDONLY),
+		"mount", "cgroup2");
+
+	child_must(c, tree_attach(tree, AT_FDCWD, "/sys/fs/cgroup"), "attach",
+		"/sys/fs/cgroup");
+	(void)close(tree);
+}
+
 int mounts_build(struct child *c, struct plan *p, int *ret_proc)
 {
 	struct mount_attr set = { .propagation = MS_PRIVATE };
@@ -389,6 +469,8 @@ int mounts_build(struct child *c, struct plan *p, int *ret_proc)
 		tree_new("proc", NULL,
 			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC),
 		"mount a fresh", "/proc");
+	if (p->traits->owns_mounts)
+		attach_hidden(c, root);
 	make_holes(c, p, root);
 	if (p->traits->owns_root)
 		root = root_over(c, p, root);
@@ -456,12 +538,29 @@ static void mask(struct child *c, int proc, const char *name, enum mask how)
 	(void)close(tree);
 }
 
+/* What is below stays mounted, and out of reach: see attach_hidden. */
+static void cover(struct child *c, const char *path)
+{
+	int tree = (int)child_must(
+		c, tree_clone(AT_FDCWD, "/var/empty"), "copy the mount", "/var/empty");
+
+	child_must(c, tree_restrict(tree, MOUNT_ATTR_RDONLY), "restrict", path);
+	child_must(c, tree_attach(tree, AT_FDCWD, path), "cover", path);
+	(void)close(tree);
+}
+
 void mounts_seal(struct child *c, struct plan *p, int proc)
 {
 	struct mount_attr set = { .attr_set = MOUNT_ATTR_RDONLY };
 
-	for (size_t i = 0; i < ARRAY_SIZE(masks); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(masks); i++) {
+		/* Its own network's settings; all others are host root's, whom no id here is. */
+		if (p->traits->owns_mounts && !strcmp(masks[i].name, "sys"))
+			continue;
 		mask(c, proc, masks[i].name, masks[i].how);
+	}
+	if (p->traits->owns_mounts)
+		cover(c, "/" HIDDEN);
 	if (!p->traits->owns_root)
 		child_must(c,
 			syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &set, sizeof(set)),
@@ -505,9 +604,15 @@ int mounts_landlock(struct child *c, const struct plan *p, int root)
 		{ "var/tmp", LANDLOCK_FULL },
 		{ "home/runner", LANDLOCK_FULL },
 	};
-	int ruleset = (int)child_must(
-		c, landlock_new(p->landlock_abi, false), "make a Landlock ruleset", NULL);
+	int ruleset;
 
+	if (!plan_has_ruleset(p))
+		return -1;
+	ruleset = p->traits->owns_mounts ? landlock_new_scopes()
+					 : landlock_new(p->landlock_abi, false);
+	child_must(c, ruleset, "make a Landlock ruleset", NULL);
+	if (p->traits->owns_mounts)
+		return ruleset;
 	if (p->traits->owns_root) {
 		/* All of it is the job's own; what is refused are device nodes, and mounts. */
 		allow(c, p, ruleset, root, "", LANDLOCK_FULL);

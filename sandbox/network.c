@@ -26,6 +26,38 @@ int network_loopback_up(void)
 	return rc;
 }
 
+/* NAME is an alias of an interface: ADDR alone, no network beside it. */
+static int set_alias(int fd, const char *name, const char *addr)
+{
+	struct ifreq ifr = { .ifr_flags = 0 };
+	struct sockaddr_in *in = (struct sockaddr_in *)&ifr.ifr_addr;
+
+	memcpy(ifr.ifr_name, name, strlen(name));
+	in->sin_family = AF_INET;
+	if (inet_pton(AF_INET, addr, &in->sin_addr) != 1) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (ioctl(fd, SIOCSIFADDR, &ifr) < 0)
+		return -1;
+	in->sin_addr.s_addr = 0xffffffff;
+	return ioctl(fd, SIOCSIFNETMASK, &ifr);
+}
+
+int network_loopback_address(const char *addr)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int rc, saved;
+
+	if (fd < 0)
+		return -1;
+	rc = set_alias(fd, "lo:0", addr);
+	saved = errno;
+	(void)close(fd);
+	errno = saved;
+	return rc;
+}
+
 static socklen_t address_of(const char *text, int port, struct sockaddr_storage *ret)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)ret;

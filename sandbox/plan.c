@@ -76,6 +76,16 @@ void plan_text(struct plan *p, const char *inside, char *text, size_t len)
 	p->files[p->files_len++] = (struct text_file){ inside, text, len, false };
 }
 
+static int plan_file(struct plan *p, const struct sandbox_file *f, struct err *err)
+{
+	if (f->inside[0] != '/' || !path_is_clean(f->inside + 1))
+		return err_set(
+			err, ERR_INPUT, "'%s' is not a clean absolute path", f->inside);
+	plan_text(p, f->inside + 1, xstrdup(f->text), strlen(f->text));
+	p->files[p->files_len - 1].is_program = f->is_program;
+	return 0;
+}
+
 static void plan_texts(struct plan *p, const struct sandbox_options *opts)
 {
 	const struct {
@@ -346,7 +356,10 @@ int plan_make(struct plan *p, const struct sandbox_host *host,
 	p->step_len = idmap_len(&opts->ids);
 	p->landlock_abi = host->caps.landlock_abi;
 	p->args = &host->args;
-	p->profile = opts->profile == SANDBOX_STRICT ? &host->strict : &host->standard;
+	p->profile_args = p->traits->owns_mounts ? &host->build_args : &host->args;
+	p->profile = opts->profile == SANDBOX_STRICT  ? &host->strict
+		     : opts->profile == SANDBOX_BUILD ? &host->build
+						      : &host->standard;
 	p->init = &host->init;
 	p->limits = opts->limits;
 	p->fault = opts->fault;
@@ -362,7 +375,16 @@ int plan_make(struct plan *p, const struct sandbox_host *host,
 	for (size_t i = 0; i < opts->mounts_len; i++)
 		if (plan_mount(p, &opts->mounts[i], opts, err) < 0)
 			return -1;
+	for (size_t i = 0; i < opts->files_len; i++)
+		if (plan_file(p, &opts->files[i], err) < 0)
+			return -1;
 	return 0;
+}
+
+bool plan_has_ruleset(const struct plan *p)
+{
+	/* Scopes alone are something from here on; before, ids and namespaces stand in. */
+	return !p->traits->owns_mounts || p->landlock_abi >= 6;
 }
 
 static int by_number(const void *a, const void *b)

@@ -218,7 +218,7 @@ static void ids_refused(struct sandbox_caps *caps, const char *why)
 
 /* ---- namespaces and mounts --------------------------------------------------------- */
 
-enum try_stage { TRY_MOUNT, TRY_PROC, TRY_NET, TRY_CGROUP, TRY_END };
+enum try_stage { TRY_MOUNT, TRY_PROC, TRY_NET, TRY_CGROUP, TRY_SYS, TRY_CGROUP2, TRY_END };
 
 static void report(int fd, enum try_stage stage, long rc)
 {
@@ -251,6 +251,8 @@ static noreturn void try_main(int fd)
 	(void)syscall(SYS_setresuid, 0, 0, 0);
 	report(fd, TRY_NET, network_loopback_up());
 	report(fd, TRY_CGROUP, unshare(CLONE_NEWCGROUP));
+	report(fd, TRY_SYS, tree_new("sysfs", NULL, MOUNT_ATTR_NOSUID));
+	report(fd, TRY_CGROUP2, tree_new("cgroup2", NULL, MOUNT_ATTR_NOSUID));
 	report(fd, TRY_PROC, tree_new("proc", NULL, MOUNT_ATTR_NOSUID));
 	report(fd, TRY_MOUNT, try_tmpfs());
 	report(fd, TRY_END, 0);
@@ -426,6 +428,30 @@ static void proc_missing(struct sandbox_caps *caps, int sys)
 		"...");
 }
 
+/* What a container engine inside a job wants of the kernel, beyond what any job does. */
+static void probe_build(struct sandbox_caps *caps, const struct tried *t)
+{
+	const uint64_t least = 2 * (uint64_t)SANDBOX_RANGE_LEN;
+
+	if (caps->idmap == SANDBOX_IDMAP_SELF)
+		(void)snprintf(caps->no_build, sizeof(caps->no_build),
+			"it needs a range of ids for each job, and this account has none");
+	else if (caps->idmap == SANDBOX_IDMAP_NEWUIDMAP &&
+		 (caps->sub_uid_len < least || caps->sub_gid_len < least))
+		(void)snprintf(caps->no_build, sizeof(caps->no_build),
+			"it needs %u ids for each job behind the first %u, and /etc/subuid "
+			"gives %u in all",
+			SANDBOX_RANGE_LEN, SANDBOX_RANGE_LEN, caps->sub_uid_len);
+	else if (t->errnos[TRY_SYS])
+		(void)snprintf(caps->no_build, sizeof(caps->no_build),
+			"a fresh /sys cannot be mounted: %s",
+			err_sys_text(t->errnos[TRY_SYS]));
+	else if (t->errnos[TRY_CGROUP2])
+		(void)snprintf(caps->no_build, sizeof(caps->no_build),
+			"cgroup2 cannot be mounted: %s",
+			err_sys_text(t->errnos[TRY_CGROUP2]));
+}
+
 static int probe_namespaces(struct sandbox_caps *caps, struct err *err)
 {
 	struct tried t;
@@ -457,6 +483,7 @@ static int probe_namespaces(struct sandbox_caps *caps, struct err *err)
 			"no cgroup namespace: %s", err_sys_text(t.errnos[TRY_CGROUP]));
 	else if (t.errnos[TRY_PROC])
 		proc_missing(caps, t.errnos[TRY_PROC]);
+	probe_build(caps, &t);
 	if (!caps->userns || !caps->mountns)
 		fact(caps, SANDBOX_FACILITY_PROC, SANDBOX_MISSING,
 			"needs the namespaces");

@@ -108,8 +108,9 @@ enum call_set {
 	CALL_WORKER_FORK = 1 << 6,
 	CALL_AGENT = 1 << 7,
 	CALL_WORKER_ACCEPT = 1 << 8,
+	CALL_BUILD = 1 << 9,
 };
-#define CALL_STEP (CALL_STRICT | CALL_STANDARD)
+#define CALL_STEP (CALL_STRICT | CALL_STANDARD | CALL_BUILD)
 #define CALL_PROXY (CALL_WORKER | CALL_WORKER_NET | CALL_WORKER_FORK)
 
 /*
@@ -131,14 +132,16 @@ struct filter { /* classic BPF, ready for seccomp(2) */
 };
 int filter_call_number(const struct call *c); /* here, or negative */
 int filter_compile_calls(unsigned sets, struct filter *ret, struct err *err);
-int filter_compile_args(struct filter *ret, struct err *err);
+/* SETS: of whom; a builder makes namespaces, and networks with their filters. */
+int filter_compile_args(unsigned sets, struct filter *ret, struct err *err);
 void filter_done(struct filter *f);
 int filter_load(const struct filter *f); /* (child) */
 
 struct sandbox_host {
 	struct sandbox_caps caps;
 	unsigned filters_outside; /* filters this process is under already */
-	struct filter args;
+	struct filter args, build_args;
+	struct filter build;
 	struct filter strict, standard, init, agent, proxy;
 };
 
@@ -154,6 +157,7 @@ enum landlock_kind {
 int landlock_abi(void); /* (child) 0: none */
 /* (child) A ruleset that refuses all files; with NO_TCP all TCP too. */
 int landlock_new(int abi, bool no_tcp);
+int landlock_new_scopes(void); /* (child) one that knows no files; needs ABI 6 */
 int landlock_allow(int ruleset, int abi, int dir, enum landlock_kind kind); /* (child) */
 int landlock_apply(int ruleset);					    /* (child) */
 
@@ -162,6 +166,12 @@ int landlock_apply(int ruleset);					    /* (child) */
 struct traits {
 	bool is_wide;  /* an id range; steps are uid 0 of it */
 	bool owns_root; /* / is a prepared root that the job may change */
+	/*
+	 * Mount and network namespaces are the steps' own: they may mount and make networks.
+	 * So no Landlock rules on files, which would refuse that, but its scopes; and what is
+	 * there to see is shut by ids alone.
+	 */
+	bool owns_mounts;
 	uint64_t caps; /* what a step holds, over its own user namespace alone */
 };
 const struct traits *profile_traits(enum sandbox_profile p);
@@ -184,7 +194,7 @@ struct link {
 };
 
 struct text_file {
-	const char *inside; /* a constant */
+	const char *inside; /* a constant, or the caller's: it outlives the plan */
 	char *text;
 	size_t len;
 	bool is_program;
@@ -208,7 +218,7 @@ struct plan {
 	uint32_t step_len; /* how many ids from there on are mapped */
 	const struct traits *traits;
 	int landlock_abi;
-	const struct filter *args, *profile, *init;
+	const struct filter *args, *profile_args, *profile, *init;
 	struct sandbox_limits limits;
 	struct sandbox_fault fault;
 	int tasks[SANDBOX_CGROUP_FDS]; /* files to write "0" to, or -1 */
@@ -229,6 +239,7 @@ void plan_list_kept(struct plan *p);
 int plan_make(struct plan *p, const struct sandbox_host *host,
 	const struct sandbox_options *opts, struct err *err);
 void plan_done(struct plan *p);
+bool plan_has_ruleset(const struct plan *p); /* (child) of Landlock, for the steps */
 
 /* root.c: a root of the job's own. ROOT in the answers is its mount. */
 int plan_root(struct plan *p, const struct sandbox_options *opts, struct err *err);
@@ -242,7 +253,11 @@ int root_dir(struct child *c, const struct plan *p, int root, const char *path);
 int mounts_build(struct child *c, struct plan *p, int *ret_proc);
 int mounts_landlock(
 	struct child *c, const struct plan *p, int root); /* (child) a ruleset */
+/* (child) The /sys of the network we are in, before the host's is out of sight. */
+void mounts_sys(struct child *c, int root);
 void mounts_enter(struct child *c, int root);		  /* (child) pivot; closes ROOT */
+/* (child) Of a builder's own mount namespace: where its runtime looks for cgroups. */
+void mounts_cgroup(struct child *c);
 void mounts_seal(
 	struct child *c, struct plan *p, int proc); /* (child) masks, read-only */
 
@@ -284,6 +299,7 @@ int idmap_verify_step(pid_t pid, const struct sandbox_ids *ids, struct err *err)
 
 void route_probe(struct sandbox_caps *caps); /* fills no_egress */
 int network_loopback_up(void);			  /* (child) */
+int network_loopback_address(const char *addr);	  /* (child) one more, v4 */
 /* (child) TYPE: SOCK_STREAM, which listens, or SOCK_DGRAM; fd or -1 */
 int network_listener(const char *addr, int port, int type);
 

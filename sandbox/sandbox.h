@@ -50,7 +50,12 @@ enum sandbox_profile {
 	SANDBOX_STRICT,	  /* untrusted work: as standard, without ptrace */
 	SANDBOX_STANDARD, /* trusted work */
 	SANDBOX_ROOT,	  /* trusted work as uid 0 of a prepared root it may change */
-	SANDBOX_BUILD,	  /* mounts and an id range for image builds: refused likewise */
+	/*
+	 * Image builds and containers of the job's own: a step is uid 0 of the job's id range
+	 * with all rights over *its* user, mount and network namespaces, and may mount there.
+	 * No Landlock rules on files; a step may kill the forker, never init.
+	 */
+	SANDBOX_BUILD,
 };
 const char *sandbox_profile_name(enum sandbox_profile p);
 int sandbox_profile_parse(const char *name, enum sandbox_profile *ret); /* 0 or -1 */
@@ -131,6 +136,7 @@ struct sandbox_caps {
 	enum sandbox_cgroup_kind cgroup;
 	enum sandbox_controllers controllers;
 	bool userns, netns, pidns, mountns, fresh_proc, net_admin;
+	char no_build[160]; /* why containers cannot be made in a job here, or "" */
 	bool openat2, clone3, pidfd, into_cgroup, mount_calls;
 	char no_egress[112]; /* why a routed network cannot be had here; "" it can */
 };
@@ -286,6 +292,19 @@ struct sandbox_mount {
 	enum sandbox_mount_flags flags; /* always nosuid and nodev */
 };
 
+/* A small file of the root, read-only for the job, belonging to the service. */
+struct sandbox_file {
+	const char *inside; /* as of a mount, or beneath /etc where nothing else is */
+	const char *text;
+	bool is_program;
+};
+
+/*
+ * With profile `build` the job's network has this address too: unlike 127.0.0.1 it is
+ * within reach of the networks that the job makes. (TEST-NET-1: nobody's anywhere.)
+ */
+#define SANDBOX_BUILD_ADDR "192.0.2.1"
+
 /* Acts our caller may not do itself; each is forwarded to who may. NULL: done directly. */
 struct sandbox_privileged {
 	int (*write_maps)(
@@ -331,6 +350,8 @@ struct sandbox_options {
 	 */
 	const struct sandbox_mount *mounts;
 	size_t mounts_len;
+	const struct sandbox_file *files;
+	size_t files_len;
 	/*
 	 * A prepared root whose /usr, /bin, /sbin, /lib*, /opt and /etc choices are used
 	 * instead of the host's; -1: the host's. With SANDBOX_ROOT it is the whole of /, and

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/sched.h>
 #include <seccomp.h>
 #include <string.h>
@@ -162,14 +163,23 @@ static const uint64_t clone_flags[] = {
 /* Push characters into a terminal, paste on a console, change the line discipline. */
 static const uint64_t ioctls[] = { TIOCSTI, 0x541c /* TIOCLINUX */, TIOCSETD };
 
-static int refuse_clone_flags(void *ctx)
+/* Those that no profile makes: what lies in them would be beyond our rules. */
+static bool is_never(uint64_t flag)
 {
-	int nr = seccomp_syscall_resolve_name("clone");
+	return flag == CLONE_NEWUSER || flag == CLONE_NEWTIME;
+}
+
+static int refuse_flags(void *ctx, const char *call, bool all)
+{
+	int nr = seccomp_syscall_resolve_name(call);
 
 	for (size_t i = 0; i < ARRAY_SIZE(clone_flags); i++) {
-		int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), nr, 1,
-			SCMP_A0_64(SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]));
+		int rc;
 
+		if (!all && !is_never(clone_flags[i]))
+			continue;
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), nr, 1,
+			SCMP_A0_64(SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]));
 		if (rc < 0)
 			return rc;
 	}
@@ -190,8 +200,31 @@ static int refuse_ioctls(void *ctx)
 	return 0;
 }
 
-/* UNIX, INET, INET6, and NETLINK for routes alone; each other family is attack surface. */
-static int refuse_families(void *ctx, const char *call)
+static int refuse_netlink(void *ctx, int nr, bool has_filters)
+{
+	const uint32_t no = SCMP_ACT_ERRNO(EAFNOSUPPORT);
+
+	if (!has_filters)
+		return seccomp_rule_add(ctx, no, nr, 2,
+			SCMP_A0_64(SCMP_CMP_EQ, AF_NETLINK),
+			SCMP_A2_64(SCMP_CMP_NE, NETLINK_ROUTE));
+	for (uint64_t p = 1; p < NETLINK_NETFILTER; p++) {
+		int rc = seccomp_rule_add(ctx, no, nr, 2,
+			SCMP_A0_64(SCMP_CMP_EQ, AF_NETLINK),
+			SCMP_A2_64(SCMP_CMP_EQ, p));
+
+		if (rc < 0)
+			return rc;
+	}
+	return seccomp_rule_add(ctx, no, nr, 2, SCMP_A0_64(SCMP_CMP_EQ, AF_NETLINK),
+		SCMP_A2_64(SCMP_CMP_GT, NETLINK_NETFILTER));
+}
+
+/*
+ * UNIX, INET, INET6, and NETLINK for routes, of a builder for packet filters too; each
+ * other family is attack surface.
+ */
+static int refuse_families(void *ctx, const char *call, bool has_filters)
 {
 	const uint32_t no = SCMP_ACT_ERRNO(EAFNOSUPPORT);
 	int nr = seccomp_syscall_resolve_name(call);
@@ -204,8 +237,7 @@ static int refuse_families(void *ctx, const char *call)
 	}
 	if (rc < 0)
 		return rc;
-	return seccomp_rule_add(ctx, no, nr, 2, SCMP_A0_64(SCMP_CMP_EQ, AF_NETLINK),
-		SCMP_A2_64(SCMP_CMP_NE, 0));
+	return refuse_netlink(ctx, nr, has_filters);
 }
 
 /*
@@ -225,20 +257,23 @@ static int keep_core_limit(void *ctx)
 		SCMP_A2_64(SCMP_CMP_NE, 0));
 }
 
-int filter_compile_args(struct filter *ret, struct err *err)
+int filter_compile_args(unsigned sets, struct filter *ret, struct err *err)
 {
 	_cleanup_(filter_free) void *ctx = NULL;
+	bool builds = sets == CALL_BUILD;
 	int rc;
 
 	if (filter_start(SCMP_ACT_ALLOW, &ctx, err) < 0)
 		return -1;
-	rc = refuse_clone_flags(ctx);
+	rc = refuse_flags(ctx, "clone", !builds);
+	if (rc >= 0 && builds)
+		rc = refuse_flags(ctx, "unshare", false);
 	if (rc >= 0)
 		rc = refuse_ioctls(ctx);
 	if (rc >= 0)
-		rc = refuse_families(ctx, "socket");
+		rc = refuse_families(ctx, "socket", builds);
 	if (rc >= 0)
-		rc = refuse_families(ctx, "socketpair");
+		rc = refuse_families(ctx, "socketpair", builds);
 	if (rc >= 0)
 		rc = keep_core_limit(ctx);
 	if (rc < 0)

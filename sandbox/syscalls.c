@@ -15,6 +15,8 @@
 #define NET    (CALL_STEP | CALL_WORKER_NET)
 #define EXEC   (CALL_STEP | CALL_WORKER_EXEC)
 #define FORK   (CALL_STEP | CALL_WORKER_FORK | CALL_WORKER_EXEC)
+#define DEBUG  (CALL_STANDARD | CALL_BUILD)
+#define BUILD  CALL_BUILD
 #define NOBODY 0
 
 /* clang-format off */
@@ -130,13 +132,15 @@ const struct call sandbox_calls[] = {
 
 	/* debuggers and leak checkers; safe because init and forker are beyond Landlock's
 	 * domain and not dumpable, and other jobs are in other pid namespaces */
-	C(ptrace, CALL_STANDARD), C(process_vm_readv, CALL_STANDARD),
-	C(process_vm_writev, CALL_STANDARD),
+	C(ptrace, DEBUG), C(process_vm_readv, DEBUG), C(process_vm_writev, DEBUG),
+
+	/* image builders and the containers they start, within namespaces of the job's own */
+	C(mount, BUILD), C(umount, BUILD), C(umount2, BUILD), C(pivot_root, BUILD),
+	C(chroot, BUILD), C(unshare, BUILD), C(setns, BUILD), C(keyctl, BUILD),
+	C(sethostname, BUILD), C(setdomainname, BUILD),
 
 	/* known and refused */
-	C(mount, NOBODY), C(umount, NOBODY), C(umount2, NOBODY), C(pivot_root, NOBODY),
-	C(chroot, NOBODY), C(unshare, NOBODY), C(setns, NOBODY), C(bpf, NOBODY),
-	C(perf_event_open, NOBODY), C(keyctl, NOBODY), C(add_key, NOBODY),
+	C(bpf, NOBODY), C(perf_event_open, NOBODY), C(add_key, NOBODY),
 	C(request_key, NOBODY), C(userfaultfd, NOBODY), C(kexec_load, NOBODY),
 	C(kexec_file_load, NOBODY), C(open_by_handle_at, NOBODY),
 	C(name_to_handle_at, NOBODY), C(init_module, NOBODY), C(finit_module, NOBODY),
@@ -151,7 +155,7 @@ const struct call sandbox_calls[] = {
 	C(set_mempolicy_home_node, NOBODY), C(move_pages, NOBODY), C(migrate_pages, NOBODY),
 	C(vhangup, NOBODY), C(modify_ldt, NOBODY), C(uselib, NOBODY), C(ustat, NOBODY),
 	C(sysfs, NOBODY), C(_sysctl, NOBODY), C(nfsservctl, NOBODY), C(vmsplice, NOBODY),
-	C(vm86, NOBODY), C(vm86old, NOBODY), C(sethostname, NOBODY), C(setdomainname, NOBODY),
+	C(vm86, NOBODY), C(vm86old, NOBODY),
 	C(kcmp, NOBODY), C(pidfd_getfd, NOBODY), C(process_madvise, NOBODY),
 	C(process_mrelease, NOBODY), C(mlockall, NOBODY), C(memfd_secret, NOBODY),
 	C(remap_file_pages, NOBODY), C(pciconfig_read, NOBODY), C(pciconfig_write, NOBODY),

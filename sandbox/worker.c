@@ -97,7 +97,7 @@ static int filter_worker(
 	sets |= w->flags & SANDBOX_WORKER_FORK ? CALL_WORKER_FORK : 0;
 	sets |= w->flags & SANDBOX_WORKER_ACCEPT ? CALL_WORKER_ACCEPT : 0;
 	is_ready = host && sets == CALL_PROXY;
-	if (!is_ready && (filter_compile_args(&args, err) < 0 ||
+	if (!is_ready && (filter_compile_args(CALL_WORKER, &args, err) < 0 ||
 				 filter_compile_calls(sets, &calls, err) < 0))
 		return -1;
 	if (filter_load(is_ready ? &host->args : &args) < 0 ||

@@ -3,7 +3,7 @@
  * confine [OPTION]... COMMAND [ARGUMENT]...
  *
  * Runs one command as the only step of a sandbox, for scripts that test what works in one:
- *	--profile strict|standard|root	(standard)
+ *	--profile strict|standard|root|build	(standard)
  *	--work DIR	at /home/runner/work, writable, the command's folder
  *	--ro DIR	at its own path, read-only; may be given often
  *	--env K=V	may be given often; PATH, HOME and LANG are set
@@ -148,7 +148,7 @@ static int confine(struct wish *w, char **argv)
 	(void)snprintf(name, sizeof(name), "confine-%d", (int)getpid());
 	if (sandbox_host_open(&host, &err) < 0 ||
 		sandbox_ids_for(sandbox_host_caps(host), 0, 0,
-			(unsigned)getppid() % 60000, &w->opts.ids, &err) < 0 ||
+			(unsigned)getppid() % 8000, &w->opts.ids, &err) < 0 ||
 		own_root(w, &err) < 0 || sandbox_cgroup_tree_open(&tree, &err) < 0)
 		return die(&err);
 	w->opts.mounts = w->mounts;

@@ -46,10 +46,13 @@ static void what_is_refused_says_why(void **state)
 		enum err_code code;
 		const char *words;
 	} cases[] = {
-		{ SANDBOX_BUILD, SANDBOX_TRUSTED, SANDBOX_NET_NONE, ERR_UNSUPPORTED,
-			"profile 'build' is not there in this version" },
 		{ SANDBOX_ROOT, SANDBOX_UNTRUSTED, SANDBOX_NET_NONE, ERR_DENIED,
 			"untrusted work runs under profile 'strict', never 'root'" },
+		{ SANDBOX_BUILD, SANDBOX_TRUSTED, SANDBOX_NET_HOST, ERR_UNSUPPORTED,
+			"profile 'build' makes networks of its own and never gets level "
+			"'host': use 'proxy' or 'none'" },
+		{ SANDBOX_BUILD, SANDBOX_UNTRUSTED, SANDBOX_NET_NONE, ERR_DENIED,
+			"untrusted work runs under profile 'strict', never 'build'" },
 		{ SANDBOX_STANDARD, SANDBOX_TRUSTED, SANDBOX_NET_EGRESS, ERR_UNSUPPORTED,
 			"network level 'egress' cannot be had here: it takes root" },
 		{ SANDBOX_STRICT, SANDBOX_UNTRUSTED, SANDBOX_NET_EGRESS, ERR_DENIED,

@@ -158,7 +158,7 @@ static void another_architecture_is_killed_whatever_it_calls(void **state)
 
 	(void)state;
 	assert_ok(filter_compile_calls(CALL_STANDARD, &calls, &err), &err);
-	assert_ok(filter_compile_args(&args, &err), &err);
+	assert_ok(filter_compile_args(CALL_STEP, &args, &err), &err);
 	for (int nr = 0; nr < 1024; nr++)
 		for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
 			assert_int_equal(ask(&calls, others[i], nr, 0, 0, 0),
@@ -259,7 +259,7 @@ static void arguments_are_looked_at_bit_by_bit(void **state)
 	(void)state;
 	if (!NATIVE)
 		test_skip("this architecture is not in the test");
-	assert_ok(filter_compile_args(&f, &err), &err);
+	assert_ok(filter_compile_args(CALL_STEP, &f, &err), &err);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		uint32_t got = ask(
 			&f, NATIVE, cases[i].nr, cases[i].a0, cases[i].a1, cases[i].a2);
