@@ -190,6 +190,11 @@ int agent_clear(struct jobrun *job, enum job_dir dir, const char *path, struct e
 	return simple(job, "clear", dir, path, err);
 }
 
+int agent_give(struct jobrun *job, enum job_dir dir, struct err *err)
+{
+	return simple(job, "give", dir, "", err);
+}
+
 int agent_adopt(struct jobrun *job, const char *from, enum job_dir dir, const char *path,
 	bool merge, struct err *err)
 {

@@ -48,6 +48,8 @@ int agent_mkdirs(struct jobrun *job, enum job_dir dir, const char *path, struct 
 int agent_is_dir(struct jobrun *job, enum job_dir dir, const char *path, struct err *err);
 /* Removes all that is in PATH but the folder itself. */
 int agent_clear(struct jobrun *job, enum job_dir dir, const char *path, struct err *err);
+/* All of DIR becomes the job's, but for files that are hard-linked elsewhere. */
+int agent_give(struct jobrun *job, enum job_dir dir, struct err *err);
 /*
  * Gives what a helper left in DIR_STAGE/FROM to the job's id and moves it into PATH, over
  * what is there when MERGE, else PATH is cleared first. FROM is gone afterwards.

@@ -289,6 +289,18 @@ static int give_tree(struct agent_server *s, int fd, struct err *err)
 	return walk_tree(fd, give_entry, s, err) < 0 ? -1 : give(s, fd, err);
 }
 
+static int serve_give(struct agent_server *s, struct chan_msg *m, struct json *answer,
+	struct strbuf *body, int *ret_fd, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	int dir = -1;
+
+	if (dir_of(s, m->head, &dir, err) < 0 ||
+		open_dir(dir, path_of(m->head), &fd, err) < 0)
+		return -1;
+	return give_tree(s, fd, err);
+}
+
 /* Moves one entry of the stage to its place, or enters a folder that is there already. */
 static int move_entry(int dir, const char *rel, const char *name, const struct stat *st,
 	void *data, struct err *err)
@@ -447,6 +459,7 @@ static const struct {
 	{ "mkdirs", serve_mkdirs },
 	{ "is_dir", serve_is_dir },
 	{ "clear", serve_clear },
+	{ "give", serve_give },
 	{ "adopt", serve_adopt },
 	{ "copy", serve_copy },
 	{ "open", serve_open },

@@ -356,9 +356,15 @@ static void quarantine(struct jobrun *job, const char *name)
 		log_warnx("'%s' stays: %s", name, err.msg);
 }
 
-void confine_clean(struct jobrun *job)
+const char *confine_place(enum job_dir dir)
 {
-	for (size_t i = 0; job->agent && i < ARRAY_SIZE(places); i++) {
+	return places[dir].name;
+}
+
+void confine_clean(struct jobrun *job, bool is_held)
+{
+	for (size_t i = is_held ? DIR_STAGE : 0; job->agent && i < ARRAY_SIZE(places);
+		i++) {
 		struct err err = ERR_INIT;
 
 		if (job->dirs[i] < 0)

@@ -18,8 +18,10 @@ int confine_open(struct jobrun *job, struct err *err);
 struct json *confine_facts(const struct jobrun *job);
 /* Everything inside is dead afterwards; counts what was left behind. */
 void confine_kill(struct jobrun *job);
-/* Removes what the job wrote, as far as its folders let go. */
-void confine_clean(struct jobrun *job);
+/* Removes what the job wrote, as far as its folders let go; IS_HELD: they were put aside. */
+void confine_clean(struct jobrun *job, bool is_held);
+/* The name of a folder below the job's directory; those before DIR_STAGE are the job's. */
+const char *confine_place(enum job_dir dir);
 void confine_close(struct jobrun *job);
 
 #endif

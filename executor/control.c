@@ -41,17 +41,30 @@ static void lose_peer(struct control *c)
 }
 
 /* Small answers to a peer that does not read its socket are not worth waiting for. */
-static void send_head(struct control *c, const struct json *head)
+static void send_with(struct control *c, const struct json *head, int fd)
 {
 	struct err err = ERR_INIT;
 
-	if (c->peer >= 0 && chan_send(c->peer, head, NULL, 0, NULL, 0, &err) < 0)
+	if (c->peer >= 0 &&
+		chan_send(c->peer, head, NULL, 0, &fd, fd >= 0 ? 1 : 0, &err) < 0)
 		lose_peer(c);
 }
 
-static void send_answer(struct control *c, int64_t seq, const struct err *why)
+static void send_head(struct control *c, const struct json *head)
 {
-	_cleanup_(json_freep) struct json *head = json_new_object();
+	send_with(c, head, -1);
+}
+
+void control_say(struct control *c, const struct json *head)
+{
+	send_head(c, head);
+}
+
+void control_answer(struct control *c, int64_t seq, const struct err *why,
+	const struct json *fields, int fd)
+{
+	_cleanup_(json_freep) struct json *head =
+		fields ? json_clone(fields) : json_new_object();
 
 	json_set_str(head, "op", "answer");
 	json_set_int(head, "seq", seq);
@@ -63,7 +76,7 @@ static void send_answer(struct control *c, int64_t seq, const struct err *why)
 		json_set_str(e, "message", why->msg);
 		json_set(head, "error", e);
 	}
-	send_head(c, head);
+	send_with(c, head, fd);
 }
 
 /* ---- what core may ask ---- */
@@ -108,10 +121,21 @@ static void dispatch(struct control *c, struct chan_msg *m)
 {
 	const char *op = chan_msg_op(m);
 	int64_t seq = json_get_int(m->head, "seq", -1);
+	_cleanup_(json_freep) struct json *fields = NULL;
 	struct err err = ERR_INIT;
 	int result = -1;
 	bool known = false;
 
+	if (str_eq(op, "attach") && c->hooks->attach) {
+		c->hooks->attach(m->head, c->data);
+		return;
+	}
+	if (str_eq(op, "usage") && c->hooks->usage) {
+		known = true;
+		result = 0;
+		fields = json_new_object();
+		json_set(fields, "usage", c->hooks->usage(c->data));
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(ops) && !known; i++) {
 		if (!str_eq(op, ops[i].op))
 			continue;
@@ -123,7 +147,7 @@ static void dispatch(struct control *c, struct chan_msg *m)
 	if (result < 0)
 		log_warnx("core was refused op=%s: %s", op, err.msg);
 	if (seq >= 0)
-		send_answer(c, seq, result < 0 ? &err : NULL);
+		control_answer(c, seq, result < 0 ? &err : NULL, fields, -1);
 	/* Secrets came in this buffer. */
 	if (m->body.len)
 		explicit_bzero(m->body.buf, m->body.len);
@@ -181,6 +205,10 @@ static void on_listen(struct loop *l, int fd, uint32_t events, void *data)
 
 	if (chan_accept(fd, &peer, NULL) < 0)
 		return;
+	if (c->hooks->attach && c->peer >= 0) {
+		(void)close(peer); /* nothing was said */
+		return;
+	}
 	if (!peer_may(peer)) {
 		log_warnx("a stranger connected to the job's socket and was turned away");
 		(void)close(peer); /* nothing was said */
@@ -254,7 +282,7 @@ static void wake(struct loop *l, void *data)
 
 void control_ring(struct control *c)
 {
-	if (c->bell_wanted || c->peer < 0)
+	if (!c || c->bell_wanted || c->peer < 0)
 		return;
 	c->bell_wanted = true;
 	/* What was written outside a turn must not wait for the next event to be told. */

@@ -27,6 +27,13 @@ struct control_hooks {
 	int (*cancel)(const char *reason, bool force, void *data, struct err *err);
 	int (*bye)(void *data, struct err *err);
 	void (*gone)(void *data); /* core's connection ended */
+	/* What the job uses now, or NULL; the caller frees. */
+	struct json *(*usage)(void *data);
+	/*
+	 * A held job's shell is asked for: answered later, by control_answer. Where this is
+	 * set nobody takes the place of who is connected.
+	 */
+	void (*attach)(const struct json *head, void *data);
 };
 
 /* LISTENER stays the caller's. HOOKS is borrowed. */
@@ -36,7 +43,14 @@ void control_free(struct control *c); /* hangs up */
 DEFINE_CLEANUP(struct control, control_free);
 
 bool control_is_connected(const struct control *c);
-/* Tells core that there is more to read; cheap, repeated calls of one turn are one message. */
+/* The answer to SEQ: *WHY, or FIELDS (lent, may be NULL) and FD (lent; -1: none). */
+void control_answer(struct control *c, int64_t seq, const struct err *why,
+	const struct json *fields, int fd);
+void control_say(struct control *c, const struct json *head);
+/*
+ * Tells core that there is more to read; cheap, repeated calls of one turn are one message.
+ * NULL is fine: nobody is told.
+ */
 void control_ring(struct control *c);
 /* Sends hooks->ready now if core is there (it is sent after hello otherwise). */
 void control_ready(struct control *c);

@@ -16,6 +16,7 @@
 #include "executor/agent.h"
 #include "executor/env.h"
 #include "executor/envfile.h"
+#include "executor/hold.h"
 #include "executor/matchers.h"
 #include "executor/step.h"
 
@@ -269,6 +270,15 @@ static void expand_argv(
 	}
 }
 
+static void note_program(const struct session *s, const struct step_program *p,
+	const struct strvec *argv, const struct strvec *env)
+{
+	_cleanup_free_ char *path = s->has_script ? inside_path(s, SCRIPT) : NULL;
+	struct hold_program h = { argv, env, p->cwd, p->script, path };
+
+	hold_note(s->st, &h);
+}
+
 static int run(struct session *s, const struct step_program *p,
 	struct process_result *ret, struct err *err)
 {
@@ -292,11 +302,13 @@ static int run(struct session *s, const struct step_program *p,
 		result = process_run(st->job, &o, ret, err);
 		if (result == 0 || !p->fallback || err->code != ERR_NOT_FOUND ||
 			str_eq(argv.v[0], p->fallback))
-			return result;
+			break;
 		free(argv.v[0]);
 		argv.v[0] = xstrdup(p->fallback);
 		err_clear(err);
 	}
+	note_program(s, p, &argv, &env);
+	return result;
 }
 
 static void say_hint(struct steprun *st, const struct process_result *r)

@@ -28,11 +28,14 @@
 #include "executor/ends.h"
 #include "executor/env.h"
 #include "executor/eval.h"
+#include "executor/hold.h"
 #include "executor/job.h"
 #include "executor/link.h"
 #include "executor/matchers.h"
 #include "executor/process.h"
+#include "executor/shell.h"
 #include "executor/step.h"
+#include "executor/usage.h"
 #include "executor/wayout.h"
 
 enum exit_status {
@@ -139,6 +142,7 @@ static const struct control_hooks hooks = {
 	.cancel = on_cancel,
 	.bye = on_bye,
 	.gone = on_gone,
+	.usage = usage_now,
 };
 
 /* ---- opening ---- */
@@ -197,7 +201,9 @@ static int open_job(struct jobrun *job, struct err *err)
 	if (loop_new(&job->loop, err) < 0)
 		return -1;
 	(void)loop_add_turn(job->loop, on_turn, job);
-	job->control = control_new(job->loop, job->opt->listener, &hooks, job);
+	if (!job->opt->is_shell) /* which has its own, when there is something to enter */
+		job->control =
+			control_new(job->loop, job->opt->listener, &hooks, job);
 	job->mask = mask_new();
 	job->next_n = (int)job->spec->steps_len + 1;
 	job->artifacts = job->spec->artifacts ? json_clone(job->spec->artifacts)
@@ -379,6 +385,7 @@ static void run(struct jobrun *job)
 	 * id maps of a process that is not dumpable. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	job->go_ms = clock_boot_ms();
+	job->hold = hold_new(job);
 	job_set_phase(job, PHASE_RUNNING, NULL);
 	if (ends_open_contexts(job, &err) < 0 || ends_open_env(job, &err) < 0 ||
 		ends_write_event(job, &err) < 0 || ends_arm_timeout(job, &err) < 0) {
@@ -430,6 +437,7 @@ static int write_exit(struct jobrun *job, struct err *err)
 	json_set_int(j, "orphans", job->orphans);
 	json_set_bool(j, "released", job->is_released);
 	json_set_bool(j, "truncated", joblog_is_truncated(job->log));
+	usage_peaks(job, j);
 	FP("executor.exit.before");
 	if (journal_add(job->journal, JOURNAL_EXIT, j, err) < 0 ||
 		journal_sync(job->journal, err) < 0)
@@ -474,7 +482,7 @@ static enum exit_status finish(struct jobrun *job)
 	job_set_phase(job, PHASE_EXITED, NULL);
 	control_ring(job->control);
 	job_turn(job);
-	confine_clean(job);
+	confine_clean(job, hold_take(job));
 	wait_for_bye(job);
 	return EXIT_DONE;
 }
@@ -495,6 +503,8 @@ static void close_job(struct jobrun *job)
 	json_free(job->ready_facts);
 	json_free(job->go_body);
 	json_free(job->artifacts);
+	hold_free(job->hold);
+	json_free(job->usage);
 	strvec_done(&job->env);
 	strvec_done(&job->base_env);
 	strvec_done(&job->paths);
@@ -523,7 +533,7 @@ static enum exit_status run_job(struct jobrun *job)
 		wait_for_go(job);
 	if (job->is_aborted) {
 		confine_kill(job);
-		confine_clean(job);
+		confine_clean(job, false);
 		return EXIT_NOT_RELEASED;
 	}
 	if (job->has_go && !job->is_broken && !job->is_failed) {
@@ -532,6 +542,26 @@ static enum exit_status run_job(struct jobrun *job)
 			run(job);
 	}
 	return finish(job);
+}
+
+/* What the last visit said is of no use to the next. */
+static void forget_visit(int dir)
+{
+	static const char *const names[] = { JOB_FILE_JOURNAL, JOB_FILE_LOG,
+		JOB_FILE_INDEX };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		(void)unlinkat(dir, names[i], 0); /* one that stays is found again */
+}
+
+static enum exit_status run_shell(struct jobrun *job)
+{
+	struct err err = ERR_INIT;
+
+	if (shell_serve(job, &err) == 0)
+		return EXIT_DONE;
+	log_err("the held job is not as it was: %s", err.msg);
+	return EXIT_BROKEN;
 }
 
 /* Core must learn of a job whose spec or log it cannot use. */
@@ -573,6 +603,8 @@ int executor_main(const struct executor_options *opt)
 		log_err("cannot run the job: %s", err.msg);
 		return err.code == ERR_CONFLICT ? EXIT_LOCKED : EXIT_BROKEN;
 	}
+	if (opt->is_shell)
+		forget_visit(opt->job_dir);
 	if (journal_open(opt->job_dir, JOB_FILE_JOURNAL, &job.journal, &err) < 0) {
 		log_err("cannot run the job: %s", err.msg);
 		return EXIT_BROKEN;
@@ -583,7 +615,7 @@ int executor_main(const struct executor_options *opt)
 	if (err.code || open_job(&job, &err) < 0)
 		status = refuse_job(&job, &err);
 	else
-		status = run_job(&job);
+		status = opt->is_shell ? run_shell(&job) : run_job(&job);
 	if (job.loop)
 		close_job(&job);
 	return (int)status;

@@ -75,6 +75,8 @@ enum job_dir {
 };
 
 struct agent;
+struct hold;
+struct shell_session;
 struct way_out;
 struct process;
 struct steprun;
@@ -162,6 +164,10 @@ struct jobrun {
 	struct strvec refused; /* what the log has named already */
 	struct step_begun *begun; /* steps so far, for whose connection it was */
 	size_t begun_len, begun_cap;
+	struct shell_session *shell; /* of a held job that somebody enters (shell.c) */
+	struct hold *hold;	/* NULL: it is not put aside when it fails */
+	struct json *usage; /* as it was asked last, and when */
+	int64_t usage_ms;
 	struct json *artifacts; /* name -> digest of its manifest, this run so far */
 	struct matcher_client *matchers;
 	struct loop_source *sync_timer, *timeout_timer, *cancel_timer;

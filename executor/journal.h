@@ -37,8 +37,8 @@
  *  DEPLOY   {url}: what environment.url came to
  *  RESOLVED {uses, sha}: an action resolved after READY (of a composite in the workspace)
  *  EXIT     {conclusion: success|failure|cancelled, reason?, elapsed_ms, log, orphans,
- *           digest (SHA-256 of the log), released}: the last frame. released tells
- *           whether GO was taken.
+ *           digest (SHA-256 of the log), released, memory_peak?, pids_peak?, cpu_us?}:
+ *           the last frame. released tells whether GO was taken.
  */
 #ifndef EXECUTOR_JOURNAL_H
 #define EXECUTOR_JOURNAL_H

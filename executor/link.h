@@ -21,6 +21,7 @@
  *           having run anything. A second go is answered and otherwise ignored.
  *   abort   {reason}  not released: clean up and exit; refused after go (use cancel)
  *   cancel  {reason, force}  force: kill the tree now
+ *   usage   {}  answer: see usage.h
  *   bye     {}  the exit record is in the store: remove the socket and leave
  *
  *  executor -> spawner (its inherited chan; only where options say so; each has "seq")
@@ -50,6 +51,7 @@
 #define JOB_FILE_JOURNAL "journal"
 #define JOB_FILE_LOG	 "log"
 #define JOB_FILE_INDEX	 "log.idx"
+#define JOB_FILE_SLOT	 "slot" /* the number of the job id that its files may belong to */
 #define JOB_DIR_WORK	 "work"
 #define JOB_DIR_TEMP	 "temp"
 #define JOB_DIR_HOME	 "home"

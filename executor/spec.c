@@ -297,6 +297,8 @@ static int read_facts(struct spec *s, struct err *err)
 		return -1;
 	s->actions = json_get(s->doc, "actions");
 	s->trusted = json_get_bool(s->doc, "trusted", false);
+	s->hold = s->trusted && json_is(json_get(s->doc, "hold"), JSON_KIND_OBJECT);
+	s->hold_bytes = json_get_int(json_get(s->doc, "hold"), "bytes", 0);
 	s->debug = json_get_bool(s->doc, "debug", false);
 	/* What is not said is the strictest. */
 	if (!s->profile)

@@ -24,6 +24,7 @@
  *  "env": {}                        --env of the command line: below the workflow's env
  *  "secret_names": ["A"]            which names `go` will bring
  *  "trusted": true, "debug": false
+ *  "hold": {"bytes"}                put aside when it fails (hold.h); absent: not
  *  "profile": "standard"            strict, standard, build, root
  *  "network": {"level": "none|proxy|egress|host", "allow": ["host[:port]"], "forge": "host",
  *              "only_allowed": false, "learn": "the rule's name", "hint": "command with %s",
@@ -88,6 +89,8 @@ struct spec {
 
 	const struct json *github, *vars, *needs, *artifacts, *actions, *limits;
 	bool trusted, debug;
+	bool hold;	    /* put aside when it fails; of trusted jobs alone */
+	int64_t hold_bytes; /* no more than this; 0: any */
 	const char *profile;
 	const char *network; /* "none", "proxy" ... */
 	const struct json *network_rules;

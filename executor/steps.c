@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "executor/hold.h"
 #include "executor/step.h"
 #include "executor/wayout.h"
 
@@ -311,8 +312,10 @@ static void run_main(struct jobrun *job, size_t i, struct memory *memory)
 	(void)judge_and_run(&st, true);
 	conclude(&st);
 	keep_result(&st);
-	if (st.conclusion == RESULT_FAILURE)
+	if (st.conclusion == RESULT_FAILURE) {
+		hold_failed(&st);
 		job_fail(job, st.reason ? st.reason : "a step failed");
+	}
 	step_frame_dropped(&st);
 	step_frame(&st, "completed");
 	job->step = NULL;
@@ -441,8 +444,10 @@ static void run_pre(struct jobrun *job, size_t i, struct memory *memory)
 	else
 		run_pre_of(&st);
 	st.conclusion = st.outcome;
-	if (st.outcome == RESULT_FAILURE)
+	if (st.outcome == RESULT_FAILURE) {
+		hold_failed(&st);
 		job_fail(job, st.reason ? st.reason : "a pre step failed");
+	}
 	step_frame_dropped(&st);
 	step_frame(&st, "completed");
 	job->step = NULL;

@@ -124,6 +124,8 @@ static void live_free(struct live *v)
 		;
 	*at = v->next;
 	c->lives_len--;
+	if (!v->is_stray && !c->is_stopping)
+		held_look(c, v->job, v->try);
 	live_close(v);
 	core_wake(c);
 	core_retry_in(c, 0);
@@ -155,6 +157,11 @@ static int send_head(struct live *v, struct json *head, const struct strbuf *bod
 	if (rc < 0)
 		log_info("job=%" PRId64 " cannot tell the executor: %s", v->job, err.msg);
 	return rc;
+}
+
+void attend_say(struct live *v, struct json *head)
+{
+	(void)send_head(v, head, NULL); /* a link that broke is noticed by itself */
 }
 
 static void on_leave_late(struct loop *l, void *data)
@@ -501,6 +508,8 @@ void attend_gone(struct core *c, int64_t job, int64_t try)
 	/* While the link stands its end will be seen there, after all it still has to say. */
 	if (v && v->try == try && v->fd < 0)
 		prove_later(v, 0);
+	else if (!v)
+		held_look(c, job, try); /* it took longer with its files than to say bye */
 }
 
 /* ---- frames ------------------------------------------------------------------------ */
@@ -697,6 +706,10 @@ static void on_ready(struct live *v, const struct chan_msg *m)
 
 static void on_answer(struct live *v, const struct chan_msg *m)
 {
+	const struct json *usage = json_get(m->head, "usage");
+
+	if (usage)
+		usage_answered(v->core, v->job, usage);
 	if (!json_get_bool(m->head, "ok", false))
 		log_warnx("job=%" PRId64 " executor refuses: %s", v->job,
 			json_as_str(json_path(m->head, "error.message"), "no reason"));

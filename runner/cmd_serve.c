@@ -285,6 +285,10 @@ static void fill_options(struct serve *s)
 	o->actions_dir = c->actions_dir;
 	o->actions_url = c->actions_url;
 	o->keep_artifacts_ms = c->keep_artifacts_ms;
+	o->keep_logs_ms = c->keep_logs_ms;
+	o->keep_held_ms = c->keep_held_ms;
+	o->keep_held_jobs = c->keep_held_jobs;
+	o->keep_held_size = c->keep_held_size;
 	o->committed = on_committed;
 	o->committed_data = s;
 }

@@ -91,6 +91,14 @@ static const struct config_key config_keys[] = {
 		"where actions are cloned from, as in https://github.com" },
 	{ "keep.artifacts", CONFIG_DURATION, KEY(keep_artifacts_ms), "90d", 0, 100 * YEAR_MS,
 		{ NULL }, "artifacts older than this are removed; 0: never" },
+	{ "keep.logs", CONFIG_DURATION, KEY(keep_logs_ms), "90d", 0, 100 * YEAR_MS, { NULL },
+		"logs of jobs older than this are removed, those of deployments never; 0: none is" },
+	{ "keep.held", CONFIG_DURATION, KEY(keep_held_ms), "1h", 0, YEAR_MS, { NULL },
+		"a failed job of trusted work can be entered for this long (sluice shell); 0: none" },
+	{ "keep.held_jobs", CONFIG_INT, KEY(keep_held_jobs), "3", 1, 1000, { NULL },
+		"as many of them at a time, the latest" },
+	{ "keep.held_size", CONFIG_SIZE, KEY(keep_held_size), "4G", 0, LLONG_MAX, { NULL },
+		"bytes of one at most; larger ones are not held; 0: any" },
 	{ "log_level", CONFIG_ENUM, KEY(log_level), "info", 0, 0,
 		{ "error", "warn", "info", "debug", NULL }, "of the server's own log" },
 };
@@ -141,6 +149,11 @@ static int parse_duration(const char *text, int64_t *ret)
 	if (strcmp(text, "0") != 0 && !strchr("smhd", text[strlen(text) - 1]))
 		return -1;
 	return parse_unit(text, "smhd", factors, ret);
+}
+
+int config_duration(const char *text, int64_t *ret)
+{
+	return text[0] ? parse_duration(text, ret) : -1;
 }
 
 static int parse_size(const char *text, int64_t *ret)

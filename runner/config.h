@@ -49,7 +49,10 @@ struct config {
 	char *actions_dir;  /* a folder OWNER/REPO of git work trees, or NULL */
 	char *actions_url;  /* where OWNER/REPO is cloned from, or NULL */
 	/* keeping */
-	int64_t keep_artifacts_ms;
+	int64_t keep_artifacts_ms, keep_logs_ms;
+	int64_t keep_held_ms;	/* failed jobs for sluice shell; 0: none */
+	int64_t keep_held_jobs; /* as many at most */
+	int64_t keep_held_size; /* bytes of one at most; 0: any */
 	/* log */
 	char *log_level;
 };
@@ -69,6 +72,9 @@ void config_print(const struct config *c, FILE *f);
 /* docs/configuration.md and a commented example file. */
 void config_print_markdown(FILE *f);
 void config_print_example(FILE *f);
+
+/* "30s" "10m" "24h" "90d" or "0", in milliseconds; -1: it is none. */
+int config_duration(const char *text, int64_t *ret);
 
 /* The address part and the port of `listen`; 0 or -1. */
 int config_listen(const struct config *c, char **ret_host, int *ret_port, struct err *err);

@@ -99,6 +99,8 @@ void attend_pass(struct core *c);
 void attend_gone(struct core *c, int64_t job, int64_t try);
 void attend_cancel(struct core *c, int64_t job, const char *reason, bool force);
 void attend_free_all(struct core *c);
+/* HEAD (taken) to the executor; a broken link shows elsewhere. */
+void attend_say(struct live *v, struct json *head);
 
 /* ---- spec_doc.c: spec.json --------------------------------------------------------- */
 
@@ -138,8 +140,32 @@ void ingest_pass(struct core *c);
 void ingest_done(struct core *c);
 /* gates.c: timers of gates, wait for labels, sweeps. */
 void gates_pass(struct core *c);
-/* keep.c: artifacts past their time, blobs nobody names; joins the transaction. */
-int keep_sweep(struct core *c, struct err *err);
+/* keep.c: what is past its time, and blobs nobody names; joins the transaction. */
+struct keep_found {
+	int64_t bytes, logs, artifacts, blobs, held;
+	int64_t deployments; /* whose logs stay for that */
+	bool is_more;	     /* than one call looks at */
+};
+/* IS_DRY: only counts. */
+int keep_collect(struct core *c, bool is_dry, const struct actor *who,
+	struct keep_found *ret, struct err *err);
+/* held.c: failed jobs that are kept to be entered */
+struct hold_row;
+/* How long a failed job of REPO is; 0: not at all. */
+int64_t held_ms(const struct core *c, const struct repo *repo);
+/* The executor of a try has gone: has it put its job aside? */
+void held_look(struct core *c, int64_t job, int64_t try);
+/* Folders without rows, rows without folders, what a crash left half done. */
+void held_sweep(struct core *c);
+/* Time, number and space; at the end of a turn. */
+void held_pass(struct core *c);
+bool held_is_in_use(const struct core *c, int64_t job, int64_t try);
+int held_remove(struct core *c, const struct hold_row *h, const char *why,
+	const struct actor *who, struct err *err);
+/* usage.c: verbs that wait for an executor's word */
+struct usage_wait;
+void usage_answered(struct core *c, int64_t job, const struct json *usage);
+void usage_done(struct core *c);
 /* recovery.c */
 int recovery_run(struct core *c, struct err *err);
 /* hooks.c */
@@ -195,7 +221,10 @@ struct core {
 	struct git_state *git_state;
 	struct hooks *hooks;
 	struct web *web;
-	struct loop_source *gate_timer, *retry_timer, *sweep_timer;
+	struct loop_source *gate_timer, *retry_timer, *sweep_timer, *held_timer;
+	bool are_holds_dirty;
+	int holds_len; /* as they were looked at last */
+	struct usage_wait *usage_waits;
 	int64_t gate_due; /* wall clock; 0: no gate waits for a time */
 	bool are_gates_dirty;
 	bool is_disk_low; /* as it was looked at last */

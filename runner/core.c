@@ -131,6 +131,7 @@ static void pass(struct core *c)
 	ingest_pass(c);
 	attend_pass(c);
 	scheduler_pass(c);
+	held_pass(c);
 }
 
 static void on_turn(struct loop *l, void *data)
@@ -254,6 +255,8 @@ static void on_link(bool is_up, void *data)
 {
 	struct core *c = data;
 
+	if (is_up && c->is_started && c->o->has_git)
+		held_sweep(c); /* it takes the spawner to throw anything away */
 	if (is_up)
 		core_wake(c);
 	else
@@ -309,6 +312,9 @@ int core_start(struct core *c, struct err *err)
 	if (recovery_run(c, err) < 0)
 		return -1;
 	c->is_started = true;
+	c->are_holds_dirty = true;
+	if (c->o->has_git)
+		held_sweep(c);
 	core_wake(c);
 	core_retry_in(c, 0);
 	return 0;
@@ -332,6 +338,7 @@ void core_free(struct core *c)
 	hooks_done(c);
 	ingest_done(c);
 	scheduler_done(c);
+	usage_done(c);
 	attend_free_all(c);
 	worker_pool_free(c->planner);
 	worker_pool_free(c->git);
@@ -340,6 +347,7 @@ void core_free(struct core *c)
 	loop_remove(c->gate_timer);
 	loop_remove(c->retry_timer);
 	loop_remove(c->sweep_timer);
+	loop_remove(c->held_timer);
 	store_free(c->store);
 	if (c->data >= 0)
 		(void)close(c->data);

@@ -69,7 +69,8 @@ struct core_options {
 	int64_t job_memory, job_pids, job_cpu_percent, job_disk, job_minutes;
 	const char *actions_dir; /* OWNER/REPO work trees, or NULL */
 	const char *actions_url; /* where they are cloned from, or NULL */
-	int64_t keep_artifacts_ms;
+	int64_t keep_artifacts_ms, keep_logs_ms; /* 0: for ever */
+	int64_t keep_held_ms, keep_held_jobs, keep_held_size; /* ms 0: no job is held */
 	struct core_watch watch;
 	/* After each commit that wrote (the checkpointer's cue); may be NULL. */
 	void (*committed)(void *data);

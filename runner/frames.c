@@ -214,6 +214,9 @@ static void on_exit_frame(struct frames *f, const struct json *p, int64_t at)
 	(void)snprintf(f->log_digest, sizeof(f->log_digest), "%s", text(p, "digest"));
 	u->conclusion = f->conclusion;
 	u->value = text(p, "reason");
+	u->memory_peak = json_get_int(p, "memory_peak", 0);
+	u->pids_peak = json_get_int(p, "pids_peak", 0);
+	u->cpu_us = json_get_int(p, "cpu_us", 0);
 }
 
 static void on_plain(struct frames *f, unsigned type, struct json *p, int64_t at)

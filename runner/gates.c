@@ -28,13 +28,16 @@ static void on_gate_timer(struct loop *l, void *data)
 static void on_sweep(struct loop *l, void *data)
 {
 	struct core *c = data;
+	const struct actor core = ACTOR_CORE;
+	struct keep_found found = { 0 };
 	struct err err = ERR_INIT;
 
 	(void)l;
 	c->sweep_timer = NULL;
 	if (core_begin(c, &err) < 0 || sessions_sweep(c->store, &err) < 0 ||
-		keep_sweep(c, &err) < 0)
+		keep_collect(c, false, &core, &found, &err) < 0)
 		core_trouble(c, "cannot sweep", &err);
+	held_sweep(c);
 	core_wake(c);
 }
 

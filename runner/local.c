@@ -45,7 +45,9 @@ static int ask(const struct config *c, const char *verb, const struct json *args
 		.has_git = true, .profile = c->profile, .network = c->network_default,
 		.network_untrusted = c->network_untrusted,
 		.network_allow = c->network_allow, .network_relay = c->network_relay,
-		.network_only_allowed = c->network_only_allowed };
+		.network_only_allowed = c->network_only_allowed,
+		.keep_artifacts_ms = c->keep_artifacts_ms, .keep_logs_ms = c->keep_logs_ms,
+		.keep_held_ms = c->keep_held_ms, .keep_held_jobs = c->keep_held_jobs };
 	struct core_principal who = { .kind = "user", .name = "admin", .scopes = SCOPE_ADMIN };
 	struct asking a = { .why = ERR_INIT };
 	uint8_t key[CRYPTO_MASTER_LEN];

@@ -123,6 +123,8 @@ const struct cli_verb *const cli_verbs[] = {
 	&verb_hook,
 	&verb_pause,
 	&verb_resume,
+	&verb_shell,
+	&verb_gc,
 	&verb_audit,
 	&verb_check,
 	&verb_config,

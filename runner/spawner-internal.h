@@ -16,17 +16,24 @@ enum {
 	SLOTS_MAX = 8192,
 	GROUP_NAME_MAX = 64,
 };
-#define SLOT_FILE   "slot"
 #define ROUTES_FILE "egress" /* in run/: the table of routed jobs was made */
+
+enum child_kind {
+	CHILD_JOB,     /* the executor of jobs/JOB/TRY */
+	CHILD_SHELL,   /* the one of a person in held/JOB-TRY */
+	CHILD_REMOVER, /* takes trees away; has no group, core does not know of it */
+};
 
 struct child {
 	struct child *next;
 	struct spawner *spawner;
+	enum child_kind kind;
 	int64_t job, try;
 	pid_t pid;
 	int pidfd, chan, dir;
 	unsigned slot;
 	struct sandbox_ids ids;
+	bool has_slot;
 	bool is_tainted; /* something of its id is left on disk: the id is not reused */
 	struct loop_source *pid_src, *chan_src;
 };
@@ -65,6 +72,25 @@ struct spawner {
 int spawner_job_dir(const struct spawner *s, int64_t job, int64_t try, struct err *err);
 /* "TAG-JOB-TRY" into BUF of GROUP_NAME_MAX. */
 void spawner_group_name(const struct spawner *s, int64_t job, int64_t try, char *buf);
+
+/* The executor or shell of it lives: a child of ours. */
+struct child *spawner_find(struct spawner *s, int64_t job, int64_t try);
+/* A child of ours that is not asked for anything; PID was forked by the caller. */
+int spawner_watch(struct spawner *s, struct child *c, pid_t pid, struct err *err);
+/* 1 held, 0 free or never there, -1 error. */
+int spawner_lock_is_held(int dir);
+/* The job id whose number stands in DIR is not given to anybody else. */
+void spawner_adopt_slot(struct spawner *s, int dir);
+
+/* spawner_held.c: held/JOB-TRY */
+int spawner_held_dir(const struct spawner *s, int64_t job, int64_t try, struct err *err);
+/* The number in the file `slot` of DIR; false: there is none. */
+bool spawner_read_slot(int dir, unsigned *ret);
+/* What held/ says of job ids; what quarantine/ still has goes, as far as it can. */
+void spawner_look_at_held(struct spawner *s);
+/* held/JOB-TRY (IS_NEW: JOB-TRY.new) is gone when it returns 0; its blocks come later. */
+int spawner_discard(
+	struct spawner *s, int64_t job, int64_t try, bool is_new, struct err *err);
 
 /* Serves one request of an executor and answers it. */
 void spawner_act(struct child *c, const struct chan_msg *m);

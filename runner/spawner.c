@@ -54,7 +54,7 @@ static void child_free(struct child *c)
 	free(c);
 }
 
-static struct child *child_find(struct spawner *s, int64_t job, int64_t try)
+struct child *spawner_find(struct spawner *s, int64_t job, int64_t try)
 {
 	for (struct child *c = s->children; c; c = c->next)
 		if (c->job == job && c->try == try)
@@ -80,8 +80,7 @@ void spawner_group_name(const struct spawner *s, int64_t job, int64_t try, char 
 	(void)snprintf(buf, GROUP_NAME_MAX, "%s-%" PRId64 "-%" PRId64, s->tag, job, try);
 }
 
-/* 1 held, 0 free or never there, -1 error. */
-static int lock_is_held(int dir)
+int spawner_lock_is_held(int dir)
 {
 	_cleanup_close_ int fd =
 		openat(dir, JOB_FILE_LOCK, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -134,13 +133,11 @@ static int slot_take(struct spawner *s, unsigned *ret, struct err *err)
 }
 
 /* The slot of a job whose executor another spawner forked; so that it is not given twice. */
-static void slot_adopt(struct spawner *s, int dir)
+void spawner_adopt_slot(struct spawner *s, int dir)
 {
-	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
-	long long slot;
+	unsigned slot;
 
-	if (fd_read_file(dir, SLOT_FILE, 32, &text, NULL) == 0 &&
-		str_to_int(text.buf, 0, SLOTS_MAX - 1, &slot) == 0)
+	if (spawner_read_slot(dir, &slot))
 		s->slots[slot] = true;
 }
 
@@ -153,7 +150,7 @@ static void note_held(struct spawner *s, int dir)
 static bool is_any_held(struct spawner *s)
 {
 	s->has_held = false;
-	spawner_each_held(s, note_held, lock_is_held);
+	spawner_each_held(s, note_held, spawner_lock_is_held);
 	return s->has_held;
 }
 
@@ -163,7 +160,7 @@ static void slot_write(int dir, unsigned slot)
 	struct err err = ERR_INIT;
 
 	(void)snprintf(text, sizeof(text), "%u", slot);
-	if (fd_replace_file(dir, SLOT_FILE, text, strlen(text), 0644, FD_REPLACE_NOSYNC,
+	if (fd_replace_file(dir, JOB_FILE_SLOT, text, strlen(text), 0644, FD_REPLACE_NOSYNC,
 		    &err) < 0)
 		log_warnx("cannot note the job id: %s", err.msg);
 }
@@ -210,11 +207,18 @@ static void on_child_gone(struct loop *l, int fd, uint32_t events, void *data)
 		;
 	*at = c->next;
 	s->children_len--;
-	/* A killed executor leaves its group behind; an orderly one has removed it. */
-	remove_group(s, c->job, c->try);
-	if (!c->is_tainted)
+	if (c->kind == CHILD_REMOVER) {
+		c->is_tainted = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	} else {
+		/* A killed executor leaves its group behind; an orderly one has removed it. */
+		remove_group(s, c->job, c->try);
+		tell_cores(s, c, status);
+	}
+	/* A shell that ended well has given the files back, and said so. */
+	if (c->kind == CHILD_SHELL)
+		c->is_tainted = spawner_read_slot(c->dir, &c->slot);
+	if (c->has_slot && !c->is_tainted)
 		s->slots[c->slot] = false;
-	tell_cores(s, c, status);
 	child_free(c);
 	maybe_leave(s);
 }
@@ -245,7 +249,11 @@ static int open_places(const struct spawner *s, struct executor_options *opt)
 	opt->store_dir = openat(s->data, "store", O_DIRECTORY | O_CLOEXEC);
 	opt->repos_dir = openat(s->data, "repos", O_DIRECTORY | O_CLOEXEC);
 	opt->actions_dir = openat(s->data, "actions", O_DIRECTORY | O_CLOEXEC);
-	return opt->store_dir < 0 || opt->repos_dir < 0 || opt->actions_dir < 0 ? -1 : 0;
+	opt->held_dir = openat(s->data, "held", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return opt->store_dir < 0 || opt->repos_dir < 0 || opt->actions_dir < 0 ||
+			       opt->held_dir < 0
+		       ? -1
+		       : 0;
 }
 
 static int drop_to(uid_t uid, gid_t gid)
@@ -283,7 +291,10 @@ static _Noreturn void child_main(
 	}
 	spawner_close_own(s, c);
 	spawner_group_name(s, c->job, c->try, group);
-	path = xasprintf("%s/jobs/%" PRId64 "/%" PRId64, s->o->data_dir, c->job, c->try);
+	opt.is_shell = c->kind == CHILD_SHELL;
+	path = xasprintf(opt.is_shell ? "%s/held/%" PRId64 "-%" PRId64
+				      : "%s/jobs/%" PRId64 "/%" PRId64,
+		s->o->data_dir, c->job, c->try);
 	opt.job_path = path;
 	opt.helper = s->o->helper;
 	opt.host = s->host;
@@ -350,48 +361,85 @@ static int fork_child(struct spawner *s, struct child *c, struct err *err)
 	return 0;
 }
 
-static int do_spawn(
-	struct spawner *s, int64_t job, int64_t try, pid_t *ret, struct err *err)
+/* Files of a held job may belong to an id already: then it is that one's turn again. */
+static int give_slot(struct spawner *s, struct child *c, struct err *err)
+{
+	c->is_tainted = c->kind == CHILD_SHELL && spawner_read_slot(c->dir, &c->slot);
+	if (!c->is_tainted && slot_take(s, &c->slot, err) < 0)
+		return -1;
+	c->has_slot = true;
+	if (s->o->chan < 0)
+		slot_write(c->dir, c->slot);
+	return sandbox_ids_for(sandbox_host_caps(s->host),
+		s->o->has_user ? s->o->uid : geteuid(),
+		s->o->has_user ? s->o->gid : getegid(), c->slot, &c->ids, err);
+}
+
+static void spawn_failed(struct spawner *s, struct child *c)
+{
+	if (c->has_slot && !c->is_tainted) {
+		s->slots[c->slot] = false;
+		if (c->kind == CHILD_SHELL)
+			(void)unlinkat(c->dir, JOB_FILE_SLOT, 0); /* or it stays taken */
+	}
+	child_free(c);
+}
+
+static void child_add(struct spawner *s, struct child *c)
+{
+	c->pid_src = loop_add_fd(s->loop, c->pidfd, EPOLLIN, on_child_gone, c);
+	if (c->chan >= 0)
+		c->chan_src = loop_add_fd(s->loop, c->chan, EPOLLIN, on_child_asks, c);
+	c->next = s->children;
+	s->children = c;
+	s->children_len++;
+}
+
+static int do_spawn(struct spawner *s, enum child_kind kind, int64_t job, int64_t try,
+	pid_t *ret, struct err *err)
 {
 	struct child *c;
-	unsigned slot = 0;
 
-	if (child_find(s, job, try))
+	if (spawner_find(s, job, try))
 		return err_set(err, ERR_CONFLICT,
 			"job %" PRId64 " try %" PRId64 " is there", job, try);
 	if (s->children_len >= CHILDREN_MAX)
 		return err_set(
 			err, ERR_UNAVAILABLE, "%d executors are running", CHILDREN_MAX);
-	if (slot_take(s, &slot, err) < 0)
-		return -1;
 	c = xcalloc(1, sizeof(*c));
 	*c = (struct child){ .spawner = s,
+		.kind = kind,
 		.job = job,
 		.try = try,
-		.slot = slot,
 		.pidfd = -1,
 		.chan = -1,
 		.dir = -1 };
-	c->dir = spawner_job_dir(s, job, try, err);
+	c->dir = kind == CHILD_SHELL ? spawner_held_dir(s, job, try, err)
+				     : spawner_job_dir(s, job, try, err);
 	/* A folder's number may come again after it was removed, and with it a dead group. */
 	remove_group(s, job, try);
-	if (c->dir < 0 ||
-		sandbox_ids_for(sandbox_host_caps(s->host),
-			s->o->has_user ? s->o->uid : geteuid(),
-			s->o->has_user ? s->o->gid : getegid(), slot, &c->ids, err) < 0 ||
-		fork_child(s, c, err) < 0) {
-		s->slots[slot] = false;
+	if (c->dir < 0 || give_slot(s, c, err) < 0 || fork_child(s, c, err) < 0) {
+		spawn_failed(s, c);
+		return -1;
+	}
+	child_add(s, c);
+	*ret = c->pid;
+	return 0;
+}
+
+int spawner_watch(struct spawner *s, struct child *c, pid_t pid, struct err *err)
+{
+	c->spawner = s;
+	c->pid = pid;
+	c->pidfd = fd_pidfd_open(pid);
+	if (c->pidfd < 0) {
+		(void)err_sys(err, "cannot watch a child");
+		(void)kill(pid, SIGKILL); /* our own child, not yet waited for */
+		(void)waitpid(pid, NULL, 0);
 		child_free(c);
 		return -1;
 	}
-	if (s->o->chan < 0)
-		slot_write(c->dir, slot);
-	c->pid_src = loop_add_fd(s->loop, c->pidfd, EPOLLIN, on_child_gone, c);
-	c->chan_src = loop_add_fd(s->loop, c->chan, EPOLLIN, on_child_asks, c);
-	c->next = s->children;
-	s->children = c;
-	s->children_len++;
-	*ret = c->pid;
+	child_add(s, c);
 	return 0;
 }
 
@@ -400,12 +448,12 @@ static int do_bury(struct spawner *s, int64_t job, int64_t try, struct err *err)
 	_cleanup_close_ int dir = -1;
 	char name[GROUP_NAME_MAX];
 
-	if (child_find(s, job, try))
+	if (spawner_find(s, job, try))
 		return err_set(err, ERR_CONFLICT, "the executor lives");
 	dir = spawner_job_dir(s, job, try, err);
 	if (dir < 0)
 		return -1;
-	if (lock_is_held(dir) != 0)
+	if (spawner_lock_is_held(dir) != 0)
 		return err_set(err, ERR_CONFLICT, "its lock is held");
 	spawner_group_name(s, job, try, name);
 	return s->groups ? sandbox_cgroup_remove(s->groups, name, err) : 0;
@@ -450,9 +498,13 @@ static int serve_op(
 		return err_set(err, ERR_INPUT, "'%s' without job and try", op);
 	if (str_eq(op, "bury"))
 		return do_bury(s, job, try, err);
-	if (!str_eq(op, "spawn"))
+	if (str_eq(op, "discard"))
+		return spawner_discard(
+			s, job, try, json_get_bool(m->head, "is_new", false), err);
+	if (!str_eq(op, "spawn") && !str_eq(op, "shell"))
 		return err_set(err, ERR_UNSUPPORTED, "unknown op '%s'", op);
-	if (do_spawn(s, job, try, &pid, err) < 0)
+	if (do_spawn(s, str_eq(op, "shell") ? CHILD_SHELL : CHILD_JOB, job, try, &pid,
+		    err) < 0)
 		return -1;
 	*ret = json_new_object();
 	json_set_int(*ret, "pid", pid);
@@ -580,11 +632,11 @@ static void adopt_leftovers(struct spawner *s)
 			sscanf(*name + strlen(s->tag), "-%lld-%lld", &job, &try) != 2)
 			continue;
 		dir = spawner_job_dir(s, job, try, NULL);
-		if (dir < 0 || lock_is_held(dir) == 0)
+		if (dir < 0 || spawner_lock_is_held(dir) == 0)
 			remove_group(s, job, try);
 	}
 	strvec_done(&names);
-	spawner_each_held(s, slot_adopt, lock_is_held);
+	spawner_each_held(s, spawner_adopt_slot, spawner_lock_is_held);
 	if (!is_any_held(s))
 		spawner_forget_routes(s); /* of one that was killed */
 }
@@ -681,8 +733,10 @@ static int set_up(struct spawner *s, struct err *err)
 		s->loop, SIGTERM, s->o->chan >= 0 ? spawner_ignore : on_term, s);
 	(void)loop_add_signal(
 		s->loop, SIGINT, s->o->chan >= 0 ? spawner_ignore : on_term, s);
-	if (s->o->chan < 0)
+	if (s->o->chan < 0) {
 		adopt_leftovers(s);
+		spawner_look_at_held(s);
+	}
 	return open_door(s, err);
 }
 

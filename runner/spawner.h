@@ -9,6 +9,10 @@
  *          there already
  *  bury    {job, try}  proves a job dead: kills and empties its group, waits for its
  *          executor -> {} ; ERR_CONFLICT while its lock is held
+ *  shell   {job, try}  forks the executor of a person's shell in held/JOB-TRY -> {pid};
+ *          ERR_CONFLICT if somebody is in there
+ *  discard {job, try, is_new}  held/JOB-TRY (or JOB-TRY.new) is thrown away -> {};
+ *          ERR_CONFLICT while somebody is in there
  *  status  {} -> {children, slots, idmap, weaker: [text]}
  *  leave   {} -> {} : ends as soon as it has no child (a stopped server's last word)
  * Spawner to core, unasked:

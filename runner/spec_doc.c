@@ -271,13 +271,20 @@ static int set_network(struct core *c, struct json *doc, const struct job *j,
 	return 0;
 }
 
-static void set_policy(struct core *c, struct json *doc, const struct run *r)
+static void set_policy(
+	struct core *c, struct json *doc, const struct run *r, const struct repo *repo)
 {
 	/* A fork's pull request that a maintainer let run is still no trusted work. */
 	bool is_trusted = r->trust == TRUST_TRUSTED;
 	struct json *runner = json_new_object();
 
 	json_set_bool(doc, "trusted", is_trusted);
+	if (is_trusted && c->o->has_git && held_ms(c, repo) > 0) {
+		struct json *hold = json_new_object();
+
+		json_set_int(hold, "bytes", c->o->keep_held_size);
+		json_set(doc, "hold", hold);
+	}
 	json_set_str(doc, "profile", is_trusted ? c->o->profile : "strict");
 	json_set(doc, "limits", limits_of(c));
 	json_set_str(runner, "name", "sluice");
@@ -331,7 +338,7 @@ int spec_doc(struct core *c, const struct job *j, int64_t try, struct json **ret
 		rc = repos_get(c->store, j->repo, &repo, err);
 	if (rc == 0) {
 		set_numbers(doc, j, &r, try);
-		set_policy(c, doc, &r);
+		set_policy(c, doc, &r, &repo);
 		json_set(doc, "source", source_of(&r, &repo));
 		rc = set_network(c, doc, j, &r, &repo, err);
 	}

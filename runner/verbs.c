@@ -27,7 +27,8 @@ static void call_free(struct owned_call *c)
 
 static const struct verb *find(const char *name)
 {
-	static const struct verb *const tables[] = { verbs_work, verbs_admin, verbs_network };
+	static const struct verb *const tables[] = { verbs_work, verbs_admin, verbs_network,
+		verbs_held };
 
 	for (size_t t = 0; t < ARRAY_SIZE(tables); t++)
 		for (const struct verb *v = tables[t]; v->name; v++)

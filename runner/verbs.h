@@ -33,6 +33,8 @@ void verb_fail(struct verb_call *v, const struct err *why, const char *hint);
 
 /* Tables, ended by a NULL name. */
 extern const struct verb verbs_work[];	/* verbs_work.c: runs, jobs, gates, status */
+extern const struct verb verbs_held[]; /* verbs_held.c: shell, usage, gc */
+void usage_ask(struct verb_call *v);	/* usage.c */
 extern const struct verb verbs_admin[]; /* verbs_admin.c: what an administrator keeps */
 extern const struct verb verbs_network[]; /* verbs_network.c: allow-lists and learning */
 

@@ -178,6 +178,7 @@ void page_resolve(struct visit *v, int64_t id);
 void page_explain(struct visit *v, int64_t run, const char *job_key);
 /* TAB: NULL the log, "summary", "network", "artifacts", "spec". */
 void page_job(struct visit *v, int64_t id, const char *tab);
+void page_job_usage(struct visit *v, int64_t id);
 void page_job_lines(struct visit *v, int64_t id);
 void page_job_search(struct visit *v, int64_t id);
 void page_job_marks(struct visit *v, int64_t id);
@@ -201,6 +202,9 @@ void part_run_head(struct strbuf *out, const struct json *run, int64_t now);
 void part_run_graph(struct strbuf *out, const struct json *run);
 void part_run_jobs(struct strbuf *out, const struct json *run, int64_t now);
 void part_job_head(struct strbuf *out, const struct json *job, int64_t now);
+void part_job_peaks(struct strbuf *out, const struct json *job);
+void part_job_held(struct strbuf *out, const struct json *job);
+void part_job_usage(struct strbuf *out, int64_t id, const struct json *usage);
 void part_job_steps(struct strbuf *out, const struct json *job, int64_t now);
 void part_artifacts(struct strbuf *out, const struct json *list);
 /* One line of the ledger after its first cell, to the end of the row. */

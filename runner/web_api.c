@@ -298,6 +298,14 @@ static void on_verb(struct visit *v, const struct json *answer, void *data)
 	api_json(v, 200, result ? json_share(result) : json_new_object());
 }
 
+static void get_job_usage(struct visit *v)
+{
+	struct json *args = json_new_object();
+
+	json_set_int(args, "job", route_int(v, 0));
+	web_verb(v, "job.usage", args, on_verb, NULL);
+}
+
 static struct json *body_args(struct visit *v)
 {
 	const struct strbuf *body = http_body(v->r);
@@ -377,6 +385,7 @@ static const struct {
 	{ "GET", "/api/v1/jobs/*", SCOPE_READ, get_job },
 	{ "GET", "/api/v1/jobs/*/log", SCOPE_READ, get_job_log },
 	{ "GET", "/api/v1/jobs/*/trace", SCOPE_READ, get_job_trace },
+	{ "GET", "/api/v1/jobs/*/usage", SCOPE_READ, get_job_usage },
 	{ "GET", "/api/v1/gates", SCOPE_READ, get_gates },
 	{ "GET", "/api/v1/gates/*", SCOPE_READ, get_gate },
 	{ "POST", "/api/v1/gates/*/decision", SCOPE_APPROVE, post_gate_decision },

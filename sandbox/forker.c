@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -33,6 +34,7 @@ struct command {
 	const char *cwd;
 	char **argv, **env;
 	mode_t umask;
+	bool has_terminal;
 	uint64_t fsize;
 };
 
@@ -86,6 +88,7 @@ static int command_read(int fd, struct command *ret)
 		if (!(ret->env[i] = next_string(&at, end)))
 			return -1;
 	ret->umask = head->umask & 0777;
+	ret->has_terminal = head->has_terminal != 0;
 	ret->fsize = head->fsize;
 	return ret->cwd && at == end ? 0 : -1;
 }
@@ -183,6 +186,8 @@ static noreturn void step_main(const struct plan *p, int *fds, bool no_input)
 	if (!cmd.cwd || !cmd.argv[0])
 		child_fail(&c, EPROTO, "read the command", NULL);
 	take_stdio(&c, fds, no_input);
+	if (cmd.has_terminal)
+		child_must(&c, ioctl(0, TIOCSCTTY, 0), "take the terminal", NULL);
 	if (cmd.fsize)
 		child_must(&c, rlimits_set(RLIMIT_FSIZE, cmd.fsize),
 			"limit the file size", NULL);

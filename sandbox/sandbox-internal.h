@@ -274,6 +274,7 @@ noreturn void forker_main(struct plan *p, int init);
 #define BLOB_STRINGS_MAX 65536
 struct blob {
 	uint32_t magic, argc, envc, umask;
+	uint32_t has_terminal, unused;
 	uint64_t fsize;
 };
 

@@ -412,6 +412,11 @@ struct sandbox_command {
 	const char *cwd;    /* absolute path inside */
 	int in, out, errfd; /* IN -1: /dev/null. They stay the caller's */
 	mode_t umask;	    /* usually 022 */
+	/*
+	 * IN is the far end of a pseudo terminal that nobody else's session has: it becomes
+	 * the controlling one of the step's. Whoever holds the near end is not inside.
+	 */
+	bool has_terminal;
 	uint64_t fsize;	    /* 0: the sandbox's */
 };
 #define SANDBOX_COMMAND_INIT                                               \

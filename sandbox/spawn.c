@@ -21,9 +21,10 @@
 static int blob_make(const struct sandbox_command *cmd, int *ret, struct err *err)
 {
 	_cleanup_(strbuf_done) struct strbuf b = STRBUF_INIT;
-	struct blob head = {
-		.magic = BLOB_MAGIC, .umask = cmd->umask, .fsize = cmd->fsize
-	};
+	struct blob head = { .magic = BLOB_MAGIC,
+		.umask = cmd->umask,
+		.has_terminal = cmd->has_terminal,
+		.fsize = cmd->fsize };
 	int fd;
 
 	for (const char *const *s = cmd->argv; *s; s++)

@@ -54,7 +54,7 @@ const struct call sandbox_calls[] = {
 	C(getxattr, FILES), C(lgetxattr, FILES), C(fgetxattr, FILES), C(listxattr, FILES),
 	C(llistxattr, FILES), C(flistxattr, FILES), C(setxattr, STEP), C(lsetxattr, STEP),
 	C(fsetxattr, STEP), C(removexattr, STEP), C(lremovexattr, STEP),
-	C(fremovexattr, STEP), C(inotify_init, STEP), C(inotify_init1, STEP),
+	C(fremovexattr, STEP | CALL_AGENT), C(inotify_init, STEP), C(inotify_init1, STEP),
 	C(inotify_add_watch, STEP), C(inotify_rm_watch, STEP),
 
 	/* waiting */

@@ -187,6 +187,20 @@ int artifacts_find(struct store *s, int64_t run, int64_t attempt, const char *na
 
 /* ---- retention --------------------------------------------------------------------- */
 
+int artifacts_due(struct store *s, int64_t *ret_count, int64_t *ret_bytes, struct err *err)
+{
+	_cleanup_(db_rows_done) struct db_rows r = DB_ROWS_INIT;
+
+	if (db_first(s->db, &r, err,
+		    "SELECT count(*), coalesce(sum(size), 0) FROM artifacts WHERE"
+		    " expires_at <> 0 AND expires_at <= ?",
+		    I(clock_wall_ms())) < 0)
+		return -1;
+	*ret_count = db_int(&r, 0);
+	*ret_bytes += db_int(&r, 1);
+	return 0;
+}
+
 int artifacts_expire(struct store *s, int *ret_count, struct err *err)
 {
 	if (db_run(s->db, err,

@@ -49,6 +49,8 @@ int artifacts_list(struct store *s, int64_t run, int64_t attempt, struct artifac
 int artifacts_find(struct store *s, int64_t run, int64_t attempt, const char *name,
 	struct artifact *ret, struct err *err);
 
+/* How many are past their time, and their bytes: added to *RET_BYTES. */
+int artifacts_due(struct store *s, int64_t *ret_count, int64_t *ret_bytes, struct err *err);
 /* Deletes rows past their time; then blobs nobody names, older than GRACE_MS. */
 int artifacts_expire(struct store *s, int *ret_count, struct err *err);
 /*

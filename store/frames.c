@@ -289,7 +289,8 @@ static int apply_exit(
 	struct store *s, struct target *t, const struct job_update *u, struct err *err)
 {
 	_cleanup_free_ char *reason = bounded(u->value);
-	const struct db_arg args[] = { S(conclusion_name(u->conclusion)), S(reason) };
+	const struct db_arg args[] = { S(conclusion_name(u->conclusion)), S(reason),
+		I(u->memory_peak), I(u->pids_peak), I(u->cpu_us) };
 
 	if (u->conclusion == CONCLUSION_NONE)
 		return err_set(err, ERR_INPUT, "an exit record without a conclusion");
@@ -299,8 +300,9 @@ static int apply_exit(
 	if (close_steps(s, t, err))
 		return -1;
 	FP("job.exit.before");
-	return move_job(s, t, JOB_FINALISING, "outcome = ?1, exit_reason = ?2", args,
-		ARRAY_SIZE(args), err);
+	return move_job(s, t, JOB_FINALISING, "outcome = ?1, exit_reason = ?2,"
+		" memory_peak = ?3, pids_peak = ?4, cpu_us = ?5",
+		args, ARRAY_SIZE(args), err);
 }
 
 typedef int apply_fn(

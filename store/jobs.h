@@ -211,6 +211,7 @@ struct job_update {
 	const char *digest;
 	int64_t size;
 	enum conclusion conclusion; /* EXIT */
+	int64_t memory_peak, pids_peak, cpu_us; /* EXIT; 0: not known */
 	struct job_step step;
 	struct job_annotation annotation;
 	struct job_net net;

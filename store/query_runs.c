@@ -198,7 +198,11 @@ int query_run_counts(
 	" j.tries, j.is_call, j.is_expanded, j.is_once, j.continues_on_error AS"                 \
 	" is_continue_on_error, j.log_size, j.log_lines, j.log_sha256, j.url, j.gate_id,"        \
 	" j.carried_from, CASE j.carried_from WHEN 0 THEN j.id ELSE j.carried_from END AS"       \
-	" log_job, j.outputs AS outputs_json, j.created_at, j.queued_at, j.claimed_at,"          \
+	" log_job, nullif(j.memory_peak, 0) AS memory_peak, nullif(j.pids_peak, 0) AS"           \
+	" pids_peak, nullif(j.cpu_us, 0) AS cpu_us, (SELECT json_object('try', h.try, 'step',"  \
+	" nullif(h.step, -1), 'files', h.files, 'bytes', h.bytes, 'removed', json(h.removed),"   \
+	" 'held_at', h.held_at, 'expires_at', h.expires_at) FROM holds h WHERE h.job_id = j.id"  \
+	" AND h.removed_at = 0) AS held_json, j.outputs AS outputs_json, j.created_at, j.queued_at, j.claimed_at,"          \
 	" j.released_at, j.started_at, j.completed_at"
 
 #define STEP_COLUMNS                                                                    \
@@ -496,7 +500,7 @@ int query_job(struct store *s, int64_t job, struct json **ret, struct err *err)
 		" r.workflow_path, r.title, r.branch, r.sha, r.attempt AS attempts,"
 		" r.trust,"
 		" r.phase AS run_state, r.version, o.tries AS log_tries, o.state AS"
-		" log_state"
+		" log_state, o.log_removed_at"
 		" FROM jobs j JOIN runs r ON r.id = j.run_id JOIN repos p ON p.id ="
 		" j.repo_id"
 		" JOIN jobs o ON o.id = CASE j.carried_from WHEN 0 THEN j.id ELSE"

@@ -473,10 +473,33 @@ static const char step_1[] =
 	" SELECT RAISE(ABORT, 'audit rows are never changed'); END;"
 	"CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN"
 	" SELECT RAISE(ABORT, 'audit rows are never deleted'); END;";
+
+static const char step_2[] =
+	/* What a job used, 0 unknown; and when its log was kept no longer. */
+	"ALTER TABLE jobs ADD COLUMN memory_peak INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE jobs ADD COLUMN pids_peak INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE jobs ADD COLUMN cpu_us INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE jobs ADD COLUMN log_removed_at INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX jobs_logs ON jobs(completed_at) WHERE state = 'completed' AND"
+	" log_removed_at = 0;"
+
+	/* Files of failed jobs, put aside for a while: held/JOB-TRY. */
+	"CREATE TABLE holds ("
+	" job_id INTEGER PRIMARY KEY REFERENCES jobs(id),"
+	" try INTEGER NOT NULL,"
+	" step INTEGER NOT NULL,"
+	" files INTEGER NOT NULL,"
+	" bytes INTEGER NOT NULL,"
+	" removed TEXT NOT NULL," /* paths that held a secret */
+	" held_at INTEGER NOT NULL,"
+	" expires_at INTEGER NOT NULL,"
+	" removed_at INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE INDEX holds_kept ON holds(expires_at) WHERE removed_at = 0;";
 /* clang-format on */
 
 const struct schema_step schema_steps[] = {
 	{ 1, step_1 },
+	{ 2, step_2 },
 };
 
 int schema_steps_count(void)

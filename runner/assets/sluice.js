@@ -89,6 +89,15 @@
     });
   }, 1000);
 
+  // ---- what a running job uses, while somebody looks
+  const usage = setInterval(async () => {
+    const e = $('job-usage');
+    if (!e) return clearInterval(usage);
+    if (doc.hidden) return;
+    const r = await fetch(e.dataset.src), next = r.ok && parse(await r.text()).firstElementChild;
+    if (next && $('job-usage')) put($('job-usage'), next);
+  }, 2000);
+
   // ---- one EventSource for a visible page
   const arrivals = new Set(), newest = Math.max(0, ...all('tr[id^=run-]').map((e) => e.id.slice(4)));
   let source = null, last = Date.now(), fails = 0, since = data.seq;

@@ -60,6 +60,7 @@ void part_job_head(struct strbuf *out, const struct json *job, int64_t now)
 		html_put(out, "<span>environment <b>$</b></span>", environment);
 	for (size_t i = 0; i < json_count(notes) && i < 8; i++)
 		html_put(out, "<span>$</span>", json_as_str(json_at(notes, i), ""));
+	part_job_peaks(out, job);
 	strbuf_adds(out, "</div>");
 	if (str_eq(state, "awaiting_approval"))
 		html_put(out,
@@ -69,6 +70,7 @@ void part_job_head(struct strbuf *out, const struct json *job, int64_t now)
 			environment, (long long)json_get_int(job, "gate_id", 0));
 	else if (why[0])
 		html_put(out, "<p class=\"note @\">$</p>", html_state_class(state), why);
+	part_job_held(out, job);
 	strbuf_adds(out, "</div>");
 }
 
@@ -255,13 +257,18 @@ static void log_pages(struct strbuf *out, long long id, const struct choice *c)
 		(long long)last);
 }
 
-static void empty_log(struct strbuf *out, const struct choice *c, const struct log_view *lv)
+static void empty_log(struct strbuf *out, const struct choice *c, const struct log_view *lv,
+	int64_t removed_at)
 {
 	strbuf_adds(out, "<p class=\"pad dim\" id=\"log-none\">");
 	if (c->marked_from > c->total && c->marked_from)
 		html_put(out, "Line # is not written yet; it is shown when it comes.",
 			(long long)c->marked_from);
-	else if (lv->is_whole)
+	else if (removed_at > 0) {
+		strbuf_adds(out, "This log was kept until ");
+		html_time(out, removed_at);
+		strbuf_adds(out, ": <code>keep.logs</code> of the configuration.");
+	} else if (lv->is_whole)
 		strbuf_adds(out, "This job wrote no line.");
 	else if (lv->try <= 0)
 		strbuf_adds(out, "This job has not started; its first line appears here.");
@@ -294,7 +301,7 @@ static void log_area(struct visit *v, struct strbuf *out, const struct json *job
 	if (part_log_lines(v->web, lv, out, &rendered, &err) < 0)
 		html_put(out, "<p class=\"pad\">The log cannot be read: $</p>", err.msg);
 	else if (rendered == 0)
-		empty_log(out, c, lv);
+		empty_log(out, c, lv, json_get_int(job, "log_removed_at", 0));
 	strbuf_adds(out, "</div><div class=\"marks\" id=\"marks\" aria-hidden=\"true\"></div></div>");
 	log_pages(out, id, c);
 	strbuf_adds(out, "<div class=\"follow\"><span id=\"follow-text\">");
@@ -497,10 +504,10 @@ static bool other_tab(struct visit *v, struct strbuf *out, const struct json *jo
 	return true;
 }
 
-void page_job(struct visit *v, int64_t id, const char *tab)
+/* USAGE: what it uses now, or NULL. */
+static void show_job(struct visit *v, struct json *job, const char *tab, const struct json *usage)
 {
 	struct strbuf out = STRBUF_INIT;
-	_cleanup_(json_freep) struct json *job = NULL;
 	_cleanup_(logfile_freep) struct logfile *f = NULL;
 	_cleanup_free_ char *title = NULL, *path = tab ? xasprintf("/%s", tab) : xstrdup("");
 	struct choice c = { .from = 1 };
@@ -510,10 +517,6 @@ void page_job(struct visit *v, int64_t id, const char *tab)
 	int64_t now = clock_wall_ms();
 	long long n;
 
-	if (query_job(v->web->store, id, &job, &err) < 0) {
-		page_err(v, &err);
-		return;
-	}
 	view_of_json(job, &lv);
 	if (step && str_to_int(step, 0, 100000, &n) == 0)
 		json_set_int(job, "asked_step", n);
@@ -523,7 +526,7 @@ void page_job(struct visit *v, int64_t id, const char *tab)
 	title = xasprintf("%s · %s · #%lld", html_state_word(page_job_state(job)),
 		json_get_str(job, "name", ""), (long long)json_get_int(job, "number", 0));
 	v->live = "job";
-	v->live_id = id;
+	v->live_id = lv.id;
 	page_begin(v, &out, title, "Runs");
 	crumbs(&out, job);
 	html_put(&out, "<div class=\"headline\"><h1>$</h1>", json_get_str(job, "name", ""));
@@ -533,10 +536,49 @@ void page_job(struct visit *v, int64_t id, const char *tab)
 	tabs(&out, job, path);
 	if (!tab) {
 		log_tab(v, &out, job, &c, &lv, now);
+		if (!lv.is_whole)
+			part_job_usage(&out, lv.id, usage);
 	} else if (!other_tab(v, &out, job, tab)) {
 		strbuf_done(&out);
 		page_not_found(v);
 		return;
 	}
 	page_answer(v, 200, &out);
+}
+
+struct shown {
+	struct json *job;
+	const char *tab; /* lent by the visit's route */
+};
+
+static void on_usage(struct visit *v, const struct json *answer, void *data)
+{
+	struct shown *s = data;
+
+	show_job(v, s->job, s->tab, json_get(answer, "result"));
+	json_free(s->job);
+	free(s);
+}
+
+/* Of a running job its executor is asked first, which answers at once or not at all. */
+void page_job(struct visit *v, int64_t id, const char *tab)
+{
+	_cleanup_(json_freep) struct json *job = NULL;
+	struct json *args;
+	struct shown *s;
+	struct err err = ERR_INIT;
+
+	if (query_job(v->web->store, id, &job, &err) < 0) {
+		page_err(v, &err);
+		return;
+	}
+	if (tab || !str_eq(json_get_str(job, "state", ""), "running")) {
+		show_job(v, job, tab, NULL);
+		return;
+	}
+	s = xcalloc(1, sizeof(*s));
+	*s = (struct shown){ take_ptr(job), tab };
+	args = json_new_object();
+	json_set_int(args, "job", id);
+	web_verb(v, "job.usage", args, on_usage, s);
 }

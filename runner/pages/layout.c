@@ -403,6 +403,11 @@ static void job_search(struct visit *v)
 	page_job_search(v, part_id(v, 0));
 }
 
+static void job_usage(struct visit *v)
+{
+	page_job_usage(v, part_id(v, 0));
+}
+
 static void job_marks(struct visit *v)
 {
 	page_job_marks(v, part_id(v, 0));
@@ -471,6 +476,7 @@ static const struct {
 	{ "/jobs/*/marks", SCOPE_READ, job_marks, NULL },
 	{ "/jobs/*/tail", SCOPE_READ, job_tail, NULL },
 	{ "/jobs/*/raw", SCOPE_READ, job_raw, NULL },
+	{ "/jobs/*/usage", SCOPE_READ, job_usage, NULL },
 	{ "/jobs/*/*", SCOPE_READ, job_page, NULL },
 	{ "/gates/*", SCOPE_READ, gate_page, gate_page },
 	{ "/approve/*", 0, approve_page, approve_page },
