@@ -519,8 +519,8 @@ static void mask(struct child *c, int proc, const char *name, enum mask how)
 	struct stat st;
 	int tree = -1;
 
-	if (fstatat(proc, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return; /* this kernel has no such thing */
+	if (fstatat(proc, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return; /* this kernel has no such thing; anything else is covered or fails */
 	switch (how) {
 	case MASK_FILE:
 		tree = tree_clone(AT_FDCWD, "/dev/null");

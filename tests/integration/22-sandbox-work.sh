@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Real work inside the profiles: what a workflow does every day must not notice them.
-# timeout: 400
+# slow
+# timeout: 600
 . tests/lib/tap.sh
 
 CONFINE=$SOURCE/build/gcc/tests/tools/confine
@@ -92,6 +93,34 @@ works 'git commits, clones and collects' git \
 works 'java compiles and runs' javac \
   'mkdir -p jv && cd jv && echo "public class H { public static void main(String[] a) throws Exception { Thread t = new Thread(() -> System.out.println(\"hi\")); t.start(); t.join(); } }" >H.java
    javac H.java && test "$(java -cp . H)" = hi'
+# Go and Rust come in many ways: whichever is found, with its own place read-only inside.
+go=$(PATH=$PATH:/usr/local/go/bin command -v go)
+if [ -n "$go" ] && goroot=$("$go" env GOROOT) && [ -x "$goroot/bin/go" ]; then
+  at=()
+  case $goroot in /usr/*) ;; *) at=(--ro "$goroot") ;; esac
+  ok 'go builds, tests and runs without dependencies' inside "${at[@]}" timeout 200 bash -euc "
+    export PATH=$goroot/bin:\$PATH GOTOOLCHAIN=local GOFLAGS=-mod=mod GOPROXY=off GOCACHE=\$PWD/go-cache GOPATH=\$PWD/go-path
+    mkdir -p gomod && cd gomod
+    printf 'module hello\n' >go.mod
+    printf 'package main\nimport (\"fmt\"; \"sync\")\nfunc Six() int { return 6 }\nfunc main() { var w sync.WaitGroup; w.Add(1); go w.Done(); w.Wait(); fmt.Println(7 * Six()) }\n' >main.go
+    printf 'package main\nimport \"testing\"\nfunc TestSix(t *testing.T) { if Six() != 6 { t.Fatal() } }\n' >main_test.go
+    go test . && go build -o hello . && test \$(./hello) = 42; chmod -R u+w ../go-path 2>/dev/null || true"
+else
+  skip 'go is not installed'
+fi
+home=$(getent passwd "$(id -u)" | cut -d: -f6)
+sysroot=$(RUSTUP_HOME=${RUSTUP_HOME:-$home/.rustup} rustc --print sysroot 2>/dev/null)
+if [ -n "$sysroot" ] && [ -x "$sysroot/bin/cargo" ]; then
+  at=()
+  case $sysroot in /usr*) ;; *) at=(--ro "$sysroot") ;; esac
+  ok 'cargo builds, tests and runs without dependencies' inside "${at[@]}" timeout 200 bash -euc "
+    export PATH=$sysroot/bin:\$PATH CARGO_HOME=\$PWD/cargo CARGO_NET_OFFLINE=true
+    cargo init -q --vcs none --name hello rs && cd rs
+    printf 'fn six() -> i32 { 6 }\nfn main() { println!(\"{}\", std::thread::spawn(|| 7 * six()).join().unwrap()); }\n#[test]\nfn is_six() { assert_eq!(six(), 6); }\n' >src/main.rs
+    cargo test -q >/dev/null && test \$(cargo run -q) = 42"
+else
+  skip 'cargo is not installed'
+fi
 works 'tar, cp and rm keep what they should' tar \
   'mkdir -p d/e; ln -sf e d/l; mkfifo d/p; echo x >d/e/f; ln -f d/e/f d/h; tar cf d.tar d; cp -a d d2
    rm -rf d d2; tar xf d.tar; test -p d/p; test "$(stat -c %h d/h)" = 2; mv d/e/f d/moved; rm -r d'
@@ -134,6 +163,16 @@ if here gcc; then
 else
   skip 'gcc is not installed'
 fi
+for what in python3:'import multiprocessing as m; assert sum(m.Pool(4).map(abs, range(100))) == 4950' \
+  node:'setTimeout(() => process.exit(0), 10)'; do
+  if here "${what%%:*}"; then
+    flag=-c
+    [ "${what%%:*}" = python3 ] || flag=-e
+    ok "strict runs ${what%%:*}" strictly "${what%%:*}" "$flag" "${what#*:}"
+  else
+    skip "${what%%:*} is not installed"
+  fi
+done
 if here strace; then
   nok 'strict has no ptrace [SB12]' strictly bash -c 'strace -o /dev/null true'
 else
