@@ -4,7 +4,7 @@
 # users, an unsafe start. `sluice doctor --attack` has the system calls and the files.
 # timeout: 200
 . tests/lib/tap.sh
-. tests/attack/lib.sh
+. tests/lib/attack.sh
 . tests/lib/execjob.sh
 need python3 setpriv
 

@@ -5,7 +5,7 @@
 # slow
 # timeout: 400
 . tests/lib/tap.sh
-. tests/attack/lib.sh
+. tests/lib/attack.sh
 . tests/lib/execjob.sh
 need setpriv unshare
 WITHOUT=$(dirname "$CONFINE")/without

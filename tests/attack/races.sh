@@ -5,7 +5,7 @@
 # for one open and for a prepared root; test_sandbox for a step killed as it starts.
 # timeout: 300
 . tests/lib/tap.sh
-. tests/attack/lib.sh
+. tests/lib/attack.sh
 . tests/lib/execjob.sh
 need python3
 need_sandbox

@@ -5,7 +5,7 @@
 # slow
 # timeout: 300
 . tests/lib/tap.sh
-. tests/attack/lib.sh
+. tests/lib/attack.sh
 . tests/lib/execjob.sh
 need python3 perl
 size() { echo $((TORTURE ? $1 : $1 / 50)); }
