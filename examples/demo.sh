@@ -133,6 +133,7 @@ demo_push() {
 	say "5/6 push      demo/hello main $sha \"Say hello\" by demo; $(sed -n 's/^remote: sluice: [^:]*: /signed hook answered /p' "$D/push.out" | head -n 1 | sed 's/ *$//')"
 	demo_wait 20 sh -c "[ -n \"\$('$BIN/sluice' runs --data '$D/data' --format json 2>/dev/null | grep -o '\"id\":')\" ]" ||
 		demo_fail "step 6/6 run" "no run appeared" "$D/serve.log"
+	demo_wait 20 demo_has_begun || true # a run that never begins is told below
 	say "6/6 run 1     demo.yml on push; first log line $(demo_run_words first) after the push"
 }
 
@@ -166,6 +167,8 @@ demo_run_words() {
 				span($pushed, $r->{completed_at});
 		}' "$1"
 }
+
+demo_has_begun() { [ "$(demo_run_words first)" != - ]; }
 demo_json() { as_demo curl -fsS -m 10 --unix-socket "$D/data/run/api.sock" "http://localhost/api/v1/$1"; }
 
 # Profile, and every host any step spoke to.
