@@ -61,6 +61,16 @@ test         chromium                   chromium                chromium        
 test         nginx-light                nginx                   nginx                 nginx
 test         openssh-server             openssh-server          openssh-server        openssh
 test         openssh-client             openssh-clients         openssh-client        openssh
+test         podman                     podman                  podman                podman
+test         crun                       crun                    crun                  crun
+test         conmon                     conmon                  conmon                conmon
+test         netavark                   netavark                netavark              netavark
+test         aardvark-dns               aardvark-dns            aardvark-dns          aardvark-dns
+test         buildah                    buildah                 buildah               buildah
+test         iptables                   iptables                iptables              iptables
+test         docker-registry            docker-distribution     docker-registry       -
+test         docker-compose             docker-compose          docker-cli-compose    docker-compose
+test         busybox-static             busybox                 busybox-static        busybox
 '
 
 usage() {

@@ -285,7 +285,9 @@ static void set_policy(
 		json_set_int(hold, "bytes", c->o->keep_held_size);
 		json_set(doc, "hold", hold);
 	}
-	json_set_str(doc, "profile", is_trusted ? c->o->profile : "strict");
+	/* What an administrator granted this repository; no workflow can ask for it. */
+	json_set_str(doc, "profile",
+		is_trusted ? json_get_str(repo->settings, "profile", c->o->profile) : "strict");
 	json_set(doc, "limits", limits_of(c));
 	json_set_str(runner, "name", "sluice");
 	json_set_str(runner, "environment", "self-hosted");

@@ -8,6 +8,7 @@
 #include "runner/ingest.h"
 #include "runner/network.h"
 #include "runner/verbs.h"
+#include "sandbox/sandbox.h"
 #include "store/environments.h"
 #include "store/query.h"
 #include "store/secrets.h"
@@ -238,6 +239,19 @@ static struct json *setting_value(const char *key, const char *text)
 	return list;
 }
 
+/* The profile of a repository's trusted work, in place of the server's. */
+static int check_profile(const char *key, const struct json *value, struct err *err)
+{
+	enum sandbox_profile p;
+
+	if (!str_eq(key, "profile") || !value)
+		return 0;
+	if (sandbox_profile_parse(json_as_str(value, ""), &p) < 0 || p == SANDBOX_ROOT)
+		return err_set(err, ERR_INPUT,
+			"a profile is one of 'strict', 'standard', 'build'");
+	return 0;
+}
+
 static void repo_set(struct verb_call *v)
 {
 	_cleanup_(repo_done) struct repo r = { 0 };
@@ -251,7 +265,8 @@ static void repo_set(struct verb_call *v)
 	set = value[0] ? setting_value(key, value) : NULL;
 	if (str_eq(key, "default_branch"))
 		rc = repos_set_default_branch(v->core->store, r.id, value, &err);
-	else if ((rc = network_check(key, set, &err)) == 0)
+	else if ((rc = network_check(key, set, &err)) == 0 &&
+		 (rc = check_profile(key, set, &err)) == 0)
 		rc = repos_set(v->core->store, r.id, key, json_share(set), &v->actor, &err);
 	done(v, rc, &err);
 }
