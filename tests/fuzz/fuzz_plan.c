@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct strbuf self = STRBUF_INIT, name = STRBUF_INIT;
 	struct plan_request req = PLAN_REQUEST_INIT;
 	struct diagnostics d = DIAGNOSTICS_INIT;
-	struct json *plan = NULL, *listed = NULL, *c = contexts();
+	struct json *plan = NULL, *again = NULL, *listed = NULL, *c = contexts();
 	struct err err = ERR_INIT;
 
 	strbuf_add(&self, data, size);
@@ -113,6 +113,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	req.load = load;
 	req.load_data = &self;
 	if (plan_build(&req, &plan, &d, &err) == 0) {
+		if (plan_build(&req, &again, &d, &err) < 0 || !json_same(plan, again))
+			abort();
 		check_order(plan);
 		expand_all(plan, c);
 		if (plan_list(plan, c, &listed, &err) == 0)
@@ -120,6 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)plan_run_name(plan, c, &name, &err); /* either way is fine */
 	}
 	json_free(plan);
+	json_free(again);
 	json_free(c);
 	diagnostics_done(&d);
 	strbuf_done(&self);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A workflow or action file of a stranger: loaded, typed, checked against the syntax,
- * linted with everything. What is accepted must be within its budgets; every finding has a
- * place that can be printed.
+ * linted with everything. What is accepted must be within its budgets, and the same when it
+ * is written out and read again; every finding has a place that can be printed.
  */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -39,16 +40,43 @@ static void print(struct diagnostics *d, const char *text, size_t len)
 	diagnostics_done(d);
 }
 
+/*
+ * JSON is YAML: what was read is the same when it is written as such and read again. Keys
+ * over 1,024 characters and control characters YAML does not take there.
+ */
+static void check_again(const struct json *first)
+{
+	struct diagnostics d = DIAGNOSTICS_INIT;
+	struct strbuf text = STRBUF_INIT;
+	struct yaml_doc *doc = NULL;
+
+	json_write(first, 0, &text);
+	if (yaml_parse("f.json", text.buf, text.len, &doc, &d) == 0) {
+		struct json *second = yaml_to_json(doc->root);
+
+		if (!json_same(first, second))
+			abort();
+		json_free(second);
+	} else if (strcmp(d.items[0].code, "duplicate-key") == 0)
+		abort();
+	yaml_doc_free(doc);
+	diagnostics_done(&d);
+	strbuf_done(&text);
+}
+
 static void check_tree(const char *text, size_t size)
 {
 	struct diagnostics d = DIAGNOSTICS_INIT;
 	struct yaml_doc *doc = NULL;
 
 	if (yaml_parse("f.yml", text, size, &doc, &d) == 0) {
+		struct json *j = yaml_to_json(doc->root);
+
 		if (doc->root->weight > LIMIT_YAML_NODES ||
 			doc->root->height > LIMIT_YAML_DEPTH)
 			abort();
-		json_free(yaml_to_json(doc->root));
+		check_again(j);
+		json_free(j);
 		value_unref(yaml_to_value(doc->root));
 	} else if (d.len == 0)
 		abort(); /* refused without a word */
