@@ -114,6 +114,13 @@ jobs:
           done
           docker run --rm --privileged --pid=host 127.0.0.1:5000/team/app:1 \
             sh -c 'cat /proc/1/environ; echo x > /proc/sys/kernel/core_pattern; mknod /vda b 254 0' >/dev/null 2>&1 && echo says=REACHED
+          # The way out: a container reaches the job's proxy, which says what it refuses.
+          docker run --rm 127.0.0.1:5000/team/app:1 wget -O- http://10.1.2.3/ 2>&1 | grep -o '403 ' | sed 's/^/says=proxy /'
+          mv /run/docker.sock /run/gone # as on a host without podman
+          docker build -t two . >/dev/null && docker images | grep -q two && echo says=buildah builds
+          docker run --rm two true
+          echo "says=buildah alone $?"
+          mv /run/gone /run/docker.sock
           docker run -d --name left --restart=always 127.0.0.1:5000/team/app:1 sleep 123457
           echo says=end
         shell: bash {0}
@@ -143,6 +150,10 @@ said 'compose exec 6' 'docker-compose exec hands on the exit code'
 said 'published served' 'a published port is on the loopback of the job'
 said 'down 0 0' 'docker compose down leaves nothing'
 said 'own socket' 'the socket is the job'"'"'s own (the control of what follows)'
+said 'proxy 403 ' 'a container reaches the proxy of the job, and it refuses what it shall'
+said 'buildah builds' 'without podman buildah builds'
+said 'buildah alone 125' 'and running is refused'
+ok 'with the reason' grep -q "'run' needs podman and crun, which this host lacks" "$T/out"
 said 'end' 'the last step got to its end'
 nok 'nothing of the host was within reach' grep -q 'says=REACHED' "$T/out"
 nok 'no process of a container outlives the job' pgrep -f 'sleep 123457'
