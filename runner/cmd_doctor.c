@@ -205,25 +205,27 @@ static void verdict(const struct doctor *d, struct strbuf *out)
 {
 	_cleanup_(strbuf_done) struct strbuf missing = STRBUF_INIT, weaker = STRBUF_INIT;
 	bool untrusted = may(d, SANDBOX_STRICT, SANDBOX_UNTRUSTED);
+	bool build = may(d, SANDBOX_BUILD, SANDBOX_TRUSTED);
+	bool root = d->caps.idmap != SANDBOX_IDMAP_SELF; /* it needs a range of ids */
 
 	list_state(d, SANDBOX_MISSING, "'", &missing);
 	list_state(d, SANDBOX_WEAKER, "", &weaker);
-	if (missing.len)
+	if (missing.len) {
 		strbuf_addf(out, "no job can run here until %s %s mended.", missing.buf,
 			strchr(missing.buf, ',') ? "are" : "is");
-	else if (weaker.len)
-		strbuf_addf(out, "%s, named weaker (%s).%s",
-			untrusted ? "strict, standard" : "standard", weaker.buf,
-			untrusted ? "" : " Untrusted work is refused.");
-	else
-		strbuf_adds(out, "strict, standard. Nothing is missing.");
-	if (missing.len)
 		return;
-	if (may(d, SANDBOX_BUILD, SANDBOX_TRUSTED))
-		strbuf_adds(out, " Also build, for a repository it is granted to.");
+	}
+	strbuf_addf(out, "%sstandard%s%s", untrusted ? "strict, " : "",
+		build ? ", build" : "", root ? ", root" : "");
+	if (!weaker.len)
+		strbuf_adds(out, ". Nothing is missing.");
 	else
+		strbuf_addf(out, ", named weaker (%s).", weaker.buf);
+	if (!untrusted)
+		strbuf_addf(out, " Untrusted work is refused%s.",
+			build || root ? "" : "; profiles build and root are not there");
+	if (!build && root)
 		strbuf_addf(out, " No profile build: %s.", d->caps.no_build);
-	strbuf_adds(out, " Profile root is not there in this version.");
 }
 
 static struct json *facts_json(const struct doctor *d)
