@@ -231,7 +231,15 @@ static int load_config(struct serve *s, struct config **ret, FILE *report, struc
 		strvec_pushf(&over, "data=%s", cli_get(s->args, "data"));
 	if (cli_get(s->args, "listen"))
 		strvec_pushf(&over, "listen=%s", cli_get(s->args, "listen"));
-	return config_load(cli_get(s->args, "config"), &over, report, ret, err);
+	if (config_load(cli_get(s->args, "config"), &over, report, ret, err) < 0)
+		return -1;
+	if (strcmp((*ret)->profile, "build") != 0)
+		return 0;
+	config_free(*ret);
+	*ret = NULL;
+	return err_set(err, ERR_INPUT,
+		"profile 'build' is for 'sluice run'; a server grants it to one repository: "
+		"sluice repo set OWNER/NAME profile=build");
 }
 
 static void on_committed(void *data)

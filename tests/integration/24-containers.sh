@@ -14,7 +14,7 @@ done
 if [ ! -x /bin/busybox ] || ldd /bin/busybox >/dev/null 2>&1; then
   skip_all 'busybox-static is not installed'
 fi
-"$SLUICE" doctor 2>/dev/null | grep -q 'Also build' ||
+"$SLUICE" doctor 2>/dev/null | grep -q '^verdict: .*, build' ||
   skip_all "profile build cannot be had here: $("$SLUICE" doctor | tail -n 1)"
 
 repo=$T/repo

@@ -7,13 +7,16 @@
 . tests/lib/tap.sh
 . tests/lib/server.sh
 export PATH=$PATH:/usr/sbin
-"$SLUICE" doctor 2>/dev/null | grep -q 'Also build' ||
+"$SLUICE" doctor 2>/dev/null | grep -q '^verdict: .*, build' ||
   skip_all "profile build cannot be had here: $("$SLUICE" doctor | tail -n 1)"
 if ! { command -v podman && command -v crun; } >/dev/null && ! command -v buildah >/dev/null; then
   skip_all 'neither podman and crun nor buildah is installed'
 fi
 server_begin
 need_jobs
+
+exits 1 'a server does not give it to all' env SLUICE_PROFILE=build timeout 10 "$SLUICE" serve --data "$T/other"
+like "$err" 'sluice repo set OWNER/NAME profile=build' 'and says who can'
 
 workflow ci.yml 'who' <<'YML'
 on: push
