@@ -196,6 +196,41 @@ static void knows_the_labels_of_the_configuration(void **state)
 	assert_string_equal(got, "runner-label");
 }
 
+#define ONE_JOB                                     \
+	"jobs:\n  a:\n    runs-on: ubuntu-latest\n" \
+	"    steps: [{run: x}]\n"
+
+/* Kinds that no golden file shows. */
+static void each_kind_has_a_file_that_shows_it(void **state)
+{
+	struct lint_options opt = LINT_OPTIONS_INIT;
+	static const struct {
+		const char *code, *text;
+	} cases[] = {
+		{ "expression-not-here", "on: ${{ github.ref }}\n" ONE_JOB },
+		{ "unknown-step", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: x\n      - wait: [gone]\n" },
+		{ "runner-group", "on: push\njobs:\n  a:\n    runs-on: {group: a/b/c}\n    steps: [{run: x}]\n" },
+		{ "input-options", "on:\n  workflow_dispatch:\n    inputs:\n      i: {type: choice}\n" ONE_JOB },
+		{ "no-properties", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{run: 'echo ${{ github.ref.x }}'}]\n" },
+		{ "wrong-index", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{run: 'echo ${{ github[1] }}'}]\n" },
+		{ "wrong-argument", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{run: \"echo ${{ startsWith(github.event, 'x') }}\"}]\n" },
+		{ "wrong-result", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    timeout-minutes: ${{ github.event_name == 'push' }}\n    steps: [{run: x}]\n" },
+		{ "cron-never", "on:\n  schedule:\n    - cron: '0 0 31 2 *'\n" ONE_JOB },
+		{ "schedule-empty", "on: schedule\n" ONE_JOB },
+		{ "required-default", "on:\n  workflow_call:\n    inputs:\n      i: {type: string, required: true, default: x}\n" ONE_JOB },
+		{ "empty-list", "on:\n  push:\n    branches: []\n" ONE_JOB },
+		{ "whole-number", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    strategy: {max-parallel: 1.5, matrix: {x: [1]}}\n    steps: [{run: x}]\n" },
+		{ "env-name", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    env: {'A B': x}\n    steps: [{run: x}]\n" },
+		{ "repeated-need", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{run: x}]\n  b:\n    needs: [a, a]\n    runs-on: ubuntu-latest\n    steps: [{run: x}]\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *got = codes_of(cases[i].text, &opt);
+
+		assert_has(got, cases[i].code);
+	}
+}
+
 static int load(const struct source *src, struct strbuf *out, struct err *err, void *data)
 {
 	static const char *const files[][2] = {
@@ -208,6 +243,11 @@ static int load(const struct source *src, struct strbuf *out, struct err *err, v
 		{ ".github/workflows/call.yml",
 			"on:\n  workflow_call:\n    inputs:\n      v: {type: number}\n"
 			"    outputs:\n      o: {value: x}\n"
+			"jobs:\n  j:\n    runs-on: ubuntu-latest\n    steps: [{run: "
+			"x}]\n" },
+		{ ".github/workflows/strict.yml",
+			"on:\n  workflow_call:\n    inputs:\n      v: {type: string, "
+			"required: true}\n    secrets:\n      s: {required: true}\n"
 			"jobs:\n  j:\n    runs-on: ubuntu-latest\n    steps: [{run: "
 			"x}]\n" },
 	};
@@ -242,6 +282,12 @@ static void looks_at_called_files_together_with_the_caller(void **state)
 		  "    steps: [{run: 'echo ${{ needs.a.outputs.o }} ${{ "
 		  "needs.a.outputs.p }}'}]\n",
 			"wrong-type unknown-input unknown-property" },
+		{ "on: push\njobs:\n  a:\n    uses: ./.github/workflows/strict.yml\n"
+		  "    secrets: {t: x}\n",
+			"missing-input missing-secret unknown-secret" },
+		{ "on: push\njobs:\n  a:\n    uses: ./.github/workflows/call.yml\n"
+		  "    with: {v: }\n",
+			"null-input" },
 		{ "on: push\njobs:\n  a:\n    uses: ./.github/workflows/gone.yml\n",
 			"called-workflow" },
 		{ "on: push\njobs:\n  a:\n    uses: o/r/.github/workflows/x.yml@v1\n",
@@ -290,5 +336,5 @@ TEST_MAIN(TEST(says_of_each_mistake_what_the_golden_file_says),
 	TEST(our_own_kinds_come_when_asked_for), TEST(finds_jobs_that_can_never_run),
 	TEST(a_comment_silences_its_line_or_the_next),
 	TEST(knows_the_labels_of_the_configuration),
-	TEST(looks_at_called_files_together_with_the_caller),
+	TEST(each_kind_has_a_file_that_shows_it), TEST(looks_at_called_files_together_with_the_caller),
 	TEST(asks_for_time_zones_only_by_name), TEST(every_code_has_a_rule_and_a_page))
