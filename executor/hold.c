@@ -306,6 +306,8 @@ static int take_tree(struct jobrun *job, struct mask *mask, int64_t bytes_max,
 	int rc;
 
 	for (enum job_dir i = 0; i < DIR_STAGE; i++) {
+		if (job->dirs[i] < 0)
+			continue; /* not of this profile */
 		places[t.places_len++] =
 			(struct hold_place){ job->dirs[i], confine_place(i) };
 		rw[a.rw_len++] = job->dirs[i];
@@ -387,6 +389,8 @@ static int move_all(struct jobrun *job, int to, struct err *err)
 	if (linkat(job->opt->job_dir, JOB_FILE_SPEC, to, JOB_FILE_SPEC, 0) < 0)
 		return err_sys(err, "cannot keep the job's spec");
 	for (enum job_dir i = 0; i < DIR_STAGE; i++) {
+		if (job->dirs[i] < 0)
+			continue;
 		FP("hold.move");
 		if (renameat(job->opt->job_dir, confine_place(i), to, confine_place(i)) <
 			0)

@@ -436,7 +436,7 @@ static int open_up(struct jobrun *job, struct err *err)
 		confine_open(job, err) < 0 || way_out_launch(job, err) < 0)
 		return -1;
 	for (enum job_dir i = 0; i < DIR_STAGE; i++)
-		if (agent_give(job, i, err) < 0)
+		if (job->dirs[i] >= 0 && agent_give(job, i, err) < 0)
 			return err_wrap(err, "the held files");
 	loop_remove(job->sandbox_source);
 	job->sandbox_source = loop_add_fd(
