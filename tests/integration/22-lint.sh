@@ -3,7 +3,7 @@
 # `sluice lint`: exit status, formats, and that the derived documents are up to date.
 . tests/lib/tap.sh
 
-plan 15
+plan 17
 top=$PWD
 docs=$(dirname "$(readlink -f "$SLUICE")")/tests/tools/workflow_docs
 
@@ -12,6 +12,7 @@ printf 'on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - r
 sed 's/make/echo ::add-path::x/' good.yml >old.yml
 sed 's/make/sudo make/' good.yml >sudo.yml
 sed 's/runs-on/run-on/' good.yml >bad.yml
+sed 's/make/rm $UNQUOTED/' good.yml >shell.yml
 
 capture "$SLUICE" lint good.yml
 is "$status:$out:$err" '0::' 'a clean file says nothing'
@@ -23,6 +24,15 @@ capture "$SLUICE" lint sudo.yml
 is "$status" 0 'our own kinds are silent by default'
 capture "$SLUICE" lint --rules all sudo.yml
 like "$status:$out" '1:.*\[sudo\]' 'and speak with --rules all'
+
+if command -v shellcheck >/dev/null; then
+  capture "$SLUICE" lint --rules all shell.yml
+  like "$status:$out" '1:shell.yml:6:17: SC2086: .*\[shellcheck\]' 'scripts go through shellcheck'
+  capture "$SLUICE" lint shell.yml
+  is "$status:$out" '0:' 'but not by default'
+else
+  skip 'shellcheck is not installed' 2
+fi
 
 capture "$SLUICE" lint --format json good.yml
 is "$status:$out" '0:[]' 'a clean file as JSON is an empty array'
