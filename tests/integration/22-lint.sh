@@ -12,7 +12,7 @@ printf 'on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - r
 sed 's/make/echo ::add-path::x/' good.yml >old.yml
 sed 's/make/sudo make/' good.yml >sudo.yml
 sed 's/runs-on/run-on/' good.yml >bad.yml
-sed 's/make/rm $UNQUOTED/' good.yml >shell.yml
+sed 's/make/rm \x24UNQUOTED/' good.yml >shell.yml
 
 capture "$SLUICE" lint good.yml
 is "$status:$out:$err" '0::' 'a clean file says nothing'
