@@ -317,6 +317,20 @@ static void say_hint(struct steprun *st, const struct process_result *r)
 		job_say(st->job, st->n, "##[warning]%s", r->hint);
 }
 
+static void say_oom(struct steprun *st)
+{
+	int64_t limit = json_get_int(st->job->spec->limits, "memory", 0);
+
+	if (limit > 0)
+		step_error(st,
+			"the job ran out of memory: its limit is %lld MiB "
+			"(limits.memory), its processes were killed (OOM)",
+			(long long)(limit / MiB));
+	else
+		step_error(st,
+			"the job ran out of memory: its processes were killed (OOM)");
+}
+
 /* How it ended becomes the step's outcome. */
 static void judge(struct steprun *st, const struct process_result *r)
 {
@@ -335,8 +349,7 @@ static void judge(struct steprun *st, const struct process_result *r)
 	}
 	if (r->oom) {
 		st->outcome = RESULT_FAILURE;
-		step_error(
-			st, "the job ran out of memory: its processes were killed (OOM)");
+		say_oom(st);
 		return;
 	}
 	if (r->signal) {

@@ -66,6 +66,24 @@ static void reads_a_row_as_the_planner_gives_it(void **state)
 	assert_null(s->steps[1].refused);
 }
 
+static void only_trusted_work_is_held(void **state)
+{
+	static const char *const forms[] = { "true", "false" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		_cleanup_(spec_freep) struct spec *s = NULL;
+		_cleanup_free_ char *text = xasprintf(
+			"{" IDS ",\"trusted\":%s,\"hold\":{\"bytes\":7},\"job\":{\"id\":\"a\",\"job_id\":"
+			"\"a\",\"name\":\"a\",\"spec\":{\"steps\":[]}}}",
+			forms[i]);
+		struct err err = ERR_INIT;
+
+		(void)state;
+		assert_int_equal(spec_parse(text, strlen(text), &s, &err), 0);
+		assert_int_equal(s->hold, i == 0);
+	}
+}
+
 static void untrusted_work_is_strict_unless_told(void **state)
 {
 	struct err err = ERR_INIT;
@@ -163,6 +181,6 @@ static void a_boolean_condition_is_text(void **state)
 }
 
 TEST_MAIN(TEST(reads_a_row_as_the_planner_gives_it),
-	TEST(untrusted_work_is_strict_unless_told), TEST(names_the_member_at_fault),
+	TEST(untrusted_work_is_strict_unless_told), TEST(only_trusted_work_is_held), TEST(names_the_member_at_fault),
 	TEST(too_many_steps_are_refused_before_they_are_stored),
 	TEST(what_is_not_built_is_named), TEST(a_boolean_condition_is_text))
