@@ -98,7 +98,7 @@ left() {
   find /sys/fs/cgroup -type d -name 'execjob-*' 2>/dev/null | while read -r group; do
     [ -d "/proc/${group##*-}" ] || echo group
   done | wc -l
-  grep -c . /proc/self/mountinfo
+  grep -cF "$T" /proc/self/mountinfo
   pgrep -f "soak-$$" | wc -l
 }
 before=$(left)
