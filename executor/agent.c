@@ -30,11 +30,11 @@ struct agent {
 int agent_start(struct jobrun *job, const struct sandbox *sandbox, struct err *err)
 {
 	bool is_self = job->opt->ids.how == SANDBOX_IDMAP_SELF;
-	int pair[2] = { -1, -1 }, rw[DIRS];
+	int pair[2] = { -1, -1 }, rw[DIRS], ro[2];
 	struct agent_server s = { .dirs = job->dirs,
 		.workspace = job->workspace,
 		.workspace_rel = job->workspace_rel };
-	struct sandbox_agent a = { .fn = agent_serve, .data = &s, .rw = rw };
+	struct sandbox_agent a = { .fn = agent_serve, .data = &s, .rw = rw, .ro = ro };
 	struct agent *agent;
 	int result;
 
@@ -46,10 +46,10 @@ int agent_start(struct jobrun *job, const struct sandbox *sandbox, struct err *e
 		if (job->dirs[i] >= 0)
 			rw[a.rw_len++] = job->dirs[i];
 	/* What it copies actions from; Landlock looks at paths, not at who opened them. */
-	if (job->opt->actions_dir >= 0) {
-		a.ro = &job->opt->actions_dir;
-		a.ro_len = 1;
-	}
+	if (job->opt->actions_dir >= 0)
+		ro[a.ro_len++] = job->opt->actions_dir;
+	if (job->root_is_copy)
+		ro[a.ro_len++] = job->prepared.tree;
 	a.keep = &pair[1];
 	a.keep_len = 1;
 	agent = xcalloc(1, sizeof(*agent));
@@ -211,6 +211,13 @@ int agent_copy(
 	_cleanup_(json_freep) struct json *head = head_for("copy", dir, path);
 
 	return call(job, head, NULL, 0, tree, NULL, err);
+}
+
+int agent_own(struct jobrun *job, enum job_dir dir, int owners, struct err *err)
+{
+	_cleanup_(json_freep) struct json *head = head_for("own", dir, "");
+
+	return call(job, head, NULL, 0, owners, NULL, err);
 }
 
 int agent_open(

@@ -59,6 +59,8 @@ int agent_adopt(struct jobrun *job, const char *from, enum job_dir dir, const ch
 /* Copies the folder TREE (a descriptor) into the new folder PATH for the job's id. */
 int agent_copy(struct jobrun *job, int tree, enum job_dir dir, const char *path,
 	struct err *err);
+/* What OWNERS (rootstore.h) names in DIR belongs to those ids of the job's range. */
+int agent_own(struct jobrun *job, enum job_dir dir, int owners, struct err *err);
 /* A regular file beneath PATH, opened for reading. */
 int agent_open(struct jobrun *job, enum job_dir dir, const char *path, int *ret,
 	struct err *err);

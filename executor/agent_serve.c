@@ -23,6 +23,7 @@
 #include "executor/blob.h"
 #include "executor/hash_files.h"
 #include "executor/helper.h"
+#include "executor/rootstore.h"
 #include "executor/walk.h"
 
 typedef int serve_fn(struct agent_server *s, struct chan_msg *m, struct json *answer,
@@ -366,6 +367,18 @@ static int serve_copy(struct agent_server *s, struct chan_msg *m, struct json *a
 	return give_tree(s, to, err);
 }
 
+static int serve_own(struct agent_server *s, struct chan_msg *m, struct json *answer,
+	struct strbuf *body, int *ret_fd, struct err *err)
+{
+	int dir = -1;
+
+	if (m->fds_len != 1)
+		return err_set(err, ERR_BUG, "no owners came with the request");
+	return dir_of(s, m->head, &dir, err) < 0
+		       ? -1
+		       : rootstore_give(dir, m->fds[0], s->uid, s->gid, err);
+}
+
 static int serve_open(struct agent_server *s, struct chan_msg *m, struct json *answer,
 	struct strbuf *body, int *ret_fd, struct err *err)
 {
@@ -462,6 +475,7 @@ static const struct {
 	{ "give", serve_give },
 	{ "adopt", serve_adopt },
 	{ "copy", serve_copy },
+	{ "own", serve_own },
 	{ "open", serve_open },
 	{ "hash", serve_hash },
 	{ "pack", serve_pack },

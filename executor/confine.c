@@ -22,6 +22,7 @@
 #include "executor/containers.h"
 #include "executor/helper.h"
 #include "executor/process.h"
+#include "executor/rootfs.h"
 #include "executor/step.h"
 #include "executor/wayout.h"
 
@@ -46,6 +47,7 @@ static const struct {
 	[DIR_VARTMP] = { "vartmp", "/var/tmp", SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
 	[DIR_CONTAINERS] = { "containers", INSIDE_CONTAINERS,
 		SANDBOX_MOUNT_RW | SANDBOX_MOUNT_OWN },
+	[DIR_ROOT] = { "rootfs", NULL, 0 },
 	[DIR_STAGE] = { "stage", NULL, 0 },
 };
 
@@ -63,7 +65,8 @@ int confine_dirs(struct jobrun *job, struct err *err)
 	job->workspace_rel = xasprintf("%s/%s", job->repo_name, job->repo_name);
 	job->workspace = xasprintf("%s/%s", INSIDE_WORK, job->workspace_rel);
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		if (i == DIR_CONTAINERS && !containers_wanted(job))
+		if ((i == DIR_CONTAINERS && !containers_wanted(job)) ||
+			(i == DIR_ROOT && !rootfs_is_own(job)))
 			continue;
 		/* Readable for the job's id, which may be another: core's 0700 is above it. */
 		if (mkdirat(job->opt->job_dir, places[i].name, 0755) < 0 &&
@@ -78,9 +81,12 @@ int confine_dirs(struct jobrun *job, struct err *err)
 	if (geteuid() == 0 && job->opt->ids.service_uid != 0) {
 		const struct sandbox_ids *ids = &job->opt->ids;
 
-		/* The agent is not root inside: the two folders it shares with us. */
+		/* The agent is not root inside: the folders it shares with us. */
 		if (fchown(job->dirs[DIR_STAGE], ids->service_uid, ids->service_gid) <
 				0 ||
+			(job->dirs[DIR_ROOT] >= 0 &&
+				fchown(job->dirs[DIR_ROOT], ids->service_uid,
+					ids->service_gid) < 0) ||
 			(job->dirs[DIR_STORE] >= 0 &&
 				fchown(job->dirs[DIR_STORE], ids->service_uid,
 					ids->service_gid) < 0))
@@ -98,7 +104,7 @@ int confine_dirs(struct jobrun *job, struct err *err)
 
 /* ---- what only the spawner may do ---- */
 
-static int ask_spawner(
+int confine_ask_spawner(
 	struct jobrun *job, struct json *head, struct chan_msg *ret, struct err *err)
 {
 	int64_t seq = ++job->spawner_seq;
@@ -127,7 +133,7 @@ static int spawner_maps(
 	json_set_str(head, "op", "maps");
 	json_set_int(head, "pid", pid);
 	json_set_bool(head, "wide", ids->is_wide);
-	return ask_spawner(data, head, &m, err);
+	return confine_ask_spawner(data, head, &m, err);
 }
 
 static int spawner_cgroup(const char *name, const struct sandbox_limits *limits,
@@ -145,7 +151,7 @@ static int spawner_cgroup(const char *name, const struct sandbox_limits *limits,
 	json_set_int(l, "cpu_percent", limits->cpu_percent);
 	json_set_str(head, "op", "cgroup"); /* it knows the name of our group */
 	json_set(head, "limits", l);
-	if (ask_spawner(data, head, &m, err) < 0)
+	if (confine_ask_spawner(data, head, &m, err) < 0)
 		return -1;
 	cg.kind = (enum sandbox_cgroup_kind)json_get_int(
 		m.head, "kind", SANDBOX_CGROUP_NONE);
@@ -168,7 +174,7 @@ static int spawner_uncgroup(const char *name, void *data, struct err *err)
 	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
 
 	json_set_str(head, "op", "uncgroup");
-	return ask_spawner(data, head, &m, err);
+	return confine_ask_spawner(data, head, &m, err);
 }
 
 static int spawner_route(pid_t init, void *data, struct err *err)
@@ -249,7 +255,9 @@ static void on_sandbox(struct loop *l, int fd, uint32_t events, void *data)
 
 static int on_mapped(const struct sandbox *sb, void *data, struct err *err)
 {
-	return agent_start(data, sb, err);
+	if (agent_start(data, sb, err) < 0)
+		return -1;
+	return rootfs_fill(data, err);
 }
 
 static int open_sandbox(struct jobrun *job, struct err *err)
@@ -257,7 +265,6 @@ static int open_sandbox(struct jobrun *job, struct err *err)
 	struct sandbox_options o = SANDBOX_OPTIONS_INIT;
 	struct sandbox_mount mounts[ARRAY_SIZE(places) + 1];
 	const struct sandbox_host *host;
-	_cleanup_close_ int rootfs = -1;
 
 	if (read_policy(job, &o, err) < 0 || open_host(job, &host, err) < 0)
 		return -1;
@@ -271,13 +278,8 @@ static int open_sandbox(struct jobrun *job, struct err *err)
 	o.mounts = mounts;
 	if (containers_wanted(job))
 		containers_files(&o);
-	if (job->spec->root_path) {
-		rootfs = open(job->spec->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (rootfs < 0)
-			return err_sys(
-				err, "cannot open the root '%s'", job->spec->root_path);
-	}
-	o.rootfs = rootfs;
+	if (rootfs_open(job, &o, err) < 0)
+		return err_wrap(err, "the job's root");
 	o.mapped = on_mapped;
 	o.mapped_data = job;
 	if (sandbox_open(host, &o, &job->sandbox, err) < 0)
@@ -315,6 +317,7 @@ struct json *confine_facts(const struct jobrun *job)
 	json_set_int(j, "landlock", caps->landlock_abi);
 	json_set_bool(j, "own_id", job->opt->ids.how != SANDBOX_IDMAP_SELF);
 	json_set_bool(j, "cgroup", job->opt->cgroup_name != NULL);
+	rootfs_facts(job, j, list);
 	json_set(j, "weaker", list);
 	return j;
 }
@@ -352,7 +355,7 @@ static void quarantine(struct jobrun *job, const char *name)
 		return;
 	json_set_str(head, "op", "remove");
 	json_set_str(head, "what", name);
-	if (ask_spawner(job, head, &m, &err) < 0)
+	if (confine_ask_spawner(job, head, &m, &err) < 0)
 		log_warnx("'%s' stays: %s", name, err.msg);
 }
 
@@ -384,6 +387,7 @@ void confine_close(struct jobrun *job)
 {
 	agent_stop(job);
 	way_out_done(job);
+	rootfs_close(job);
 	sandbox_free(job->sandbox);
 	job->sandbox = NULL;
 	sandbox_host_free(job->own_host);

@@ -6,10 +6,15 @@
 #ifndef EXECUTOR_CONFINE_H
 #define EXECUTOR_CONFINE_H
 
+#include "base/chan.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "executor/job.h"
 
+/* Asks the spawner and waits for its answer, which becomes *ERR when it is none. HEAD is
+ * not taken. */
+int confine_ask_spawner(
+	struct jobrun *job, struct json *head, struct chan_msg *ret, struct err *err);
 /* Folders below the job's directory; paths of the workspace. */
 int confine_dirs(struct jobrun *job, struct err *err);
 /* The sandbox, its agent, the workspace; ERR_UNSUPPORTED, ERR_DENIED: not on this host. */

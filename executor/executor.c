@@ -585,6 +585,8 @@ int executor_main(const struct executor_options *opt)
 {
 	struct jobrun job = { .opt = opt,
 		.lock_fd = -1,
+		.prepared = ROOTSTORE_ROOT_INIT,
+		.root_fd = -1,
 		.proxy_chan = -1,
 		.began_ms = clock_boot_ms(),
 		.env = STRVEC_INIT,

@@ -21,6 +21,7 @@ struct executor_options {
 	int actions_dir;      /* actions/OWNER/REPO/SHA, prepared by core, or -1 */
 	int held_dir;	      /* held/, where failed jobs are put aside, or -1 */
 	bool is_shell; /* job_dir is one of those: a person enters it (shell.h) */
+	int roots_dir; /* roots/, the prepared ones (rootstore.h), or -1 */
 	const char *job_path; /* absolute path of job_dir, for bind mounts */
 	const char *helper;   /* absolute path of sluice-helper */
 	/* What the spawner gives by the fork; all borrowed. */
@@ -38,6 +39,7 @@ struct executor_options {
 	{                                                                      \
 		.job_dir = -1, .listener = -1, .spawner = -1, .store_dir = -1, \
 		.repos_dir = -1, .actions_dir = -1, .held_dir = -1,            \
+		.roots_dir = -1,                                               \
 		.ids = { .how = SANDBOX_IDMAP_SELF },                          \
 	}
 

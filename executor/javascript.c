@@ -3,28 +3,26 @@
  * JavaScript actions: `node` of the job's root runs a file of the action's folder. It is
  * looked up in the fixed PATH alone: GITHUB_PATH must not decide what runs an action.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "executor/rootfs.h"
 #include "executor/step.h"
 
 static char *find_node(const struct jobrun *job)
 {
 	static const char *const dirs[] = { "usr/local/bin", "usr/bin", "bin", NULL };
-	_cleanup_close_ int root = open(job->spec->root_path ? job->spec->root_path : "/",
-		O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	for (size_t i = 0; dirs[i] && root >= 0; i++) {
+	for (size_t i = 0; dirs[i]; i++) {
 		_cleanup_free_ char *path = path_join(dirs[i], "node");
 
-		if (faccessat(root, path, X_OK, 0) == 0)
+		if (rootfs_has(job, path))
 			return xasprintf("/%s", path);
 	}
-	return NULL;
+	/* In a root of its own an earlier step may have installed it. */
+	return rootfs_is_own(job) ? xstrdup("/usr/bin/node") : NULL;
 }
 
 static int run_node(struct steprun *st, const char *file, struct err *err)

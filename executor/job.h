@@ -12,6 +12,7 @@
  *	/home/runner/work/_actions	actions/
  *	/opt/hostedtoolcache		tool/	RUNNER_TOOL_CACHE
  *	/tmp, /var/tmp			tmp/, vartmp/
+ *	/				rootfs/ over a prepared root, with profile root alone
  */
 #ifndef EXECUTOR_JOB_H
 #define EXECUTOR_JOB_H
@@ -29,6 +30,7 @@
 #include "executor/joblog.h"
 #include "executor/journal.h"
 #include "executor/mask.h"
+#include "executor/rootstore.h"
 #include "executor/spec.h"
 #include "sandbox/sandbox.h"
 #include "workflows/value.h"
@@ -68,6 +70,7 @@ enum job_dir {
 	DIR_TMP,
 	DIR_VARTMP,
 	DIR_CONTAINERS, /* profile build: images and volumes of the job's own; else -1 */
+	DIR_ROOT,  /* profile root: what the job changes of its root; else -1 */
 	DIR_STAGE, /* ours alone: what helpers write before it is handed over */
 	DIR_STORE, /* store/; -1 where there is none */
 	DIR_TREE,  /* in place: the user's tree is the workspace; else -1 */
@@ -127,6 +130,9 @@ struct jobrun {
 	struct loop_source *sandbox_source;
 	int spawner_seq;
 	int dirs[DIRS];
+	struct rootstore_root prepared; /* its root, if that is one of the store */
+	int root_fd; /* as the sandbox gets it, or -1 */
+	bool root_is_copy;
 	struct agent *agent;
 	struct process *process; /* the one that runs now */
 	struct steprun *step;	 /* the outermost that runs now */

@@ -307,6 +307,10 @@ static int read_facts(struct spec *s, struct err *err)
 	s->network_rules = network;
 	if (str_eq(json_get_str(root, "kind", "host"), "dir"))
 		s->root_path = json_get_str(root, "path", NULL);
+	if (str_eq(json_get_str(root, "kind", "host"), "image")) {
+		s->root_name = json_get_str(root, "name", "");
+		s->root_digest = json_get_str(root, "digest", "");
+	}
 	s->runner_name = json_as_str(json_path(s->doc, "runner.name"), "sluice");
 	if (s->actions_dir && s->actions_dir[0] != '/')
 		return err_set(err, ERR_INPUT, "'actions_dir' is not absolute");

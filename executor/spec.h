@@ -31,7 +31,9 @@
  *              "relay": ["5000=127.0.0.1:5000"]}          see executor/proxy.h
  *  "limits": {"memory", "pids", "cpus", "disk", "log"}    bytes and numbers; 0 or absent:
  *                                   the default
- *  "root": {"kind": "host"|"dir", "path"}   what stands below / inside; absent: host
+ *  "root": {"kind": "host"|"dir"|"image", "path", "name", "digest"}   what stands below /
+ *                                   inside: the host's system, a prepared folder, a root
+ *                                   of the store (rootstore.h); absent: host
  *  "source": {"kind": "mirror"|"tree"|"none",
  *             "mirror": "12.git", "ref": "refs/heads/main", "sha": "..."   for a mirror
  *             "path": "/abs", "in_place": false,
@@ -94,7 +96,8 @@ struct spec {
 	const char *profile;
 	const char *network; /* "none", "proxy" ... */
 	const struct json *network_rules;
-	const char *root_path; /* NULL: the host's */
+	const char *root_path; /* of a prepared folder, else NULL */
+	const char *root_name, *root_digest; /* of a root of the store, else NULL */
 	enum spec_source_kind source;
 	const struct json *source_doc;
 	const char *actions_dir; /* absolute, or NULL */

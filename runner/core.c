@@ -185,7 +185,7 @@ static void spread_jobs(int data)
 int core_prepare_dirs(const char *data_dir, struct err *err)
 {
 	static const char *const names[] = { "db", "run", "repos", "jobs", "store",
-		"store/sha256", "actions", "held", "quarantine", "tmp" };
+		"store/sha256", "actions", "roots", "held", "quarantine", "tmp" };
 	_cleanup_close_ int dir = -1;
 
 	if (path_mkdirs_own(data_dir, 0700, err) < 0)

@@ -29,6 +29,7 @@
 #include "base/strbuf.h"
 #include "executor/executor.h"
 #include "executor/link.h"
+#include "executor/rootstore.h"
 #include "runner/rpc.h"
 #include "runner/spawner-internal.h"
 
@@ -249,6 +250,8 @@ static int open_places(const struct spawner *s, struct executor_options *opt)
 	opt->store_dir = openat(s->data, "store", O_DIRECTORY | O_CLOEXEC);
 	opt->repos_dir = openat(s->data, "repos", O_DIRECTORY | O_CLOEXEC);
 	opt->actions_dir = openat(s->data, "actions", O_DIRECTORY | O_CLOEXEC);
+	/* Not there before the first server that knows of it: then there are none. */
+	opt->roots_dir = openat(s->data, ROOTSTORE_DIR, O_DIRECTORY | O_CLOEXEC);
 	opt->held_dir = openat(s->data, "held", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return opt->store_dir < 0 || opt->repos_dir < 0 || opt->actions_dir < 0 ||
 			       opt->held_dir < 0

@@ -25,6 +25,7 @@
 #include "base/path.h"
 #include "base/strbuf.h"
 #include "executor/link.h"
+#include "executor/rootstore.h"
 #include "runner/rpc.h"
 
 /* The parent of PID as the kernel sees it, or 0. */
@@ -221,6 +222,28 @@ static int act_uncgroup(struct child *c, struct err *err)
 				  : 0;
 }
 
+/*
+ * A root of the store in this job's range. Only what root itself prepared: of any other
+ * tree the executor could make us show files that it may not read.
+ */
+static int act_root(
+	struct child *c, const struct chan_msg *m, int *ret_tree, struct err *err)
+{
+	_cleanup_(rootstore_close) struct rootstore_root root = ROOTSTORE_ROOT_INIT;
+	_cleanup_close_ int roots = openat(c->spawner->data, ROOTSTORE_DIR,
+		O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct sandbox_ids ids = c->ids;
+
+	if (roots < 0)
+		return err_sys(err, "cannot open '" ROOTSTORE_DIR "'");
+	if (rootstore_open(roots, json_get_str(m->head, "digest", ""), &root, err) < 0 ||
+		sandbox_ids_widen(&ids, err) < 0)
+		return -1;
+	if (!rootstore_is_owned(&root))
+		return err_set(err, ERR_UNSUPPORTED, "the root was not prepared by root");
+	return sandbox_root_map(root.tree, &ids, ret_tree, err);
+}
+
 static int act_remove(struct child *c, const struct chan_msg *m, struct err *err)
 {
 	const char *what = json_get_str(m->head, "what", "");
@@ -245,7 +268,7 @@ static int act_remove(struct child *c, const struct chan_msg *m, struct err *err
 }
 
 static int act(struct child *c, const struct chan_msg *m, struct json **ret, int *fds,
-	size_t *fds_len, struct sandbox_cgroup *cg, struct err *err)
+	size_t *fds_len, struct sandbox_cgroup *cg, int *tree, struct err *err)
 {
 	const char *op = chan_msg_op(m);
 
@@ -255,6 +278,12 @@ static int act(struct child *c, const struct chan_msg *m, struct json **ret, int
 		return act_cgroup(c, m, ret, fds, fds_len, cg, err);
 	if (str_eq(op, "uncgroup"))
 		return act_uncgroup(c, err);
+	if (str_eq(op, "root")) {
+		if (act_root(c, m, tree, err) < 0)
+			return -1;
+		fds[(*fds_len)++] = *tree;
+		return 0;
+	}
 	if (str_eq(op, "remove"))
 		return act_remove(c, m, err);
 	return err_set(err, ERR_UNSUPPORTED, "unknown op '%s'", op);
@@ -266,6 +295,7 @@ void spawner_act(struct child *c, const struct chan_msg *m)
 	struct err why = ERR_INIT, err = ERR_INIT;
 	int64_t seq = json_get_int(m->head, "seq", 0);
 	struct json *fields = NULL;
+	_cleanup_close_ int tree = -1; /* ours until it is sent */
 	int fds[2 * SANDBOX_CGROUP_FDS], rc;
 	size_t fds_len = 0;
 
@@ -273,7 +303,7 @@ void spawner_act(struct child *c, const struct chan_msg *m)
 		if (act_route(c, m, seq, &why) == 0)
 			return; /* its child answers */
 		rc = rpc_refuse(c->chan, seq, &why, NULL, &err);
-	} else if (act(c, m, &fields, fds, &fds_len, &cg, &why) < 0) {
+	} else if (act(c, m, &fields, fds, &fds_len, &cg, &tree, &why) < 0) {
 		log_warnx("job=%" PRId64 " try=%" PRId64 " op=%s: %s", c->job, c->try,
 			chan_msg_op(m), why.msg);
 		rc = rpc_refuse(c->chan, seq, &why, NULL, &err);

@@ -71,6 +71,16 @@ static void await_maps(struct child *c, struct plan *p)
 		_exit(127); /* the caller has given up, or is gone */
 }
 
+/* A root of the job's own is filled by its agent, who could not exist before our maps. */
+static void await_root(const struct plan *p)
+{
+	struct note n;
+
+	if (p->awaits_root &&
+		(note_recv(p->ctl, 0, &n, NULL, 0, NULL) != 1 || n.kind != NOTE_GO))
+		_exit(127); /* the caller has given up, or is gone */
+}
+
 static void become_service(struct child *c, const struct plan *p)
 {
 	if (p->setgroups)
@@ -409,6 +419,7 @@ void init_main(struct plan *p)
 	child_must(&c, chdir("/"), "enter", "/");
 	forker = start_forker(&c, p, &pid);
 
+	await_root(p);
 	root = mounts_build(&c, p, &proc);
 	ruleset = mounts_landlock(&c, p, root);
 	await_forker(&c, proc, forker);

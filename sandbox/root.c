@@ -91,6 +91,7 @@ int plan_root(struct plan *p, const struct sandbox_options *opts, struct err *er
 	if (opts->root_upper < 0) {
 		if (fstat(opts->rootfs, &st) < 0)
 			return err_sys(err, "cannot look at the job's root");
+		p->awaits_root = true;
 		return bind_make(
 			&p->root, opts->rootfs, &st, "root", SANDBOX_MOUNT_RW, err);
 	}

@@ -24,7 +24,7 @@ enum note_kind {
 	NOTE_WAITING,	 /* init: write my maps */
 	NOTE_MAPPED,	 /* to init: they are written */
 	NOTE_READY,	 /* set-up done; for a step: pid, verify me */
-	NOTE_GO,	 /* to a step: exec */
+	NOTE_GO,	 /* to a step: exec; to init: the root is filled */
 	NOTE_SPAWN,	 /* to the forker, with the SPAWN_FDS descriptors */
 	NOTE_WATCH,	 /* to init: pid is step id, report its end */
 	NOTE_EXIT,	 /* init: step id ended with status */
@@ -208,6 +208,7 @@ struct plan {
 	struct text_file *files;
 	size_t files_len, files_alloc;
 	struct bind root, upper; /* of a root that is the job's own */
+	bool awaits_root;	 /* init goes on when the caller says GO */
 	char *hostname;
 	char size[24], inodes[24]; /* of the tmpfs */
 	bool own_net;

@@ -278,6 +278,7 @@ static int build(struct sandbox *sb, const struct sandbox_options *opts, struct 
 	_cleanup_(plan_done) struct plan p = PLAN_INIT;
 	int64_t deadline = clock_boot_ms() + SETUP_TIMEOUT_MS;
 	struct ucred forker = { 0 };
+	bool awaits_root;
 
 	if (make_cgroup(sb, opts, err) < 0)
 		return -1;
@@ -289,9 +290,17 @@ static int build(struct sandbox *sb, const struct sandbox_options *opts, struct 
 		return -1;
 	if (map_init(sb, deadline, err) < 0)
 		return -1;
+	awaits_root = p.awaits_root;
 	plan_done(&p); /* our copies of init's ends too, so that its death is seen */
 	if (opts->mapped && opts->mapped(sb, opts->mapped_data, err) < 0)
 		return -1;
+	if (awaits_root) {
+		struct note n = { .kind = NOTE_GO };
+
+		deadline = clock_boot_ms() + SETUP_TIMEOUT_MS; /* however long it took */
+		if (caller_call(sb, note_send(sb->ctl, &n, NULL, 0)) < 0)
+			return err_sys(err, "cannot release init");
+	}
 	if (await_ready(sb, deadline, &forker, err) < 0)
 		return -1;
 	if (verify(sb, &forker, err) < 0)

@@ -365,7 +365,9 @@ struct sandbox_options {
 	const char *hosts_extra; /* lines appended to /etc/hosts, or NULL */
 	/*
 	 * Called when the job's ids are mapped, while init builds the root: a sandbox_agent
-	 * may be started beside it. -1 and ERR end sandbox_open. SB is lent for the call.
+	 * may be started beside it. -1 and ERR end sandbox_open. SB is lent for the call. A
+	 * root that the job changes in place (ROOT_UPPER -1) may still be filled here: init
+	 * waits for the return.
 	 */
 	int (*mapped)(const struct sandbox *sb, void *data, struct err *err);
 	void *mapped_data;
