@@ -184,7 +184,7 @@ static int spawner_route(pid_t init, void *data, struct err *err)
 
 	json_set_str(head, "op", "route");
 	json_set_int(head, "pid", init);
-	return ask_spawner(data, head, &m, err);
+	return confine_ask_spawner(data, head, &m, err);
 }
 
 /* ---- the sandbox ---- */

@@ -119,9 +119,9 @@ void rootfs_facts(const struct jobrun *job, struct json *facts, struct json *wea
 	_cleanup_free_ char *text = NULL;
 
 	if (s->root_digest)
-		text = xasprintf("%s (%.12s)", s->root_name, s->root_digest);
+		text = xasprintf("root %s (%.12s)", s->root_name, s->root_digest);
 	else if (s->root_path)
-		text = xstrdup(s->root_path);
+		text = xasprintf("root %s", s->root_path);
 	if (text)
 		json_set_str(facts, "root", text);
 	if (job->root_is_copy)

@@ -27,7 +27,7 @@ extern const struct cli_verb verb_logs, verb_explain;
 extern const struct cli_verb verb_cancel, verb_rerun, verb_dispatch;
 extern const struct cli_verb verb_approve, verb_reject, verb_pause, verb_resume;
 extern const struct cli_verb verb_repo, verb_secret, verb_var, verb_token, verb_key;
-extern const struct cli_verb verb_network;
+extern const struct cli_verb verb_network, verb_image;
 extern const struct cli_verb verb_shell, verb_gc;
 extern const struct cli_verb verb_environments, verb_check, verb_doctor, verb_run;
 

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/strvec.h"
 #include "runner/cmd.h"
+#include "runner/labels.h"
 #include "runner/lint_shell.h"
 #include "runner/tree.h"
 #include "workflows/lint.h"
@@ -179,8 +180,12 @@ static void own_labels(struct strvec *labels)
 {
 	const char *s = getenv("SLUICE_LABELS");
 
+	_cleanup_(strvec_done) struct strvec items = STRVEC_INIT;
+
 	if (s && *s)
-		strvec_split(labels, s, ',');
+		strvec_split(&items, s, ',');
+	for (size_t i = 0; i < items.len; i++)
+		strvec_push_take(labels, labels_name(items.v[i]));
 }
 
 /* ---- files ------------------------------------------------------------------------ */

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/strbuf.h"
+#include "runner/labels.h"
 #include "workflows/yaml.h"
 
 enum config_type {
@@ -59,7 +60,8 @@ static const struct config_key config_keys[] = {
 	{ "capacity", CONFIG_INT, KEY(capacity), "0", 0, 10000, { NULL },
 		"jobs that run at a time; 0: one for each processor" },
 	{ "labels", CONFIG_LIST, KEY(labels), "*", 0, 0, { NULL },
-		"runs-on labels offered here; * offers every one" },
+		"runs-on labels offered here, * every one; LABEL=IMAGE, LABEL=/DIR: with this "
+		"root, LABEL=IMAGE:root: which trusted jobs may change as root" },
 	{ "label_wait", CONFIG_DURATION, KEY(label_wait_ms), "10m", 0, YEAR_MS, { NULL },
 		"a job whose label nobody offers ends after this long" },
 	{ "profile", CONFIG_ENUM, KEY(profile), "standard", 0, 0,
@@ -522,6 +524,8 @@ static int finish(struct config *c, struct err *err)
 	_cleanup_free_ char *dir = NULL, *host = NULL;
 	int port;
 
+	if (labels_check(&c->labels, err) < 0)
+		return -1;
 	if (!c->data_dir)
 		c->data_dir = xstrdup(geteuid() == 0 ? "/var/lib/sluice" : "sluice-data");
 	dir = c->data_dir;

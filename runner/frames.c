@@ -198,6 +198,12 @@ static void on_ready(struct frames *f, struct json *p, int64_t at)
 		u->name = "network";
 		u->value = text(p, "network");
 	}
+	if (json_get_str(p, "root", NULL)) {
+		struct job_update *u = add(f, JOB_UPDATE_NOTE, at);
+
+		u->name = "root";
+		u->value = text(p, "root");
+	}
 }
 
 static void on_exit_frame(struct frames *f, const struct json *p, int64_t at)

@@ -116,6 +116,7 @@ const struct cli_verb *const cli_verbs[] = {
 	&verb_serve,
 	&verb_repo,
 	&verb_network,
+	&verb_image,
 	&verb_secret,
 	&verb_var,
 	&verb_token,

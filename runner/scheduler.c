@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "runner/labels.h"
 
 enum {
 	READY_MAX = 256,
@@ -653,14 +654,6 @@ static void expand_ready(struct core *c)
 
 /* ---- claims ------------------------------------------------------------------------ */
 
-static bool is_offered(const struct core *c, const char *label)
-{
-	strvec_foreach (l, &c->o->labels)
-		if (str_eq(*l, "*") || strcasecmp(*l, label) == 0)
-			return true;
-	return false;
-}
-
 /* The first label of the row that nobody here offers, heap; NULL: all are. */
 static char *label_missing(const struct core *c, const char *labels_json)
 {
@@ -672,7 +665,7 @@ static char *label_missing(const struct core *c, const char *labels_json)
 	for (size_t i = 0; i < json_count(labels); i++) {
 		const char *label = json_as_str(json_at(labels, i), "");
 
-		if (!is_offered(c, label))
+		if (!labels_offer(&c->o->labels, label))
 			return xstrdup(label);
 	}
 	return NULL;

@@ -7,13 +7,16 @@
 #include "runner/core-internal.h"
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "executor/rootstore.h"
 #include "executor/spec.h"
+#include "runner/labels.h"
 #include "runner/network.h"
 #include "store/query.h"
 
@@ -271,8 +274,41 @@ static int set_network(struct core *c, struct json *doc, const struct job *j,
 	return 0;
 }
 
-static void set_policy(
-	struct core *c, struct json *doc, const struct run *r, const struct repo *repo)
+/* What the job's labels stand for; "profile" is set by it for trusted work alone. */
+static int set_root(struct core *c, struct json *doc, const struct job *j, bool is_trusted,
+	struct err *err)
+{
+	_cleanup_(json_freep) struct json *labels = NULL, *image = NULL;
+	_cleanup_(label_root_done) struct label_root r = { 0 };
+	_cleanup_close_ int roots = -1;
+	struct json *root = json_new_object();
+
+	json_set(doc, "root", root);
+	json_set_str(root, "kind", "host");
+	if (json_parse(j->labels, strlen(j->labels), &labels, err) < 0 ||
+		labels_root(&c->o->labels, labels, &r, err) < 0)
+		return -1;
+	if (r.dir) {
+		json_set_str(root, "kind", "dir");
+		json_set_str(root, "path", r.dir);
+	}
+	if (!r.image)
+		return 0;
+	roots = openat(c->data, ROOTSTORE_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (roots < 0)
+		return err_sys(err, "cannot open '" ROOTSTORE_DIR "'");
+	if (rootstore_find(roots, r.image, &image, err) < 0)
+		return -1;
+	json_set_str(root, "kind", "image");
+	json_set_str(root, "name", r.image);
+	json_set_str(root, "digest", json_get_str(image, "digest", ""));
+	if (r.is_root && is_trusted)
+		json_set_str(doc, "profile", "root");
+	return 0;
+}
+
+static int set_policy(struct core *c, struct json *doc, const struct job *j,
+	const struct run *r, const struct repo *repo, struct err *err)
 {
 	/* A fork's pull request that a maintainer let run is still no trusted work. */
 	bool is_trusted = r->trust == TRUST_TRUSTED;
@@ -296,6 +332,7 @@ static void set_policy(
 		json_set_str(doc, "actions_dir", c->o->actions_dir);
 	if (c->o->actions_url)
 		json_set_str(doc, "actions_url", c->o->actions_url);
+	return set_root(c, doc, j, is_trusted, err);
 }
 
 static int fill(struct core *c, struct json *doc, const struct job *j,
@@ -340,10 +377,11 @@ int spec_doc(struct core *c, const struct job *j, int64_t try, struct json **ret
 		rc = repos_get(c->store, j->repo, &repo, err);
 	if (rc == 0) {
 		set_numbers(doc, j, &r, try);
-		set_policy(c, doc, &r, &repo);
 		json_set(doc, "source", source_of(&r, &repo));
-		rc = set_network(c, doc, j, &r, &repo, err);
+		rc = set_policy(c, doc, j, &r, &repo, err);
 	}
+	if (rc == 0)
+		rc = set_network(c, doc, j, &r, &repo, err);
 	if (rc == 0)
 		rc = fill(c, doc, j, &r, err);
 	run_done(&r);
