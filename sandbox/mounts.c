@@ -458,6 +458,8 @@ int mounts_build(struct child *c, struct plan *p, int *ret_proc)
 		"make all mounts private", NULL);
 	for (size_t i = 0; i < p->binds_len; i++)
 		open_source(c, &p->binds[i]);
+	if (p->traits->owns_root)
+		open_source(c, p->upper.inside ? &p->upper : &p->root);
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
 		trees[i] = open_device(c, i);
 	(void)umask(0);

@@ -256,7 +256,6 @@ static int overlay(struct child *c, struct plan *p, int stage)
 		{ "upperdir", "job/upper" }, { "workdir", "job/work" },
 		{ "userxattr", NULL }, { "volatile", NULL }, { NULL, NULL } };
 
-	open_source(c, &p->upper);
 	child_must(c, mkdirat(stage, "lower", 0755), "make the folder", "lower");
 	child_must(c, mkdirat(stage, "job", 0755), "make the folder", "job");
 	child_must(c, tree_attach(p->root.fd, stage, "lower"), "attach", "lower");
@@ -276,14 +275,8 @@ static int overlay(struct child *c, struct plan *p, int stage)
 
 int root_over(struct child *c, struct plan *p, int stage)
 {
-	int root;
+	int root = p->upper.inside ? overlay(c, p, stage) : p->root.fd;
 
-	if (p->upper.inside) {
-		root = overlay(c, p, stage);
-	} else {
-		open_source(c, &p->root);
-		root = p->root.fd;
-	}
 	child_must(c, mkdirat(stage, "new", 0755), "make the folder", "new");
 	child_must(c, tree_attach(root, stage, "new"), "attach", "the root");
 	graft(c, p, stage, root, "dev", MOUNT_ATTR_RDONLY);

@@ -187,8 +187,15 @@ static int await_ready(
 	struct note n = { 0 };
 
 	if (note_await(sb->spawn, deadline, &n, ret_forker, "the forker", err) < 0 &&
-		(n.kind == NOTE_FAILED || err->code != ERR_UNAVAILABLE))
+		(n.kind == NOTE_FAILED || err->code != ERR_UNAVAILABLE)) {
+		struct note first;
+
+		/* Init's failure is the forker's too, which may be told before it. */
+		if (note_recv(sb->ctl, MSG_DONTWAIT, &first, NULL, 0, NULL) == 1 &&
+			first.kind == NOTE_FAILED)
+			(void)err_note(err, &first);
 		return -1;
+	}
 	if (await_init(sb, deadline, NOTE_READY, err) < 0)
 		return -1;
 	if (n.kind != NOTE_READY || !ret_forker->pid)

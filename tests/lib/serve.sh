@@ -10,6 +10,7 @@
 #   S runs 1 --format json             # the command line against this server, as its owner
 #   api GET /api/v1/runs/1             # the API through its socket, as its owner
 #
+# LABELS is the list of offered labels, in YAML; every one without it.
 # As root everything but the spawner is the account 'sluice', and so are S, api and as_owner.
 # SERVE_AS is a command that starts the server as somebody else: then that is the owner.
 
@@ -59,7 +60,7 @@ serve_start() {
     if [ "$(id -u)" -eq 0 ]; then chown "$SERVICE:" "$D"; fi
   fi
   {
-    printf '%s\n' 'listen: 127.0.0.1:0' "data: $D/data" "user: $SERVICE" "labels: ['*']"
+    printf '%s\n' 'listen: 127.0.0.1:0' "data: $D/data" "user: $SERVICE" "labels: ${LABELS:-['*']}"
     for line; do printf '%s\n' "$line"; done
   } >"$D/sluice.yml"
   chmod 644 "$D/sluice.yml"
