@@ -122,15 +122,13 @@ int rootstore_open(
 		return err_wrap(err, "the root %.12s", hex);
 	r.lock = path_open(dir, "lock", O_RDONLY, 0, PATH_NO_SYMLINKS, err);
 	r.owners = path_open(dir, "owners", O_RDONLY, 0, PATH_NO_SYMLINKS, err);
-	r.tree = path_open(
-		dir, "root", O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
+	r.tree = path_open(dir, "root", O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
 	if (r.lock < 0 || r.owners < 0 || r.tree < 0)
 		return err_wrap(err, "the root %.12s", hex);
 	if (read_lock(r.lock) < 0)
-		return err_set(
-			err, ERR_CONFLICT, "the root %.12s is being removed", hex);
-	*ret = r;
-	r = (struct rootstore_root)ROOTSTORE_ROOT_INIT;
+		return err_set(err, ERR_CONFLICT, "the root %.12s is being removed", hex);
+	*ret = (struct rootstore_root){ take_fd(&r.tree), take_fd(&r.owners),
+		take_fd(&r.lock) };
 	return 0;
 }
 
@@ -152,16 +150,14 @@ bool rootstore_is_owned(const struct rootstore_root *root)
 
 /* ---- making one --------------------------------------------------------------------- */
 
-int rootstore_stage(
-	int roots, char name[ROOTSTORE_STAGE_MAX], int *ret, struct err *err)
+int rootstore_stage(int roots, char name[ROOTSTORE_STAGE_MAX], int *ret, struct err *err)
 {
 	_cleanup_free_ char *random = crypto_random_hex(8);
 
 	(void)snprintf(name, ROOTSTORE_STAGE_MAX, ".new-%s", random);
 	if (mkdirat(roots, name, 0755) < 0 || fchmodat(roots, name, 0755, 0) < 0)
 		return err_sys(err, "cannot make a folder in '" ROOTSTORE_DIR "'");
-	*ret = path_open(
-		roots, name, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
+	*ret = path_open(roots, name, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
 	return *ret < 0 ? -1 : 0;
 }
 
@@ -179,7 +175,8 @@ static int give_one(
 	fd = path_open(tree, at + 1, O_PATH | O_NOFOLLOW, 0, 0, NULL);
 	if (fd < 0)
 		return 0;
-	if (fchownat(fd, "", first_uid + (uid_t)uid, first_gid + (gid_t)gid, AT_EMPTY_PATH) < 0)
+	if (fchownat(fd, "", first_uid + (uid_t)uid, first_gid + (gid_t)gid,
+		    AT_EMPTY_PATH) < 0)
 		return err_sys(err, "cannot give '%.100s' to %lu", at + 1, uid);
 	return 0;
 }
@@ -212,8 +209,8 @@ int rootstore_own(int stage, struct err *err)
 
 static int make_lock(int stage, struct err *err)
 {
-	_cleanup_close_ int fd = path_open(stage, "lock", O_WRONLY | O_CREAT | O_EXCL,
-		0644, PATH_NO_SYMLINKS, err);
+	_cleanup_close_ int fd = path_open(
+		stage, "lock", O_WRONLY | O_CREAT | O_EXCL, 0644, PATH_NO_SYMLINKS, err);
 
 	if (fd < 0)
 		return -1;
@@ -234,8 +231,7 @@ int rootstore_publish(
 
 	if (!is_digest(hex))
 		return err_set(err, ERR_BUG, "a root without a digest");
-	dir = path_open(
-		roots, stage, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
+	dir = path_open(roots, stage, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
 	if (dir < 0 || make_lock(dir, err) < 0)
 		return -1;
 	if (path_mkdirs(roots, "sha256", 0755, err) < 0)

@@ -48,8 +48,7 @@ int labels_read(const char *item, struct label_root *ret, struct err *err)
 			"'labels': '%s': jobs are root in an image alone; make one: "
 			"sluice image build NAME",
 			item);
-	*ret = r;
-	r = (struct label_root){ 0 };
+	*ret = (struct label_root){ take_ptr(r.image), take_ptr(r.dir), r.is_root };
 	return 0;
 }
 
@@ -122,7 +121,6 @@ int labels_root(const struct strvec *offered, const struct json *labels,
 		}
 		label_root_done(&r);
 	}
-	*ret = all;
-	all = (struct label_root){ 0 };
+	*ret = (struct label_root){ take_ptr(all.image), take_ptr(all.dir), all.is_root };
 	return 0;
 }

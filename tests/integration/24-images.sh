@@ -50,7 +50,7 @@ is "$(find "$root" -perm /6000 -type f | head -n 1)" '' 'without a set-id progra
 is "$(find "$root" \( -type b -o -type c \) | head -n 1)" '' 'and without a device'
 before=$(cd "$root" && find . -printf '%p %s %u %g %m\n' | sort | sha256sum)
 nok 'an image that is damaged is refused' I build bad --from "$T/pkg/DEBIAN/control"
-is "$(ls -A "$D/data/roots" | grep -c '^\.')" 0 'and leaves nothing behind'
+is "$(find "$D/data/roots" -mindepth 1 -maxdepth 1 -name '.*')" '' 'and leaves nothing behind'
 
 project acme/app
 as_owner mkdir -p "$WORK/debs"

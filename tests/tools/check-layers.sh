@@ -32,7 +32,7 @@ microhttpd.h     runner/http*.c
 '
 
 # The C library, and the kernel with its folders.
-system='^((sys|linux|asm|net|netinet|arpa)/.*|(assert|ctype|dirent|elf|errno|fcntl|float|fnmatch|getopt|grp|ifaddrs|inttypes|langinfo|limits|link|locale|malloc|math|mntent|netdb|paths|poll|pthread|pty|pwd|regex|sched|search|setjmp|shadow|signal|spawn|stdalign|stdarg|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|syslog|termios|time|uchar|unistd|utime|wchar|wctype)\.h)$'
+system='^((sys|linux|asm|net|netinet|arpa)/.*|(assert|ctype|dirent|elf|errno|fcntl|float|fnmatch|getopt|glob|grp|ifaddrs|inttypes|langinfo|limits|link|locale|malloc|math|mntent|netdb|paths|poll|pthread|pty|pwd|regex|sched|search|setjmp|shadow|signal|spawn|stdalign|stdarg|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|syslog|termios|time|uchar|unistd|utime|wchar|wctype)\.h)$'
 
 # "file:header" of every quoted or angled include below the source folders.
 includes() {
