@@ -113,7 +113,8 @@ static void a_row_in_the_place_of_another_does_not_open(void **state)
 		" WHERE name = 'LOW'",
 		"UPDATE secrets SET version = version + 1 WHERE name = 'LOW'",
 		"UPDATE secrets SET repo_id = 0 WHERE name = 'LOW'",
-		"UPDATE secrets SET box = CAST(substr(box, 1, length(box) - 1) || x'00' AS BLOB)"
+		"UPDATE secrets SET box = CAST(substr(box, 1, length(box) - 1) ||"
+		" CASE substr(box, -1) WHEN x'00' THEN x'01' ELSE x'00' END AS BLOB)"
 		" WHERE name = 'LOW'",
 	};
 
