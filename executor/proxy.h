@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The way out of a job at network level `proxy`: HTTP CONNECT, plain http by absolute URL,
- * SOCKS5; and relays of a port to an address the server chose, at any level. It accepts on listeners made inside the job's network namespace and handed out,
- * resolves names itself, judges each *address*, and connects to that very address, so that
- * a name cannot answer differently the second time.
+ * SOCKS5; and relays of a port to an address the server chose, at any level. It accepts on
+ * listeners made inside the job's network namespace and handed out, resolves names itself,
+ * judges each *address*, and connects to that very address, so that a name cannot answer
+ * differently the second time.
  *
  * proxy_run is called in a forked child of the executor, before GO: it holds no secret.
  */

@@ -419,7 +419,8 @@ static int start_core(struct serve *s, struct err *err)
 	bool is_new;
 	int r;
 
-	if (read_tls(s, s->config, &is_new, err) < 0 || http_bind_unix(sock, &s->local, err) < 0 || loop_new(&s->loop, err) < 0)
+	if (read_tls(s, s->config, &is_new, err) < 0 ||
+		http_bind_unix(sock, &s->local, err) < 0 || loop_new(&s->loop, err) < 0)
 		return -1;
 	/* Before the first child: one that ends at once must not be missed. */
 	loop_add_signal(s->loop, SIGCHLD, on_child, s);

@@ -48,7 +48,9 @@ int labels_read(const char *item, struct label_root *ret, struct err *err)
 			"'labels': '%s': jobs are root in an image alone; make one: "
 			"sluice image build NAME",
 			item);
-	*ret = (struct label_root){ take_ptr(r.image), take_ptr(r.dir), r.is_root };
+	ret->image = take_ptr(r.image);
+	ret->dir = take_ptr(r.dir);
+	ret->is_root = r.is_root;
 	return 0;
 }
 
@@ -121,6 +123,8 @@ int labels_root(const struct strvec *offered, const struct json *labels,
 		}
 		label_root_done(&r);
 	}
-	*ret = (struct label_root){ take_ptr(all.image), take_ptr(all.dir), all.is_root };
+	ret->image = take_ptr(all.image);
+	ret->dir = take_ptr(all.dir);
+	ret->is_root = all.is_root;
 	return 0;
 }

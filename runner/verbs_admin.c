@@ -297,8 +297,8 @@ static void env_apply(struct verb_call *v)
 	}
 	json_foreach(it, list) {
 		if (check_network_rules(it.value, &err) < 0 ||
-			environments_set(v->core->store, r.id, it.key, it.value, &v->actor, &id, &err) <
-				0) {
+			environments_set(v->core->store, r.id, it.key, it.value,
+				&v->actor, &id, &err) < 0) {
 			err_wrap(&err, "environment '%.64s'", it.key);
 			verb_fail(v, &err,
 				"docs/environments.md lists the rules; nothing was changed");

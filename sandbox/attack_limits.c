@@ -66,7 +66,9 @@ void attack_forks(const struct attack_args *a)
 void attack_hog(const struct attack_args *a)
 {
 	volatile char *p = mmap(NULL, HOG, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		-1, /* cppcheck-suppress invalidFunctionArg */
+		0);
 
 	(void)a;
 	if (p == MAP_FAILED) {
@@ -151,7 +153,9 @@ void attack_counts(const struct attack_args *a)
 {
 	const size_t size = (size_t)64 * MEGA; /* the limit is 8 */
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		-1, /* cppcheck-suppress invalidFunctionArg */
+		0);
 	int fds[300]; /* the tight sandbox has 256 */
 	int n = 0, sys = 0;
 

@@ -202,6 +202,7 @@ int root_dir(struct child *c, const struct plan *p, int root, const char *path)
 		if (!len || len >= sizeof(name))
 			child_fail(c, ENAMETOOLONG, "open the folder", path);
 		memcpy(name, path, len);
+		/* cppcheck-suppress arrayIndexOutOfBoundsCond ; child_fail does not return */
 		name[len] = '\0';
 		next = real_dir(c, p, at, name);
 		(void)close(at);

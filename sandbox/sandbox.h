@@ -182,7 +182,7 @@ struct sandbox_ids {
 	bool is_wide; /* the range is mapped, from outer 1 on, in place of the one id */
 };
 
-#define SANDBOX_RANGE_LEN 65536 /* what an image's accounts need: nobody is 65534 */
+#define SANDBOX_RANGE_LEN 65536u /* what an image's accounts need: nobody is 65534 */
 
 /*
  * The ids for job slot SLOT of this host: NEWUIDMAP and ROOT give each slot an id of its

@@ -20,7 +20,7 @@
   // ---- durations and times, as html.c writes them
   const span = (ms) => {
     const s = Math.floor(ms / 1000), m = Math.floor(s / 60), h = Math.floor(m / 60);
-    return ms < 100 ? Math.max(0, Math.round(ms)) + ' ms' : ms < 9950 ? (ms / 1000).toFixed(1) + 's' : m < 1 ? s + 's' : h < 1 ? m + 'm ' + two(s % 60) + 's'
+    return ms < 100 ? Math.max(0, ms | 0) + ' ms' : ms < 9950 ? (ms / 1000).toFixed(1) + 's' : m < 1 ? s + 's' : h < 1 ? m + 'm ' + two(s % 60) + 's'
       : h < 48 ? h + 'h ' + two(m % 60) + 'm' : Math.floor(h / 24) + ' days';
   };
   const clock = (d, seconds) => d.toLocaleTimeString('en-GB').slice(0, seconds ? 8 : 5);
@@ -90,12 +90,9 @@
   }, 1000);
 
   // ---- what a running job uses, while somebody looks
-  const usage = setInterval(async () => {
-    const e = $('job-usage');
-    if (!e) return clearInterval(usage);
-    if (doc.hidden) return;
-    const r = await fetch(e.dataset.src), next = r.ok && parse(await r.text()).firstElementChild;
-    if (next && $('job-usage')) put($('job-usage'), next);
+  setInterval(async () => {
+    const e = !doc.hidden && $('job-usage'), r = e && await fetch(e.dataset.src);
+    if (r && r.ok) put(e, parse(await r.text()).firstElementChild);
   }, 2000);
 
   // ---- one EventSource for a visible page

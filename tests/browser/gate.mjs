@@ -68,6 +68,7 @@ export default async () => {
   await server.say('hang');
   const pending = page.click('text=Cancel', { noWaitAfter: true });
   await pending;
+  await until(async () => (await server.say('stat')).unanswered > 0);
   await server.say('core');
   ok(await until(async () => /Running jobs go on/.test(await page.locator('body').textContent().catch(() => '')), 6000), 'when core goes, who waits gets a page that says so');
   await server.say('web');

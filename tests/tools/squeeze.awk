@@ -5,7 +5,9 @@
 
 function is_word(c) { return c ~ /[A-Za-z0-9_$]/ || c > "~" }
 
-# Blanks outside quotes go when one neighbour is no part of a word. "+ +" stays.
+# Blanks outside quotes go when one neighbour is no part of a word, "+ +" stays; the
+# semicolon before a closing brace goes (none of ours is an empty statement), and so do the
+# brackets around a lone parameter.
 function squeeze_js(s,    i, c, out, quote, last, rest) {
   out = ""
   quote = ""
@@ -25,6 +27,10 @@ function squeeze_js(s,    i, c, out, quote, last, rest) {
     if (c == "/" && substr(s, i, 2) == "//" && last == " ")
       break
     last = c
+    if (c == "}")
+      sub(/;$/, "", out)
+    if (substr(s, i, 2) == "=>" && match(out, /[^A-Za-z0-9_$]\([A-Za-z_$]+\)$/))
+      out = substr(out, 1, RSTART) substr(out, RSTART + 2, RLENGTH - 3)
     if (c == " ") {
       rest = substr(s, i + 1, 1)
       if (!is_word(substr(out, length(out), 1)) || !is_word(rest))
@@ -65,6 +71,13 @@ function squeeze_css(s) {
     line = squeeze_js($0)
     gsub(/(^|[;{}( ])const /, "&\001", line)
     gsub(/const \001/, "let ", line)
-    printf line ~ /[;{,(\[]$/ ? "%s" : "%s\n", line
+    if (held && line !~ /^}/)
+      printf ";"
+    held = sub(/;$/, "", line)
+    printf held || line ~ /[{,(\[]$/ ? "%s" : "%s\n", line
   }
+}
+END {
+  if (held)
+    printf ";"
 }

@@ -898,6 +898,7 @@ static void seed(int64_t count, long lines)
 static int to_web = -1, listener = -1, port;
 static pid_t web_pid;
 static bool hangs;
+static int64_t unanswered; /* what web asked since */
 static struct loop *loop;
 static struct loop_source *web_source;
 static struct config *config;
@@ -1001,6 +1002,7 @@ static void serve(const struct chan_msg *m)
 	int r = 0;
 
 	if (hangs) {
+		unanswered++;
 		json_free(a);
 		json_free(result);
 		return;
@@ -1057,6 +1059,7 @@ static void on_web(struct loop *l, int fd, uint32_t events, void *data)
 static void start_web(void)
 {
 	int pair[2], fds[2];
+	struct json *settings;
 	_cleanup_free_ char *url =
 		xasprintf("%s://127.0.0.1:%d", tls_text[0] ? "https" : "http", port);
 	_cleanup_free_ char *sock = path_join(dir, "run/api.sock");
@@ -1078,6 +1081,10 @@ static void start_web(void)
 	(void)close(fds[0]);
 	to_web = pair[0];
 	(void)fd_set_nonblock(to_web, true);
+	settings = json_new_object(); /* as core says them first */
+	json_set_str(settings, "op", "settings");
+	json_set_int(settings, "slots", 4);
+	send_web(settings);
 	if (loop)
 		web_source = loop_add_fd(loop, to_web, EPOLLIN, on_web, NULL);
 }
@@ -1222,6 +1229,7 @@ static void command(char *text)
 	} else if (str_eq(word, "stat")) {
 		json_free(j);
 		j = stat_web();
+		json_set_int(j, "unanswered", unanswered);
 	} else if (str_eq(word, "quit")) {
 		loop_stop(loop, 0);
 	} else {
