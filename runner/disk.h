@@ -14,7 +14,7 @@
 struct disk_space {
 	uint64_t free_bytes, size_bytes;
 	uint64_t reserve; /* below it nothing is accepted or started */
-	bool is_low;      /* of bytes or of files */
+	bool is_low;	  /* of bytes or of files */
 };
 
 /* FD lies on the file system in question. All zeros when it cannot be told. */

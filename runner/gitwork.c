@@ -152,7 +152,7 @@ void git_ask(struct core *c, struct json *head, const void *body, size_t len,
 	send_call(call_new(c, done, data), head, body, len, deadline_ms);
 }
 
-static struct json *head_of(const char *op, int64_t repo)
+struct json *git_head(const char *op, int64_t repo)
 {
 	struct json *head = json_new_object();
 	char name[32];
@@ -251,7 +251,7 @@ void git_files(
 		done(json_share(k->files), NULL, data);
 		return;
 	}
-	head = head_of("files", repo);
+	head = git_head("files", repo);
 	json_set_str(head, "sha", sha);
 	list = json_new_array();
 	json_push_str(list, ".github/workflows");
@@ -302,7 +302,7 @@ static int read_sources(
 void git_sources(struct core *c, int64_t repo, const char *sha, const struct json *wanted,
 	git_done_fn *done, void *data)
 {
-	struct json *head = head_of("files", repo), *paths = json_new_array();
+	struct json *head = git_head("files", repo), *paths = json_new_array();
 	struct git_call *g;
 
 	for (size_t i = 0; i < json_count(wanted); i++)
@@ -338,7 +338,7 @@ static int read_changes(
 static void ask_changes(
 	struct git_call *g, const char *from, const char *to, bool three_dot)
 {
-	struct json *head = head_of("changes", g->repo);
+	struct json *head = git_head("changes", g->repo);
 
 	json_set_str(head, "from", from);
 	json_set_str(head, "to", to);
@@ -378,7 +378,7 @@ void git_changes(struct core *c, int64_t repo, const char *from, const char *to,
 		ask_changes(g, from, to, from_merge_base);
 		return;
 	}
-	head = head_of("resolve", repo);
+	head = git_head("resolve", repo);
 	json_set_str(head, "ref", default_branch);
 	git_ask(c, head, NULL, 0, 0, on_default_branch, g);
 }
@@ -415,7 +415,7 @@ static int add_credential(struct core *c, const struct repo *r, struct json *hea
 int git_fetch_head(struct core *c, const struct repo *r, struct json *refs,
 	const char *sha, struct json **ret, struct strbuf *body, struct err *err)
 {
-	struct json *head = head_of("fetch", r->id);
+	struct json *head = git_head("fetch", r->id);
 
 	json_set_str(head, "url", r->url);
 	json_set(head, "refs", refs);
@@ -501,7 +501,7 @@ void git_fetch_event(struct core *c, const struct event *e, const struct repo *r
 	g->sha = xstrdup(sha);
 	g->ref = xstrdup(e->ref);
 	g->extra = refs;
-	head = head_of("reachable", r->id);
+	head = git_head("reachable", r->id);
 	json_set_str(head, "sha", sha);
 	json_set(head, "refs", json_share(refs));
 	git_ask(c, head, NULL, 0, 0, on_reachable, g);

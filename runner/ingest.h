@@ -28,6 +28,8 @@ void git_changes(struct core *c, int64_t repo, const char *from, const char *to,
 /* Single files at SHA, as `sources` of the planner: [{path, text or null}]. */
 void git_sources(struct core *c, int64_t repo, const char *sha, const struct json *wanted,
 	git_done_fn *done, void *data);
+/* {op, repo} of a request of the git worker. */
+struct json *git_head(const char *op, int64_t repo);
 /* One op of the git worker for verbs (repo check, refs ...): the answer's head. */
 void git_ask(struct core *c, struct json *head, const void *body, size_t len,
 	int64_t deadline_ms, git_done_fn *done, void *data);

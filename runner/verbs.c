@@ -70,7 +70,7 @@ static bool link_may(const struct core_principal *who, const char *verb,
 	const struct json *args)
 {
 	return !who->gate ||
-		(strcmp(verb, "gate.decide") == 0 &&
+		((strcmp(verb, "gate.decide") == 0 || strcmp(verb, "gate.changes") == 0) &&
 			json_get_int(args, "gate", 0) == who->gate);
 }
 

@@ -38,6 +38,9 @@ void usage_ask(struct verb_call *v);	/* usage.c */
 extern const struct verb verbs_admin[]; /* verbs_admin.c: what an administrator keeps */
 extern const struct verb verbs_network[]; /* verbs_network.c: allow-lists and learning */
 
+/* gate_changes.c: "gate.changes" {gate} -> {paths, more_paths, commits, more_commits}. */
+void gate_changes(struct verb_call *v);
+
 /* ---- reading arguments; each fails the call itself and gives false ---- */
 
 /* A non-empty string. */

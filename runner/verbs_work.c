@@ -532,6 +532,7 @@ const struct verb verbs_work[] = {
 	{ "job.resolve", SCOPE_RUN, true, job_resolve },
 	{ "gate.list", SCOPE_READ, false, gate_list },
 	{ "gate.show", SCOPE_READ, false, gate_show },
+	{ "gate.changes", SCOPE_READ, false, gate_changes },
 	{ "gate.decide", SCOPE_APPROVE, true, gate_decide },
 	{ "queue", SCOPE_READ, false, queue_show },
 	{ "env.list", SCOPE_READ, false, env_list },

@@ -73,6 +73,9 @@ void web_call_core(struct visit *v, const char *op, struct json *fields, const v
 /* The verb NAME for whoever asks; ARGS is taken. */
 void web_verb(struct visit *v, const char *name, struct json *args, web_answer_fn *done,
 	void *data);
+/* The same for what a page shows: DONE gets NULL soon when core has no time for it. */
+void web_look(struct visit *v, const char *name, struct json *args, web_answer_fn *done,
+	void *data);
 /* {"op":"verb"}'s principal. */
 struct json *web_principal(const struct visit *v);
 const struct json *web_status(struct web *w);
@@ -184,6 +187,9 @@ void page_job_search(struct visit *v, int64_t id);
 void page_job_marks(struct visit *v, int64_t id);
 void page_gate(struct visit *v, int64_t id);
 void page_approve(struct visit *v, const char *token);
+/* CHANGES of gate.changes (NULL: not to be told, WHY says so); was anything SHA before? */
+void part_gate_files(struct strbuf *out, const struct json *changes);
+void part_gate_commits(struct strbuf *out, const struct json *changes, const char *why);
 void page_queue(struct visit *v);
 void page_environments(struct visit *v);
 void page_environment(struct visit *v, const char *repo, const char *name);

@@ -23,6 +23,7 @@
 
 #define CALL_MS 120000	 /* a fetch behind a dispatch may take its time */
 #define PING_MS 2000	 /* who asks whether we are ready wants to know now */
+#define LOOK_MS 3000	 /* a page is waited for, and says what it could not learn */
 #define UNSENT_MAX ((size_t)64 * MiB) /* of bodies that wait for room in core's socket */
 #define STOP_MS 5000	/* SIGTERM to the end, for answers on their way */
 #define FAREWELL_MS 300 /* after core has gone: what is being asked gets its 503 */
@@ -101,6 +102,17 @@ void web_verb(struct visit *v, const char *name, struct json *args, web_answer_f
 	json_set(fields, "principal", web_principal(v));
 	json_set(fields, "args", args ? args : json_new_object());
 	web_call_core(v, "verb", fields, NULL, 0, done, data);
+}
+
+void web_look(struct visit *v, const char *name, struct json *args, web_answer_fn *done,
+	void *data)
+{
+	struct web *w = v->web; /* V may be answered, and gone, at once */
+	struct web_call *before = w->calls;
+
+	web_verb(v, name, args, done, data);
+	if (w->calls != before)
+		w->calls->deadline = clock_boot_ms() + LOOK_MS;
 }
 
 static void on_answer(struct web *w, const struct json *head)

@@ -281,7 +281,8 @@ static char *compare_url(struct visit *v, const struct json *run, const char *fr
 		str_eq(forge, "gitlab") ? "-/compare" : "compare", from, to);
 }
 
-static void what(struct visit *v, struct strbuf *out, const struct json *gate)
+static void what(struct visit *v, struct strbuf *out, const struct json *gate,
+	const struct json *changes, const char *why)
 {
 	const struct json *before = json_get(gate, "before"), *run = json_get(gate, "run");
 	const char *sha = json_get_str(gate, "sha", ""), *old = json_get_str(before, "sha", "");
@@ -295,7 +296,10 @@ static void what(struct visit *v, struct strbuf *out, const struct json *gate)
 	}
 	html_put(out, "would run <b class=\"mono\">$ · ", json_get_str(run, "branch", ""));
 	html_textn(out, sha, strlen(sha) < 7 ? strlen(sha) : 7);
-	strbuf_adds(out, "</b></span></header><dl class=\"pad\"><dt>runs there now</dt><dd>");
+	strbuf_adds(out, "</b></span></header>");
+	if (old[0] && strcmp(old, sha) != 0)
+		part_gate_commits(out, changes, why);
+	strbuf_adds(out, "<dl class=\"pad\"><dt>runs there now</dt><dd>");
 	if (old[0]) {
 		html_put(out, "<b>$</b> <code>$</code> since ",
 			json_get_str(before, "branch", ""), old);
@@ -399,8 +403,15 @@ static void rules(struct strbuf *out, const struct json *gate, int64_t now)
 
 /* ---- the page ---- */
 
-static void show(struct visit *v, int64_t id, const char *action, int status,
-	const char *problem)
+/* What of a page is known before core says what would change. */
+struct showing {
+	int64_t id;
+	int status;
+	char *action, *problem;
+};
+
+static void draw(struct visit *v, const struct showing *s, const struct json *changes,
+	const char *not_told)
 {
 	struct strbuf out = STRBUF_INIT;
 	_cleanup_(json_freep) struct json *gate = NULL;
@@ -411,7 +422,7 @@ static void show(struct visit *v, int64_t id, const char *action, int status,
 	int64_t now = clock_wall_ms();
 	bool bound = v->who.gate || !v->who.kind;
 
-	if (query_gate(v->web->store, id, &gate, &err) < 0) {
+	if (query_gate(v->web->store, s->id, &gate, &err) < 0) {
 		page_err(v, &err);
 		return;
 	}
@@ -426,24 +437,50 @@ static void show(struct visit *v, int64_t id, const char *action, int status,
 				 xasprintf("Run work from %s?", json_get_str(run, "actor", ""));
 	if (v->session) {
 		v->live = "gate";
-		v->live_id = id;
+		v->live_id = s->id;
 	}
 	page_begin(v, &out, title, "Runs");
 	page_crumbs(&out, json_get_str(run, "repo", ""), NULL, number, bound ? NULL : href, last,
 		NULL, NULL);
 	html_put(&out, "<h1>$</h1>", title);
 	part_gate_head(&out, gate, now);
-	if (problem)
-		html_put(&out, "<p class=\"note fail\" role=\"alert\">$</p>", problem);
+	if (s->problem)
+		html_put(&out, "<p class=\"note fail\" role=\"alert\">$</p>", s->problem);
 	strbuf_adds(&out, "<div class=\"cols gatecols\"><div>");
-	what(v, &out, gate);
+	part_gate_files(&out, changes);
+	what(v, &out, gate, changes, not_told);
 	workflow(&out, gate);
 	given(&out, gate);
 	strbuf_adds(&out, "</div><div>");
-	decision_panel(v, &out, gate, action, now);
+	decision_panel(v, &out, gate, s->action, now);
 	rules(&out, gate, now);
 	strbuf_adds(&out, "</div></div>");
-	page_answer(v, status, &out);
+	page_answer(v, s->status, &out);
+}
+
+/* The page comes either way: what cannot be told is said to be so. */
+static void on_changes(struct visit *v, const struct json *answer, void *data)
+{
+	struct showing *s = data;
+	const struct json *error = json_get(answer, "error");
+
+	draw(v, s, json_get(answer, "result"),
+		!answer ? "the git worker has no time for it now" :
+			  json_get_str(error, "message", NULL));
+	free(s->action);
+	free(s->problem);
+	free(s);
+}
+
+static void show(struct visit *v, int64_t id, const char *action, int status,
+	const char *problem)
+{
+	struct showing *s = xcalloc(1, sizeof(*s));
+	struct json *args = json_new_object();
+
+	*s = (struct showing){ id, status, xstrdup_null(action), xstrdup_null(problem) };
+	json_set_int(args, "gate", id);
+	web_look(v, "gate.changes", args, on_changes, s);
 }
 
 static char *own_path(int64_t id)

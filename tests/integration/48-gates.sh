@@ -192,6 +192,28 @@ ok 'and the run fails' wait_run "$RUN" failure
 like "$(S explain "$RUN")" 'not on a Friday' 'with what was said'
 ok 'untouched' untouched "$RUN"
 
+# ---- what would be deployed is shown ----
+as_owner mkdir -p "$WORK/db/migrations" "$WORK/src"
+echo 'DROP TABLE carts;' | as_owner tee "$WORK/db/migrations/7.sql" >/dev/null
+echo 'int x;' | as_owner tee "$WORK/src/<b>x.c" >/dev/null
+git_as_owner -C "$WORK" add -A
+git_as_owner -C "$WORK" commit -q -m 'Drop <i>carts</i>'
+git_as_owner -C "$WORK" commit -q --allow-empty -m 'A second one'
+waiting production
+page=$(api GET "/gates/$GATE")
+like "$page" 'of 2 files changed' 'a gate shows how many files changed since what runs there'
+like "$page" '<td class="mono">db/migrations/7.sql</td><td><span class="st wait">migration' 'the risky ones first, with the reason'
+like "$page" '1 other file<.*src/&lt;b&gt;x.c' 'then the others'
+like "$page" 'A second one</td>.*Drop &lt;i&gt;carts&lt;/i&gt;</td><td>alice</td>' 'and the commits, newest first, escaped'
+like "$(S token link --gate "$GATE" --format json)" '"token":"([^"]*)"' 'the bearer of a link for this gate'
+page=$(curl -sS -m 20 "$URL/approve/${BASH_REMATCH[1]}")
+like "$page" 'Drop &lt;i&gt;carts' 'sees the same'
+S reject "$RUN" production --comment no 2>/dev/null
+mv "$D/data/repos" "$D/data/away"
+page=$(api GET "/gates/$GATE")
+like "$page" 'The commits between cannot be told: ' 'a mirror that is gone is said, never left blank'
+mv "$D/data/away" "$D/data/repos"
+
 # ---- by the API, two at once ----
 both_at_once() { # DECISION OF BOB, OF CAROL
   for who in "bob $1" "carol $2"; do
