@@ -272,7 +272,9 @@ static bool is_over(const struct flow *from, struct loop_source **side, uint32_t
 
 static void relay(struct conn *c, uint32_t client, uint32_t server)
 {
-	if (fill(c->client, &c->up) < 0 || fill(c->server, &c->down) < 0 ||
+	/* Only the side that has something is read: the other would say EAGAIN each time. */
+	if ((client && fill(c->client, &c->up) < 0) ||
+		(server && fill(c->server, &c->down) < 0) ||
 		drain(c->server, &c->up) < 0 || drain(c->client, &c->down) < 0 ||
 		(c->up.is_shut && c->down.is_shut) ||
 		is_over(&c->up, &c->client_source, client) ||
