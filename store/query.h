@@ -63,7 +63,8 @@ int query_run(struct store *s, int64_t run, int64_t attempt, struct json **ret,
  * log_sha256 log_job log_tries log_state log_removed_at memory_peak pids_peak cpu_us (of its
  * end, else null) held (null, or {try step files bytes removed held_at expires_at}) url
  * notes outputs gate_id carried_from created_at queued_at claimed_at released_at started_at
- * completed_at, steps [{number id name state outcome conclusion exit_code reason started_at completed_at log_start log_end}],
+ * completed_at, steps [{number id name state outcome conclusion exit_code reason started_at
+ * completed_at log_start log_end}],
  * annotations, net [{host port verdict rule step count bytes_in bytes_out}], summaries
  * [{step digest size}], artifacts. A carried row shows the steps and the log of "log_job".
  */
