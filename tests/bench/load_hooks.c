@@ -52,8 +52,13 @@ static void make_request(struct slot *s)
 		"\"deleted\":true,\"pad\":\"",
 		started, started, 0L, repo, started, (long long)clock_boot_us(),
 		(long long)clock_wall_ms() / 1000);
-	while (body.len + 2 < body_size)
-		strbuf_addc(&body, 'x');
+	if (body.len + 2 < body_size) {
+		size_t pad = body_size - 2 - body.len;
+
+		strbuf_reserve(&body, pad);
+		memset(body.buf + body.len, 'x', pad);
+		strbuf_commit(&body, pad);
+	}
 	strbuf_adds(&body, "\"}");
 	crypto_hmac_sha256(secret, strlen(secret), body.buf, body.len, mac);
 	hex_encode(mac, SHA256_LEN, hex);
