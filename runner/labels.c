@@ -87,6 +87,17 @@ bool labels_offer(const struct strvec *offered, const char *label)
 	return find(offered, label) != NULL;
 }
 
+const char *labels_missing(const struct strvec *offered, const struct json *labels)
+{
+	for (size_t i = 0; i < json_count(labels); i++) {
+		const char *label = json_as_str(json_at(labels, i), "");
+
+		if (!labels_offer(offered, label))
+			return label;
+	}
+	return NULL;
+}
+
 static bool is_same(const struct label_root *a, const struct label_root *b)
 {
 	return str_eq(a->image, b->image) && str_eq(a->dir, b->dir) &&

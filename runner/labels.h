@@ -28,6 +28,8 @@ int labels_check(const struct strvec *offered, struct err *err);
 /* "LABEL" of an item, heap. */
 char *labels_name(const char *item);
 bool labels_offer(const struct strvec *offered, const char *label);
+/* The first of LABELS (an array) that nobody offers, lent by it; NULL: all are. */
+const char *labels_missing(const struct strvec *offered, const struct json *labels);
 /* The root of ITEM. */
 int labels_read(const char *item, struct label_root *ret, struct err *err);
 /*

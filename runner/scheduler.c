@@ -662,13 +662,7 @@ static char *label_missing(const struct core *c, const char *labels_json)
 
 	if (json_parse(labels_json, strlen(labels_json), &labels, &err) < 0)
 		return NULL;
-	for (size_t i = 0; i < json_count(labels); i++) {
-		const char *label = json_as_str(json_at(labels, i), "");
-
-		if (!labels_offer(&c->o->labels, label))
-			return xstrdup(label);
-	}
-	return NULL;
+	return xstrdup_null(labels_missing(&c->o->labels, labels));
 }
 
 /* A label that nobody offers: the wait is bounded, and says why it ends. */

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/loop.h"
 #include "base/strbuf.h"
+#include "base/strvec.h"
 #include "runner/http.h"
 #include "runner/outgoing.h"
 #include "runner/web.h"
@@ -32,7 +33,8 @@ struct web {
 	bool is_https, core_is_gone;
 	struct live *live;
 	struct json *status; /* of query_status, at most a second old */
-	int64_t slots;	     /* of core's configuration */
+	int64_t slots, label_wait_ms; /* of core's configuration */
+	struct strvec labels;	      /* likewise, as runner/labels.h reads them */
 	int64_t status_at;
 	struct web_call *calls;
 	struct outgoing to_core;
@@ -215,6 +217,8 @@ void part_job_steps(struct strbuf *out, const struct json *job, int64_t now);
 void part_artifacts(struct strbuf *out, const struct json *list);
 /* One line of the ledger after its first cell, to the end of the row. */
 void part_net_cells(struct strbuf *out, const struct json *n);
+/* What is wrong with the file of a run that could not be planned; nothing for others. */
+void part_run_findings(struct strbuf *out, struct web *w, const struct json *run);
 void part_run_net(struct strbuf *out, const struct json *run); /* nothing where none is */
 void part_top_status(struct strbuf *out, const struct json *status);
 void part_gate_state(struct strbuf *out, const struct json *gate, int64_t now);

@@ -173,6 +173,18 @@ static void core_gone(struct web *w)
 	loop_add_timer(w->loop, FAREWELL_MS, on_farewell, w);
 }
 
+/* Of core's configuration: how many jobs at a time, and which labels find a machine. */
+static void take_settings(struct web *w, const struct json *head)
+{
+	const struct json *labels = json_get(head, "labels");
+
+	w->slots = json_get_int(head, "slots", 0);
+	w->label_wait_ms = json_get_int(head, "label_wait_ms", 0);
+	strvec_clear(&w->labels);
+	for (size_t i = 0; i < json_count(labels); i++)
+		strvec_push(&w->labels, json_as_str(json_at(labels, i), ""));
+}
+
 static void on_core(struct loop *l, int fd, uint32_t events, void *data)
 {
 	struct web *w = data;
@@ -197,7 +209,7 @@ static void on_core(struct loop *l, int fd, uint32_t events, void *data)
 				json_get_int(m.head, "job", 0), json_get_int(m.head, "gate", 0),
 				json_get_int(m.head, "version", 0));
 		else if (str_eq(chan_msg_op(&m), "settings"))
-			w->slots = json_get_int(m.head, "slots", 0);
+			take_settings(w, m.head);
 		else if (str_eq(chan_msg_op(&m), "log"))
 			live_log(w->live, json_get_int(m.head, "job", 0),
 				json_get_int(m.head, "size", 0));
@@ -442,7 +454,7 @@ static int start(struct web *w, struct err *err)
 
 int web_main(const struct web_options *o)
 {
-	struct web w = { .o = o, .core = o->core, .data_dir = -1 };
+	struct web w = { .o = o, .core = o->core, .data_dir = -1, .labels = STRVEC_INIT };
 	struct err err = ERR_INIT;
 	int status;
 

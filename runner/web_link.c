@@ -314,13 +314,18 @@ void web_changed(struct core *c, const struct store_change *ch)
 /* What of the configuration pages show; said again after each reload. */
 void web_settings(struct core *c)
 {
-	struct json *f;
+	struct json *f, *labels;
 	struct err err = ERR_INIT;
 
 	if (!c->web)
 		return;
 	f = json_new_object();
+	labels = json_new_array();
+	strvec_foreach(label, &c->o->labels)
+		json_push_str(labels, *label);
 	json_set_int(f, "slots", core_capacity(c));
+	json_set(f, "labels", labels);
+	json_set_int(f, "label_wait_ms", c->o->label_wait_ms);
 	if (rpc_notice(c->web->fd, "settings", f, &err) < 0)
 		log_warnx("cannot tell web its settings: %s", err.msg);
 }

@@ -21,6 +21,7 @@
 
 #define QUERY_PAGE     25
 #define QUERY_PAGE_MAX 100
+#define QUERY_RECENT   400 /* ended jobs that estimates and shares are made of */
 
 struct query_runs {
 	int64_t before; /* cursor; 0 from the newest */
@@ -76,8 +77,18 @@ int query_job(struct store *s, int64_t job, struct json **ret, struct err *err);
  */
 int query_gate(struct store *s, int64_t gate, struct json **ret, struct err *err);
 int query_gates_pending(struct store *s, struct json **ret, struct err *err);
-/* {"active": [...], "ready": [...], "held": [...], "paused": null or {by why at}} */
+/*
+ * {"active": [...], "ready": [...], "held": [...], "paused": null or {by why at}}; "ready" in
+ * the order in which they are taken.
+ */
 int query_queue(struct store *s, struct json **ret, struct err *err);
+/*
+ * What the queue is explained with: groups [{kind owner_id name run_id number repo workflow
+ * actor created_at holder_id holder_number holder_state before}], those that wait in a
+ * concurrency group, kind "run" or "job", "before" how many wait in front of it; recent [{repo
+ * node conclusion queued_at claimed_at completed_at}], the last QUERY_RECENT jobs that ran.
+ */
+int query_queue_story(struct store *s, struct json **ret, struct err *err);
 
 /*
  * items: repo repo_id name rules rules_text ("2 of 4, not self, main v*") is_configured

@@ -630,7 +630,8 @@ int query_gates_pending(struct store *s, struct json **ret, struct err *err)
 #define QUEUE_ROW                                                                               \
 	"SELECT j.id, j.run_id, r.number, p.name AS repo, r.workflow_name AS workflow, j.node," \
 	" j.name, j.state, j.reason, j.labels AS labels_json, j.environment, j.placement,"      \
-	" r.branch, r.actor, p.priority, j.gate_id, j.queued_at, j.claimed_at, j.started_at"    \
+	" r.branch, r.actor, p.priority, j.max_parallel, j.gate_id, j.queued_at, j.claimed_at," \
+	" j.started_at"                                                                         \
 	" FROM jobs j JOIN runs r ON r.id = j.run_id JOIN repos p ON p.id = j.repo_id"
 
 struct json *query_paused(struct store *s)
@@ -655,10 +656,14 @@ int query_queue(struct store *s, struct json **ret, struct err *err)
 		    " WHERE j.state IN ('claimed', 'released', 'running', 'finalising',"
 		    " 'cancelling', 'lost') ORDER BY j.claimed_at, j.id LIMIT ?",
 		    I(4 * QUERY_PAGE_MAX)) ||
+		/* In the order of jobs_claimable: what the page calls next is next. */
 		query_put(s, j, "ready", err,
 			QUEUE_ROW
-			" WHERE j.state = 'queued' ORDER BY p.priority DESC, j.queued_at,"
-			" j.id LIMIT ?",
+			" LEFT JOIN (SELECT repo_id, count(*) AS n FROM jobs WHERE state IN"
+			" ('claimed', 'released', 'running', 'finalising', 'cancelling')"
+			" GROUP BY repo_id) b ON b.repo_id = j.repo_id"
+			" WHERE j.state = 'queued' ORDER BY p.priority DESC,"
+			" coalesce(b.n, 0), j.queued_at, j.id LIMIT ?",
 			I(QUERY_PAGE_MAX)) ||
 		query_put(s, j, "held", err,
 			QUEUE_ROW
@@ -667,6 +672,35 @@ int query_queue(struct store *s, struct json **ret, struct err *err)
 			I(QUERY_PAGE_MAX)))
 		return -1;
 	json_set(j, "paused", query_paused(s));
+	*ret = take_ptr(j);
+	return 0;
+}
+
+int query_queue_story(struct store *s, struct json **ret, struct err *err)
+{
+	_cleanup_(query_view_done) struct query_view view = QUERY_VIEW_INIT;
+	_cleanup_(json_freep) struct json *j = json_new_object();
+
+	if (query_view_open(&view, s, err))
+		return -1;
+	if (query_put(s, j, "groups", err,
+		    "SELECT c.kind, c.owner_id, c.grp AS name, c.run_id, r.number, p.name AS"
+		    " repo, r.workflow_name AS workflow, r.actor, r.created_at, h.run_id AS"
+		    " holder_id, o.number AS holder_number, o.phase AS holder_state, (SELECT"
+		    " count(*) FROM concurrency b WHERE b.repo_id = c.repo_id AND b.grp = c.grp"
+		    " AND b.is_running = 0 AND b.seq < c.seq) AS before FROM concurrency c"
+		    " JOIN runs r ON r.id = c.run_id JOIN repos p ON p.id = c.repo_id"
+		    " LEFT JOIN concurrency h ON h.repo_id = c.repo_id AND h.grp = c.grp AND"
+		    " h.is_running = 1 LEFT JOIN runs o ON o.id = h.run_id"
+		    " WHERE c.is_running = 0 ORDER BY c.seq LIMIT ?",
+		    I(QUERY_PAGE_MAX)) ||
+		query_put(s, j, "recent", err,
+			"SELECT p.name AS repo, j.node, j.conclusion, j.queued_at,"
+			" j.claimed_at, j.completed_at FROM jobs j JOIN repos p ON"
+			" p.id = j.repo_id WHERE j.state = 'completed' AND j.queued_at > 0"
+			" AND j.claimed_at > 0 ORDER BY j.queued_at DESC, j.id DESC LIMIT ?",
+			I(QUERY_RECENT)))
+		return -1;
 	*ret = take_ptr(j);
 	return 0;
 }

@@ -36,6 +36,54 @@ static void trace_row(struct strbuf *out, const struct json *t)
 		reached ? text : "not reached");
 }
 
+/* A file that could not be planned has what is wrong with it instead of a trace. */
+static bool are_findings(const struct json *trace)
+{
+	return json_is(json_get(json_at(trace, 0), "message"), JSON_KIND_STRING);
+}
+
+static void findings(struct strbuf *out, const struct json *list)
+{
+	strbuf_adds(out, "<ul class=\"list\">");
+	for (size_t i = 0; i < json_count(list) && i < ROWS_MAX; i++) {
+		const struct json *d = json_at(list, i);
+		const char *hint = json_get_str(d, "hint", "");
+
+		strbuf_adds(out, "<li>");
+		html_glyph(out, "failure");
+		html_put(out,
+			"<div><b>$:#:#</b> <span class=\"dim\">$</span><p class=\"mono msg\">$</p>",
+			json_get_str(d, "file", ""), (long long)json_get_int(d, "line", 0),
+			(long long)json_get_int(d, "column", 0), json_get_str(d, "code", ""),
+			json_get_str(d, "message", ""));
+		if (hint[0])
+			html_put(out, "<span class=\"sub\">$</span>", hint);
+		strbuf_adds(out, "</div></li>");
+	}
+	html_put(out,
+		"</ul><p class=\"foot\">Mend it and push. Before that: <code>sluice lint $</code></p>",
+		json_get_str(json_at(list, 0), "file", "FILE"));
+}
+
+void part_run_findings(struct strbuf *out, struct web *w, const struct json *run)
+{
+	const struct json *job = json_at(json_get(run, "jobs"), 0);
+	_cleanup_(json_freep) struct json *trace = NULL;
+	struct err err = ERR_INIT;
+
+	if (!str_eq(json_get_str(job, "node", ""), "workflow") ||
+		!str_eq(page_job_state(job), "failure") ||
+		query_trace(w->store, json_get_int(job, "id", 0), &trace, &err) < 0 ||
+		!are_findings(trace))
+		return; /* the row of the job has its reason all the same */
+	html_put(out,
+		"<section class=\"panel\" id=\"findings\"><header><h2>The workflow cannot be read"
+		"</h2><span># finding@</span></header>",
+		(long long)json_count(trace), json_count(trace) == 1 ? "" : "s");
+	findings(out, trace);
+	strbuf_adds(out, "</section>");
+}
+
 static void trace_table(struct visit *v, struct strbuf *out, const struct json *job)
 {
 	_cleanup_(json_freep) struct json *trace = NULL;
@@ -47,6 +95,10 @@ static void trace_table(struct visit *v, struct strbuf *out, const struct json *
 		return;
 	}
 	items = json_is(trace, JSON_KIND_ARRAY) ? trace : json_get(trace, "trace");
+	if (are_findings(items)) {
+		findings(out, items);
+		return;
+	}
 	if (json_count(items) == 0) {
 		strbuf_adds(out,
 			str_eq(page_job_state(job), "blocked")

@@ -196,7 +196,7 @@ static void bar(struct strbuf *out, const struct axis *x, const char *class, int
 	double w = percent(x, b) - percent(x, a);
 
 	strbuf_addf(out,
-		"<rect class=\"b-%s\" x=\"%.2f%%\" y=\"12\" width=\"%.2f%%\" height=\"9\"/>",
+		"<rect class=\"b-%s\" x=\"%.2f%%\" y=\"50%%\" width=\"%.2f%%\" height=\"9\"/>",
 		class, percent(x, a), w < .3 ? .3 : w);
 }
 
@@ -216,7 +216,7 @@ static void axis_bar(struct strbuf *out, const struct json *job, const struct js
 		bar(out, x, "held", held, opened ? opened : x->from + x->span);
 	if (queued > 0 && (a > queued + 500 || str_eq(state, "queued")))
 		strbuf_addf(out,
-			"<line class=\"b-slot\" x1=\"%.2f%%\" x2=\"%.2f%%\" y1=\"17\" y2=\"17\"/>",
+			"<line class=\"b-slot\" x1=\"%.2f%%\" x2=\"%.2f%%\" y1=\"50%%\" y2=\"50%%\"/>",
 			percent(x, queued), percent(x, a > 0 ? a : x->from + x->span));
 	if (a > 0)
 		bar(out, x, html_state_class(state), a, b > 0 ? b : x->from + x->span);
@@ -351,9 +351,10 @@ static void annotations(struct strbuf *out, const struct json *run)
 	for (size_t i = 0; i < json_count(list); i++)
 		errors += str_eq(json_get_str(json_at(list, i), "level", ""), "error");
 	html_put(out,
-		"<section class=\"panel\"><header><h2>Annotations</h2><span>@# errors, # others"
+		"<section class=\"panel\"><header><h2>Annotations</h2><span>@# error@, # other@"
 		"</span></header><ul class=\"list\">",
-		all == 50 ? "the first: " : "", errors, all - errors);
+		all == 50 ? "the first: " : "", errors, errors == 1 ? "" : "s", all - errors,
+		all - errors == 1 ? "" : "s");
 	for (size_t i = 0; i < json_count(list); i++) {
 		const struct json *a = json_at(list, i);
 		const char *level = json_get_str(a, "level", "notice");
@@ -565,10 +566,13 @@ void page_run(struct visit *v, int64_t id)
 	actions(v, &out, run);
 	strbuf_adds(&out, "</div>");
 	part_run_head(&out, run, now);
-	strbuf_adds(&out, "<section class=\"panel\" aria-label=\"Jobs\">");
+	/* Rows of a live run are of one height, whatever a job has to say: nothing moves. */
+	html_put(&out, "<section class=\"panel@\" aria-label=\"Jobs\">",
+		json_get_int(run, "completed_at", 0) > 0 ? "" : " live");
 	part_run_graph(&out, run);
 	part_run_jobs(&out, run, now);
 	strbuf_adds(&out, "</section><div class=\"cols\"><div>");
+	part_run_findings(&out, v->web, run);
 	annotations(&out, run);
 	part_run_net(&out, run);
 	strbuf_adds(&out, "</div><div>");

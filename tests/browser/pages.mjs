@@ -114,6 +114,25 @@ export default async () => {
     await narrow.context().close();
   }
 
+  // ---- the queue: every wait has a reason and a way out
+  await page.setViewportSize({ width: 1360, height: 900 });
+  await page.goto_('/queue');
+  const queued = await page.evaluate(() => [...document.querySelectorAll('.queue tbody tr:not(.sect)')].map((r) => [...r.cells].map((c) => c.innerText.trim().replace(/\s+/g, ' '))));
+  const of = (name) => queued.find((r) => r.length === 7 && r[2].startsWith(name)) || [];
+  ok(queued.filter((r) => r.length === 7).every((r) => r[3] && r[4]), 'each job of the queue says why it waits and what lets it go', queued);
+  ok(/^gate production: 1 of 2 approvals$/.test(of('Deploy to Production')[3]) && /^1 more approval, before \d/.test(of('Deploy to Production')[4]), 'a gate counts its approvals', of('Deploy to Production'));
+  ok(/^concurrency group ci-develop: #\d+ runs, this is next$/.test(of('Continuous Integration')[3]) && /^#\d+ ends$/.test(of('Continuous Integration')[4]), 'a run that waits in its group is in the queue, with who holds it', of('Continuous Integration'));
+  const fair = await page.evaluate(() => [...document.querySelectorAll('.share')].map((s) => parseFloat(s.getAttribute('aria-label'))));
+  ok(fair.length > 1 && Math.abs(fair.reduce((a, b) => a + b, 0) - 100) <= fair.length, 'the shares of the last hour make up the whole', fair);
+
+  // ---- a run: bars stand in the middle of their rows, which are of one height while it lives
+  for (const name of ['run-waiting', 'run-failure']) {
+    await page.goto_('/runs/' + server[name]);
+    const rows = await page.evaluate(() => [...document.querySelectorAll('.jobs tbody tr')].map((r) => { const b = r.getBoundingClientRect(), bar = r.querySelector('rect'), k = bar && bar.getBoundingClientRect(); return [b.height, k ? k.y + k.height / 2 - b.y - b.height / 2 : 0]; }));
+    ok(rows.every((r) => Math.abs(r[1]) <= 1), name + ': bars are centred', rows);
+    if (name === 'run-waiting') ok(new Set(rows.map((r) => r[0])).size === 1 && rows[0][0] <= 50, name + ': rows are of one height, and no taller than two lines', rows);
+  }
+
   // ---- without script: the same facts, working forms
   const plain = await open(browser, server, { javaScriptEnabled: false });
   for (const where of all) {

@@ -934,6 +934,46 @@ static void tell_log(int64_t job, int64_t size)
 	send_web(j);
 }
 
+/* What core finds in the mirror between two commits. */
+static int gate_changes(struct json *result)
+{
+	static const char *const paths[] = { "backend/alembic/versions/7f3a_items_project_idx.py",
+		".github/workflows/deploy-prod.yml", "infra/ecs/worker.json",
+		"backend/app/quantities.py", "backend/app/totals.py", "backend/tests/test_totals.py",
+		"frontend/src/entry.tsx", "frontend/src/grid.tsx", "docs/operating.md" };
+	static const struct {
+		const char *sha, *subject, *author;
+		int64_t ago;
+	} commits[] = {
+		{ "4c1d09e6b2f0a8d35c7719e4420bd1f6a93c0e57", "Release v2.8.0", "Priya Raman", 0 },
+		{ "b6aa7138a2f0a8d35c7719e4420bd1f6a93c0e57",
+			"Quantities: recompute totals in one query", "Jonas Lind", HOUR },
+		{ "02f7c5e1a2f0a8d35c7719e4420bd1f6a93c0e57",
+			"Alembic: add index on takeoff_items.project_id", "Jonas Lind", DAY },
+		{ "e9914d04a2f0a8d35c7719e4420bd1f6a93c0e57",
+			"Frontend: keyboard entry for measurements", "Mika Aalto", 2 * DAY },
+		{ "71cd8a29a2f0a8d35c7719e4420bd1f6a93c0e57", "Raise worker memory to 1 GiB",
+			"Jonas Lind", 3 * DAY },
+	};
+	struct json *list = json_new_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		json_push_str(list, paths[i]);
+	json_set(result, "paths", list);
+	list = json_new_array();
+	for (size_t i = 0; i < ARRAY_SIZE(commits); i++) {
+		struct json *c = json_new_object();
+
+		json_set_str(c, "sha", commits[i].sha);
+		json_set_str(c, "subject", commits[i].subject);
+		json_set_str(c, "author", commits[i].author);
+		json_set_int(c, "at", clock_wall_ms() - commits[i].ago);
+		json_push(list, c);
+	}
+	json_set(result, "commits", list);
+	return 0;
+}
+
 static int do_verb(const struct chan_msg *m, struct json *result)
 {
 	const char *verb = json_get_str(m->head, "verb", "");
@@ -956,6 +996,8 @@ static int do_verb(const struct chan_msg *m, struct json *result)
 		json_set_str(result, "state", state_name(MACHINE_GATE, (int)r.state));
 		return 0;
 	}
+	if (str_eq(verb, "gate.changes"))
+		return gate_changes(result);
 	if (str_eq(verb, "run.cancel"))
 		return runs_cancel(store, run, "cancelled in a test", false, &actor, &err);
 	if (str_eq(verb, "run.rerun"))
@@ -1084,6 +1126,10 @@ static void start_web(void)
 	settings = json_new_object(); /* as core says them first */
 	json_set_str(settings, "op", "settings");
 	json_set_int(settings, "slots", 4);
+	json_set(settings, "labels", json_new_array());
+	json_push_str(json_get(settings, "labels"), "ubuntu-latest");
+	json_push_str(json_get(settings, "labels"), "trixie=debian-13");
+	json_set_int(settings, "label_wait_ms", HOUR);
 	send_web(settings);
 	if (loop)
 		web_source = loop_add_fd(loop, to_web, EPOLLIN, on_web, NULL);

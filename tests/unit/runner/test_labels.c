@@ -52,6 +52,24 @@ static void a_job_gets_the_root_of_its_labels(void **state)
 	}
 }
 
+static void the_first_label_that_nobody_offers_is_named(void **state)
+{
+	_cleanup_(strvec_done) struct strvec offered = STRVEC_INIT;
+	_cleanup_(json_freep) struct json *labels = json_new_array();
+
+	(void)state;
+	json_push_str(labels, "Self-Hosted");
+	json_push_str(labels, "gpu");
+	strvec_push(&offered, "self-hosted=bookworm");
+	assert_string_equal(labels_missing(&offered, labels), "gpu");
+	strvec_push(&offered, "gpu");
+	assert_null(labels_missing(&offered, labels));
+	strvec_clear(&offered);
+	strvec_push(&offered, "*");
+	assert_null(labels_missing(&offered, labels));
+	assert_null(labels_missing(&offered, NULL));
+}
+
 static void what_cannot_be_is_named(void **state)
 {
 	static const char *const wrong[][2] = {
@@ -86,4 +104,5 @@ static void a_mapped_label_is_offered_by_its_name(void **state)
 }
 
 TEST_MAIN(TEST(a_job_gets_the_root_of_its_labels), TEST(what_cannot_be_is_named),
+	TEST(the_first_label_that_nobody_offers_is_named),
 	TEST(a_mapped_label_is_offered_by_its_name))

@@ -194,6 +194,37 @@ static void a_gate_shows_what_would_change(void **state)
 	assert_int_equal(json_count(json_get(pending, "items")), 1);
 }
 
+static void the_queue_is_explained_by_groups_and_by_what_ran(void **state)
+{
+	struct world *w = *state;
+	_cleanup_(json_freep) struct json *story = NULL;
+	const struct json *g, *recent;
+	const struct world_run of_group = {
+		.shape = "a", .trust = TRUST_TRUSTED, .concurrency = { .group = "ci-main" }
+	};
+	int64_t first = world_run_as(w, &of_group), second = world_run_as(w, &of_group);
+
+	world_expand(w, world_job(w, first, "a", 0), &(struct world_rows){ 0 });
+	assert_ok(query_queue_story(w->s, &story, &w->err), &w->err);
+	assert_int_equal(json_count(json_get(story, "groups")), 1);
+	assert_int_equal(json_count(json_get(story, "recent")), 0);
+	g = json_at(json_get(story, "groups"), 0);
+	assert_string_equal(json_get_str(g, "kind", ""), "run");
+	assert_string_equal(json_get_str(g, "name", ""), "ci-main");
+	assert_int_equal(json_get_int(g, "run_id", 0), second);
+	assert_int_equal(json_get_int(g, "holder_id", 0), first);
+	assert_int_equal(json_get_int(g, "before", -1), 0);
+	json_free(story);
+	story = NULL;
+	world_finish(w, world_job(w, first, "a", 0), CONCLUSION_SUCCESS);
+	assert_ok(query_queue_story(w->s, &story, &w->err), &w->err);
+	assert_int_equal(json_count(json_get(story, "groups")), 0);
+	recent = json_get(story, "recent");
+	assert_int_equal(json_count(recent), 1);
+	assert_string_equal(json_get_str(json_at(recent, 0), "node", ""), "a");
+	assert_true(json_get_int(json_at(recent, 0), "claimed_at", 0) > 0);
+}
+
 static void settings_and_lists_never_show_a_secret(void **state)
 {
 	struct world *w = *state;
@@ -272,6 +303,8 @@ static void lists_are_served_by_indexes(void **state)
 		"SELECT id FROM runs r WHERE r.sha >= 'a' AND r.sha < 'b' ORDER BY r.id DESC LIMIT 9",
 		"SELECT id FROM jobs WHERE run_id = 1 AND attempt = 1",
 		"SELECT id FROM jobs WHERE state = 'queued' ORDER BY queued_at, id LIMIT 9",
+		"SELECT id FROM jobs WHERE state = 'completed' AND queued_at > 0 AND claimed_at > 0"
+		" ORDER BY queued_at DESC, id DESC LIMIT 9",
 		"SELECT id FROM deliveries WHERE hook_id = 1 AND body_sha256 = x'00' AND"
 		" received_at > 3 AND state = 'accepted' ORDER BY id DESC LIMIT 1",
 		"SELECT id FROM deliveries WHERE hook_id = 1 AND key = 'k' AND state = 'accepted' AND"
@@ -306,6 +339,7 @@ int main(void)
 		WORLD(a_row_of_the_list_has_its_jobs_and_gates),
 		WORLD(one_run_is_whole_in_every_attempt),
 		WORLD(a_gate_shows_what_would_change),
+		WORLD(the_queue_is_explained_by_groups_and_by_what_ran),
 		WORLD(settings_and_lists_never_show_a_secret),
 		TEST(times_become_text_for_the_public),
 		WORLD(lists_are_served_by_indexes),
