@@ -213,7 +213,11 @@ static int import_action(
 	}
 	if (fd < 0 && !s->actions_url)
 		return err_set(err, ERR_NOT_FOUND,
-			"Unable to resolve action `%s`, repository not found", a->uses);
+			"Unable to resolve action `%s`, repository not found: %s; %s", a->uses,
+			s->actions_dir ? "it is not in 'actions.dir'" :
+					 "this server knows no actions but its own",
+			"set 'actions.url' to fetch such from, or put it below 'actions.dir' "
+			"(sluice run: --actions-dir)");
 	if (actions_root(job) < 0)
 		return err_set(
 			err, ERR_UNSUPPORTED, "there is no place to keep actions in");

@@ -88,6 +88,9 @@ int cli_width(FILE *f);				  /* columns, 80 if unknown */
 bool cli_is_utf8(void);
 void cli_set_color(const char *when); /* "always", "never", "auto" */
 
+/* Red: failure; yellow: wants a person; green: success; dim: the rest. */
+enum cli_color cli_state_color(const char *word);
+
 /* The mark of a state or conclusion word in this locale ("✓" or "+"); never NULL. */
 const char *cli_mark(const char *word);
 

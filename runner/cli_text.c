@@ -100,6 +100,41 @@ const char *cli_mark(const char *word)
 	return cli_is_utf8() ? "○" : "o";
 }
 
+enum cli_color cli_state_color(const char *word)
+{
+	return str_eq(word, "failure")		? CLI_RED :
+		str_eq(word, "success")		? CLI_GREEN :
+		str_eq(word, "waiting") || str_eq(word, "awaiting_approval") ||
+			str_eq(word, "lost")	? CLI_YELLOW :
+		str_eq(word, "running")		? CLI_PLAIN :
+						  CLI_DIM;
+}
+
+/* "✓ success" and "‖ 1 waiting" are coloured by their word; anything else is CLI_PLAIN. */
+static enum cli_color cell_color(const char *cell)
+{
+	const char *word = strrchr(cell, ' ');
+
+	if (!word || strncmp(cell, cli_mark(word + 1), strlen(cli_mark(word + 1))) != 0)
+		return CLI_PLAIN;
+	return cli_state_color(word + 1);
+}
+
+/* Text from outside in one cell: what would begin another cell or row is shown, not obeyed. */
+static void print_cell(FILE *f, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len;) {
+		size_t n = strcspn(text + i, "\t\n");
+
+		if (n > len - i)
+			n = len - i;
+		cli_print_safe(f, text + i, n, false);
+		i += n;
+		if (i < len)
+			fputs(text[i++] == '\t' ? "\\t" : "\\n", f);
+	}
+}
+
 /* Bytes of one UTF-8 character at S, 0 if it is none. *RET is the code point. */
 static size_t utf8_one(const unsigned char *s, size_t len, unsigned *ret)
 {
@@ -245,14 +280,19 @@ static void print_cells(FILE *f, const struct cli_table *t, const char *const *c
 {
 	for (size_t c = 0; c < t->columns; c++) {
 		size_t w = text_width(cells[c]);
+		enum cli_color color = cell_color(cells[c]);
 
+		if (color != CLI_PLAIN)
+			fputs(cli_color(f, color), f);
 		if ((int)c == t->free_column && w > widths[c]) {
-			cli_print_safe(f, cells[c], cut_at(cells[c], widths[c] - 1), false);
+			print_cell(f, cells[c], cut_at(cells[c], widths[c] - 1));
 			fputs(cli_is_utf8() ? "…" : ">", f);
 			w = widths[c];
 		} else {
-			cli_print_safe(f, cells[c], strlen(cells[c]), false);
+			print_cell(f, cells[c], strlen(cells[c]));
 		}
+		if (color != CLI_PLAIN)
+			fputs(cli_color(f, CLI_PLAIN), f);
 		if (c + 1 < t->columns)
 			for (; w < widths[c] + 2; w++)
 				fputc(' ', f);
@@ -292,7 +332,7 @@ void cli_table_print(struct cli_table *t, FILE *f)
 	}
 	for (size_t r = 0; r < t->len; r++)
 		for (size_t c = 0; c < t->columns; c++) {
-			cli_print_safe(f, t->rows[r][c], strlen(t->rows[r][c]), false);
+			print_cell(f, t->rows[r][c], strlen(t->rows[r][c]));
 			fputc(c + 1 < t->columns ? '\t' : '\n', f);
 		}
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -57,8 +58,10 @@ static void print_items(const struct cli_args *a, const struct json *list,
 
 	if (remote_print_json(a, list))
 		return;
-	if (json_count(items) == 0)
+	if (json_count(items) == 0) {
 		fputs("none yet\n", stderr);
+		return;
+	}
 	t = cli_table_new(heads, -1);
 	for (size_t i = 0; i < json_count(items); i++) {
 		char *cells[5] = { NULL };
@@ -66,7 +69,9 @@ static void print_items(const struct cli_args *a, const struct json *list,
 		for (size_t c = 0; c < 5 && members[c]; c++) {
 			const struct json *v = json_get(json_at(items, i), members[c]);
 
-			cells[c] = json_is(v, JSON_KIND_STRING) ? xstrdup(json_as_str(v, "")) :
+			cells[c] = str_ends(members[c], "_at") ?
+				remote_when(json_at(items, i), members[c]) :
+				json_is(v, JSON_KIND_STRING) ? xstrdup(json_as_str(v, "")) :
 				v && !json_is(v, JSON_KIND_NULL) ? json_text(v) :
 								   xstrdup("");
 		}
@@ -133,8 +138,10 @@ static int repo_add(const struct cli_args *a)
 		return r;
 	printf("repo: %s, %s\n", name, json_get_str(ret, "message", "added"));
 	printf("  hook address  %s\n", json_get_str(ret, "hook_address", ""));
-	printf("  hook secret   %s   shown this once; a new one: sluice repo rotate %s\n",
-		json_get_str(ret, "hook_secret", ""), name);
+	printf("  hook secret   %s (%zu characters)   shown this once; a new one: sluice repo "
+	       "rotate %s\n",
+		json_get_str(ret, "hook_secret", ""),
+		strlen(json_get_str(ret, "hook_secret", "")), name);
 	fprintf(stderr, "next: add the webhook at the forge, or for a bare repository on this "
 			"machine: sluice hook install PATH; then: sluice repo check %s\n", name);
 	return CLI_OK;
@@ -241,14 +248,21 @@ static int secret_set(const struct cli_args *a)
 	_cleanup_free_ char *prompt =
 		xasprintf("Value of %s (not shown): ", cli_arg(a, 1));
 	_cleanup_free_ char *value = remote_read_value(a, prompt);
+	_cleanup_(json_freep) struct json *ret = NULL;
 	struct json *args;
+	int r;
 
 	if (!value)
 		return CLI_NO;
 	args = scoped(a);
 	json_set_str(args, "value", value);
-	return simple(a, "secret.set", args,
-		"secret: %s set; used from the next released job on\n");
+	r = remote_call(a, "secret.set", args, &ret);
+	if (r == 0 && !remote_print_json(a, ret))
+		fprintf(stderr, "secret: %s%s%s set, %zu bytes; used from the next released job "
+				"on\n",
+			cli_arg(a, 1), remote_repo(a) ? " of " : "",
+			remote_repo(a) ? remote_repo(a) : "", strlen(value));
+	return r;
 }
 
 static int secret_list(const struct cli_args *a)
@@ -416,12 +430,49 @@ static int run_key(const struct cli_args *a)
 
 /* ---- environments ---- */
 
+/* "v2.3.1 9ac0d12" */
+static char *what_runs(const struct json *now)
+{
+	return json_is(now, JSON_KIND_OBJECT) ?
+		xasprintf("%s %.7s", json_get_str(now, "branch", ""),
+			json_get_str(now, "sha", "")) :
+		xstrdup("nothing yet");
+}
+
 static int env_list(const struct cli_args *a)
 {
-	static const char *const members[] = { "name", "repo", "rules_text", NULL };
-	static const char *const heads[] = { "ENVIRONMENT", "REPOSITORY", "RULES", NULL };
+	static const char *const heads[] = { "ENVIRONMENT", "REPOSITORY", "NOW RUNS", "SINCE",
+		"BY", "RULES", "STATE", NULL };
+	_cleanup_(json_freep) struct json *ret = NULL;
+	const struct json *items;
+	struct cli_table *t;
+	int r = remote_call(a, "env.list", scoped(a), &ret);
 
-	return list(a, "env.list", scoped(a), members, heads);
+	if (r || remote_print_json(a, ret))
+		return r;
+	items = json_get(ret, "items");
+	if (json_count(items) == 0) {
+		fputs("no environment yet: a job with 'environment:' makes one, or sluice "
+		      "environments apply FILE\n", stderr);
+		return CLI_OK;
+	}
+	t = cli_table_new(heads, 5);
+	for (size_t i = 0; i < json_count(items); i++) {
+		const struct json *e = json_at(items, i), *now = json_get(e, "now");
+		long long waiting = (long long)json_get_int(e, "waiting", 0);
+		_cleanup_free_ char *runs = what_runs(now);
+		_cleanup_free_ char *since = remote_when(now, "completed_at");
+		_cleanup_free_ char *state =
+			waiting ? xasprintf("%s %lld waiting", cli_mark("waiting"), waiting) :
+				  xstrdup("");
+
+		cli_table_row(t, json_get_str(e, "name", ""), json_get_str(e, "repo", ""), runs,
+			since, json_get_str(now, "actor", ""), json_get_str(e, "rules_text", ""),
+			state);
+	}
+	cli_table_print(t, stdout);
+	cli_table_free(t);
+	return CLI_OK;
 }
 
 /* FILE: a mapping of environment names to their rules; docs/environments.md. */
@@ -470,6 +521,7 @@ static int run_check(const struct cli_args *a)
 {
 	_cleanup_(json_freep) struct json *ret = NULL;
 	const struct json *findings;
+	char took[CLOCK_TEXT_MAX];
 	int r = remote_call(a, "check", NULL, &ret);
 
 	if (r)
@@ -480,10 +532,14 @@ static int run_check(const struct cli_args *a)
 			printf("%s  %s\n", json_get_str(json_at(findings, i), "invariant", ""),
 				json_get_str(json_at(findings, i), "message", ""));
 		if (json_count(findings))
-			printf("check: %zu invariants broken; the server starts no deploy until a "
-			       "person has looked\n", json_count(findings));
+			printf("check: %lld of %lld invariants broken; the server starts no deploy "
+			       "until a person has looked\n",
+				(long long)json_get_int(ret, "broken", 0),
+				(long long)json_get_int(ret, "invariants", 0));
 		else
-			printf("check: clean: %s\n", json_get_str(ret, "summary", ""));
+			printf("check: clean in %s: %s\n",
+				clock_duration(json_get_int(ret, "took_ms", 0), took),
+				json_get_str(ret, "summary", ""));
 	}
 	return json_count(findings) ? CLI_NO : CLI_OK;
 }

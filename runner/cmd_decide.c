@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "runner/cmd.h"
+#include "runner/gate_text.h"
 #include "runner/remote.h"
 
 static int run_cancel(const struct cli_args *a)
@@ -97,29 +98,6 @@ static const struct json *pending_gate(const struct json *run, const char *envir
 	return found;
 }
 
-/* What forges and workflow files say is shown, never obeyed. */
-static void say(const char *before, const char *text)
-{
-	fputs(before, stderr);
-	cli_print_safe(stderr, text, strlen(text), false);
-}
-
-static void describe(const struct json *run, const struct json *gate)
-{
-	say("", json_get_str(run, "workflow", ""));
-	say(" of ", json_get_str(run, "repo", ""));
-	fprintf(stderr, ", run %lld", (long long)json_get_int(run, "id", 0));
-	say(", asked by ", json_get_str(run, "actor", ""));
-	say("\n  environment  ", json_get_str(gate, "environment", ""));
-	say("\n  would run    ", json_get_str(run, "branch", ""));
-	fprintf(stderr, " %.7s", json_get_str(run, "sha", ""));
-	say("\n  workflow     ", json_get_str(run, "workflow_path", ""));
-	fprintf(stderr, ", digest %.12s\n  votes        %lld of %lld\n",
-		json_get_str(gate, "digest", json_get_str(run, "workflow_digest", "")),
-		(long long)json_get_int(gate, "approvals", 0),
-		(long long)json_get_int(gate, "required", 1));
-}
-
 /* The environment's name, typed by a person; anything else leaves it waiting. */
 static bool confirmed(const char *environment)
 {
@@ -127,19 +105,101 @@ static bool confirmed(const char *environment)
 
 	fputs("Type the environment's name to deploy, anything else leaves it waiting: ",
 		stderr);
-	if (!fgets(line, sizeof(line), stdin))
+	if (!fgets(line, sizeof(line), stdin)) {
+		fputc('\n', stderr);
 		return false;
+	}
 	line[strcspn(line, "\n")] = '\0';
 	return strcmp(line, environment) == 0;
+}
+
+/* The last gate of ENVIRONMENT (NULL: of the run), whatever became of it; or NULL. */
+static const struct json *last_gate(const struct json *run, const char *environment)
+{
+	const struct json *gates = json_get(run, "gates"), *found = NULL;
+
+	for (size_t i = 0; i < json_count(gates); i++)
+		if (!environment ||
+			str_eq(environment, json_get_str(json_at(gates, i), "environment", "")))
+			found = json_at(gates, i);
+	return found;
+}
+
+/* Nothing waits: what was decided before, by whom, or where the run is. */
+static int nothing_waits(const struct cli_args *a, const struct json *run,
+	const char *environment, const char *decision)
+{
+	const struct json *gate = last_gate(run, environment);
+	const char *name = cli_arg(a, 0), *by = json_get_str(gate, "decided_by", "");
+	const char *why = json_get_str(gate, "reason", "");
+	const char *state = json_get_str(gate, "state", "");
+	_cleanup_free_ char *was = NULL;
+
+	if (!gate)
+		return cli_error(a, CLI_NO,
+			"run %s has no gate%s%s that waits; sluice runs %s shows where it is", name,
+			environment ? " of " : "", environment ? environment : "", name);
+	/* "superseded by run 219 (c9d0e11)" says it all; else the reason is somebody's comment. */
+	was = str_starts(why, state) ? xstrdup(why) :
+				       xasprintf("%s%s%s", state, by[0] ? " by " : "", by);
+	return cli_error(a, CLI_NO, "the gate %s of run %s was %s: nothing was %s; sluice runs %s "
+				    "shows where it is",
+		json_get_str(gate, "environment", ""), name, was,
+		str_eq(decision, "approve") ? "approved" : "rejected", name);
+}
+
+static struct json *gate_args(const struct json *gate)
+{
+	struct json *args = json_new_object();
+
+	json_set_int(args, "gate", json_get_int(gate, "id", 0));
+	return args;
+}
+
+/* All that will be deployed, before anybody decides. */
+static void show_gate(const struct cli_args *a, const struct json *gate)
+{
+	_cleanup_(json_freep) struct json *shown = NULL;
+	_cleanup_(json_freep) struct json *changes = NULL;
+	_cleanup_(json_freep) struct json *status = NULL;
+	struct err err = ERR_INIT, why = ERR_INIT;
+	bool known;
+
+	if (cli_quiet(a) || cli_json(a) ||
+		remote_look(a, "gate.show", gate_args(gate), &shown, &err) < 0)
+		return;
+	known = remote_look(a, "gate.changes", gate_args(gate), &changes, &why) == 0;
+	if (remote_look(a, "status", NULL, &status, &err) < 0)
+		status = NULL;
+	gate_describe(stderr, shown, changes, known ? NULL : why.msg,
+		json_get_str(status, "url", NULL));
+}
+
+/* Shows it; then a yes to the question, which naming the environment was already. */
+static int confirm(const struct cli_args *a, const struct json *gate, const char *decision)
+{
+	const char *environment = json_get_str(gate, "environment", "");
+	bool asks = !cli_arg(a, 1) && str_eq(decision, "approve");
+
+	if (asks && (isatty(0) != 1 || isatty(2) != 1))
+		return cli_error(a, CLI_USAGE,
+			"not a terminal: name what you approve: sluice approve %s %s", cli_arg(a, 0),
+			environment);
+	show_gate(a, gate);
+	if (asks && !confirmed(environment))
+		return cli_error(a, CLI_NO, "nothing was approved; it goes on waiting");
+	return CLI_OK;
 }
 
 static int decide(const struct cli_args *a, const char *decision)
 {
 	_cleanup_(json_freep) struct json *run = NULL;
 	_cleanup_(json_freep) struct json *ret = NULL;
+	_cleanup_(json_freep) struct json *after = NULL;
 	struct json *args = json_new_object();
 	const struct json *gate;
-	const char *environment = cli_arg(a, 1), *name = a ? cli_arg(a, 0) : NULL;
+	const char *environment = cli_arg(a, 1), *name = cli_arg(a, 0);
+	struct err err = ERR_INIT;
 	size_t count;
 	int r;
 
@@ -149,36 +209,25 @@ static int decide(const struct cli_args *a, const char *decision)
 		return r;
 	gate = pending_gate(run, environment, &count);
 	if (!gate)
-		return cli_error(a, CLI_NO,
-			"run %s has no gate%s%s that waits; sluice runs %s shows where it is", name,
-			environment ? " of " : "", environment ? environment : "", name);
+		return nothing_waits(a, run, environment, decision);
 	if (count > 1)
 		return cli_error(a, CLI_USAGE, "run %s waits at %zu gates; name the environment",
 			name, count);
-	if (!environment && str_eq(decision, "approve")) {
-		if (isatty(0) != 1 || isatty(2) != 1)
-			return cli_error(a, CLI_USAGE,
-				"not a terminal: name what you approve: sluice approve %s %s", name,
-				json_get_str(gate, "environment", ""));
-		describe(run, gate);
-		if (!confirmed(json_get_str(gate, "environment", "")))
-			return cli_error(a, CLI_NO, "nothing was approved; it goes on waiting");
-	}
-	args = json_new_object();
-	json_set_int(args, "gate", json_get_int(gate, "id", 0));
+	r = confirm(a, gate, decision);
+	if (r)
+		return r;
+	args = gate_args(gate);
 	json_set_str(args, "decision", decision);
 	json_set_str(args, "comment", cli_get(a, "comment") ? cli_get(a, "comment") : "");
+	/* What was shown goes along: another one at the server is refused. */
 	json_set_str(args, "digest",
 		json_get_str(gate, "digest", json_get_str(run, "workflow_digest", "")));
 	json_set_str(args, "sha", json_get_str(run, "sha", ""));
 	r = remote_call(a, "gate.decide", args, &ret);
 	if (r || remote_print_json(a, ret))
 		return r;
-	fprintf(stderr, "%s  %lld of %lld; gate %s. Follow: sluice runs -f %s\n",
-		str_eq(decision, "approve") ? "approved" : "rejected",
-		(long long)json_get_int(ret, "approvals", 0),
-		(long long)json_get_int(ret, "required", 1), json_get_str(ret, "state", ""),
-		name);
+	if (remote_look(a, "gate.show", gate_args(gate), &after, &err) == 0)
+		gate_decided(stderr, after, decision);
 	return CLI_OK;
 }
 

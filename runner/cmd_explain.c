@@ -7,11 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "runner/cmd.h"
+#include "runner/findings.h"
+#include "runner/labels.h"
 #include "runner/remote.h"
+
+#define BUSY_SHOWN 4
 
 static int collect(const char *data, size_t len, void *out)
 {
@@ -130,8 +135,6 @@ static void print_gate(const struct json *run, const struct json *gate)
 		printf("%s%s", i ? ", " : "",
 			str_eq(name, "*") ? "everybody with the scope approve" : name);
 	}
-	printf("; %lld of %lld", (long long)json_get_int(gate, "approvals", 0),
-		(long long)json_get_int(gate, "required", 1));
 	if (actor[0] && !json_get_bool(gate, "is_self_approval", false)) {
 		printf("; not by its actor, ");
 		put(actor);
@@ -139,35 +142,180 @@ static void print_gate(const struct json *run, const struct json *gate)
 	putchar('\n');
 }
 
-static const char *what_to_do(const struct json *run, const struct json *job)
-{
-	const char *state = json_get_str(job, "state", "");
+/* ---- state, because, change -------------------------------------------------------- */
 
+static void place_words(const struct json *job, int64_t place)
+{
+	static const char *const words[] = { "first", "second", "third", "fourth", "fifth",
+		"sixth", "seventh", "eighth", "ninth" };
+	const struct json *labels = json_get(job, "labels");
+
+	if (place < (int64_t)ARRAY_SIZE(words))
+		printf(", %s in line", words[place]);
+	else
+		printf(", number %lld in line", (long long)place + 1);
+	for (size_t i = 0; i < json_count(labels); i++) {
+		fputs(i ? ", " : " for label ", stdout);
+		put(json_as_str(json_at(labels, i), ""));
+	}
+}
+
+static void busy_slots(const struct json *queue)
+{
+	const struct json *active = json_get(queue, "active");
+	int64_t used = 0;
+	char took[CLOCK_TEXT_MAX];
+
+	for (size_t i = 0; i < json_count(active); i++)
+		used += !str_eq(json_get_str(json_at(active, i), "state", ""), "lost");
+	printf("because   %lld of %lld slots are busy", (long long)used,
+		(long long)json_get_int(queue, "slots", 0));
+	for (size_t i = 0; i < json_count(active) && i < BUSY_SHOWN; i++) {
+		const struct json *j = json_at(active, i);
+
+		printf("%s%lld/", i ? ", " : " (", (long long)json_get_int(j, "run_id", 0));
+		put(json_get_str(j, "node", ""));
+		printf(" %s", clock_duration(clock_wall_ms() - remote_time(j, "claimed_at"), took));
+	}
+	puts(json_count(active) > BUSY_SHOWN ? ", ...)" : json_count(active) ? ")" : "");
+}
+
+static int64_t place_of(const struct json *queue, const struct json *job)
+{
+	const struct json *ready = json_get(queue, "ready");
+
+	for (size_t i = 0; i < json_count(ready); i++)
+		if (json_get_int(json_at(ready, i), "id", 0) == json_get_int(job, "id", -1))
+			return (int64_t)i;
+	return -1;
+}
+
+/* Which job the lines are about, where the whole run is told. */
+static void whose(const struct json *run, const struct json *job, bool is_one)
+{
+	if (is_one)
+		return;
+	printf("%lld/", (long long)json_get_int(run, "id", 0));
+	put(json_get_str(job, "node", ""));
+	fputs(": ", stdout);
+}
+
+static int explain_queued(const struct cli_args *a, const struct json *run,
+	const struct json *job, bool is_one)
+{
+	_cleanup_(json_freep) struct json *queue = NULL;
+	_cleanup_(strvec_done) struct strvec offered = STRVEC_INIT;
+	const struct json *list, *paused;
+	const char *missing;
+	char took[CLOCK_TEXT_MAX];
+	struct err err = ERR_INIT;
+	int64_t place, now = clock_wall_ms(), since = remote_time(job, "queued_at");
+
+	if (remote_look(a, "queue", NULL, &queue, &err) < 0)
+		return cli_fail(a, &err);
+	list = json_get(queue, "offered");
+	for (size_t i = 0; i < json_count(list); i++)
+		strvec_push(&offered, json_as_str(json_at(list, i), ""));
+	missing = labels_missing(&offered, json_get(job, "labels"));
+	paused = json_get(queue, "paused");
+	place = place_of(queue, job);
+	fputs("queued    ", stdout);
+	whose(run, job, is_one);
+	fputs(clock_duration(now - since, took), stdout);
+	if (place >= 0)
+		place_words(job, place);
+	putchar('\n');
+	if (missing) {
+		int64_t left = since + json_get_int(queue, "label_wait_ms", 0) - now;
+
+		fputs("because   nobody offers the label '", stdout);
+		put(missing);
+		printf("': it fails with that reason in %s\n",
+			clock_duration(left > 0 ? left : 0, took));
+		puts("change    add it to 'labels' of the configuration, or change runs-on");
+	} else if (json_is(paused, JSON_KIND_OBJECT)) {
+		fputs("because   the server is paused by ", stdout);
+		put(json_get_str(paused, "by", "?"));
+		fputs(json_get_str(paused, "why", "")[0] ? ": " : "", stdout);
+		put(json_get_str(paused, "why", ""));
+		puts("\nchange    sluice resume");
+	} else {
+		busy_slots(queue);
+		puts("change    nothing to do; or raise 'capacity'");
+	}
+	return CLI_OK;
+}
+
+static int explain_waiting(const struct json *run, const struct json *job,
+	const struct json *gate, bool is_one)
+{
+	int64_t now = clock_wall_ms(), expires = remote_time(gate, "expires_at");
+	long long have = (long long)json_get_int(gate, "approvals", 0);
+	long long wanted = (long long)json_get_int(gate, "required", 1);
+	const char *env = json_get_str(gate, "environment", "");
+	char took[CLOCK_TEXT_MAX];
+
+	fputs("waiting   ", stdout);
+	whose(run, job, is_one);
+	printf("%s for %lld more approval%s of ",
+		clock_duration(now - remote_time(gate, "created_at"), took), wanted - have,
+		wanted - have == 1 ? "" : "s");
+	put(env[0] ? env : "a maintainer");
+	printf(" (%lld of %lld)", have, wanted);
+	if (expires > now)
+		printf(", expires in %s", clock_duration(expires - now, took));
+	putchar('\n');
+	print_gate(run, gate);
+	printf("change    sluice approve %lld%s", (long long)json_get_int(run, "id", 0),
+		env[0] ? " " : "");
+	put(env);
+	putchar('\n');
+	return CLI_OK;
+}
+
+static void change(const struct json *run, const struct json *job)
+{
+	const char *state = json_get_str(job, "state", ""), *node = json_get_str(job, "node", "");
+	long long id = (long long)json_get_int(run, "id", 0);
+
+	fputs("change    ", stdout);
 	if (str_eq(state, "lost"))
-		return "look at the log and at the target, then: sluice rerun RUN, or cancel it";
-	if (str_eq(state, "skipped"))
-		return "change its needs or its condition; a condition without a status function "
-		       "begins with success()";
-	if (str_eq(state, "failure"))
-		return "read its log: sluice logs RUN/JOB; again: sluice rerun --failed RUN";
-	if (str_eq(state, "queued"))
-		return "nothing to do: it waits for a slot; or raise 'capacity'";
-	return json_get_str(run, "reason", "")[0] ? json_get_str(run, "reason", "") : "nothing";
+		printf("look at the target and at sluice logs %lld/%s, then say how it ended on its "
+		       "page; or sluice cancel %lld\n", id, node, id);
+	else if (str_eq(state, "skipped"))
+		puts("change its needs or its condition; a condition without a status function "
+		     "begins with success()");
+	else if (str_eq(state, "failure"))
+		printf("read its log: sluice logs %lld/%s; again: sluice rerun --failed %lld\n", id,
+			node, id);
+	else if (str_eq(state, "cancelled"))
+		printf("again: sluice rerun %lld\n", id);
+	else
+		puts("nothing to do");
 }
 
 static int explain_job(const struct cli_args *a, const struct json *run,
-	const struct json *job)
+	const struct json *job, bool is_one)
 {
-	_cleanup_(json_freep) struct json *trace = fetch_trace(a, json_get_int(job, "id", 0));
+	_cleanup_(json_freep) struct json *trace = NULL;
 	const char *state = json_get_str(job, "state", "");
 	const char *why = json_get_str(job, "reason", "");
 	const struct json *gate = gate_of(run, job);
 
-	printf("%-9s %s#%lld %s, %s of %s (%.7s)\n",
-		str_eq(state, "awaiting_approval") ? "waiting" : state,
-		json_get_str(run, "repo", ""), (long long)json_get_int(run, "number", 0),
-		json_get_str(job, "node", ""), json_get_str(run, "event", ""),
-		json_get_str(run, "branch", ""), json_get_str(run, "sha", ""));
+	if (gate && str_eq(state, "awaiting_approval"))
+		return explain_waiting(run, job, gate, is_one);
+	if (str_eq(state, "queued"))
+		return explain_queued(a, run, job, is_one);
+	trace = fetch_trace(a, json_get_int(job, "id", 0));
+	printf("%-9s %s#%lld %s, %s of %s (%.7s)\n", state, json_get_str(run, "repo", ""),
+		(long long)json_get_int(run, "number", 0), json_get_str(job, "node", ""),
+		json_get_str(run, "event", ""), json_get_str(run, "branch", ""),
+		json_get_str(run, "sha", ""));
+	if (findings_are(trace)) {
+		puts("because   its workflow file cannot be read:");
+		findings_print(stdout, trace);
+		return CLI_OK;
+	}
 	if (why[0]) {
 		printf("because   ");
 		put(why);
@@ -175,13 +323,7 @@ static int explain_job(const struct cli_args *a, const struct json *run,
 	}
 	print_trace(trace);
 	print_needs(run, job);
-	if (gate && str_eq(state, "awaiting_approval")) {
-		print_gate(run, gate);
-		printf("change    sluice approve %lld %s\n", (long long)json_get_int(run, "id", 0),
-			json_get_str(gate, "environment", ""));
-		return CLI_OK;
-	}
-	printf("change    %s\n", what_to_do(run, job));
+	change(run, job);
 	return CLI_OK;
 }
 
@@ -205,13 +347,13 @@ static int run_explain(const struct cli_args *a)
 		if (!job)
 			return cli_error(a, CLI_NO, "run %s has no job '%s'; sluice runs %s lists "
 						    "them", name, key, name);
-		return explain_job(a, run, job);
+		return explain_job(a, run, job, true);
 	}
 	jobs = json_get(run, "jobs");
 	for (size_t i = 0; i < json_count(jobs); i++) {
 		if (i)
 			putchar('\n');
-		explain_job(a, run, json_at(jobs, i));
+		explain_job(a, run, json_at(jobs, i), json_count(jobs) == 1);
 	}
 	return CLI_OK;
 }

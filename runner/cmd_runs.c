@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -10,33 +11,12 @@
 #include "base/strbuf.h"
 #include "runner/cmd.h"
 #include "runner/disk.h"
+#include "runner/findings.h"
 #include "runner/remote.h"
-
-/* API times are RFC 3339 text; verbs may give integers. */
-static int64_t at(const struct json *j, const char *key)
-{
-	const struct json *v = json_get(j, key);
-	int64_t ms = 0;
-
-	if (json_is(v, JSON_KIND_STRING))
-		return clock_parse(json_as_str(v, ""), &ms) == 0 ? ms : 0;
-	return json_as_int(v, 0);
-}
 
 static char *marked(const char *state)
 {
 	return xasprintf("%s %s", cli_mark(state), state);
-}
-
-static char *age_of(int64_t when)
-{
-	char text[CLOCK_TEXT_MAX];
-
-	if (when <= 0)
-		return xstrdup("");
-	if (!cli_is_terminal(stdout))
-		return xstrdup(clock_format(when, text));
-	return xstrdup(clock_age(clock_wall_ms() - when, text));
 }
 
 static char *duration_of(int64_t from, int64_t to)
@@ -53,25 +33,21 @@ static void run_row(struct cli_table *t, const struct json *run)
 	_cleanup_free_ char *id = xasprintf("%lld", (long long)json_get_int(run, "id", 0));
 	_cleanup_free_ char *state = marked(json_get_str(run, "state", ""));
 	_cleanup_free_ char *sha = xstrndup(json_get_str(run, "sha", ""), 7);
-	_cleanup_free_ char *age = age_of(at(run, "created_at"));
-	_cleanup_free_ char *took = duration_of(at(run, "started_at"), at(run, "completed_at"));
+	_cleanup_free_ char *age = remote_when(run, "created_at");
+	_cleanup_free_ char *took = duration_of(remote_time(run, "started_at"), remote_time(run, "completed_at"));
 
 	cli_table_row(t, id, state, json_get_str(run, "repo", ""),
 		json_get_str(run, "workflow", ""), json_get_str(run, "branch", ""), sha,
 		json_get_str(run, "actor", ""), age, took);
 }
 
-static void job_line(const struct json *job)
+/* WHY: its reason, or "" where more is said below. */
+static void job_line(const struct json *job, const char *why)
 {
 	const char *state = json_get_str(job, "state", "");
-	const char *why = json_get_str(job, "reason", "");
-	_cleanup_free_ char *took = duration_of(at(job, "started_at"), at(job, "completed_at"));
-	enum cli_color color = str_eq(state, "failure") ? CLI_RED :
-		str_eq(state, "success")		? CLI_GREEN :
-		str_eq(state, "awaiting_approval")	? CLI_YELLOW :
-							  CLI_DIM;
+	_cleanup_free_ char *took = duration_of(remote_time(job, "started_at"), remote_time(job, "completed_at"));
 
-	printf("    %s%s%s ", cli_color(stdout, color), cli_mark(state),
+	printf("    %s%s%s ", cli_color(stdout, cli_state_color(state)), cli_mark(state),
 		cli_color(stdout, CLI_PLAIN));
 	cli_print_safe(stdout, json_get_str(job, "name", ""),
 		strlen(json_get_str(job, "name", "")), false);
@@ -99,6 +75,13 @@ static int fetch_run(const struct cli_args *a, const char *run, struct json **re
 	return remote_call(a, "run.show", args, ret);
 }
 
+/* A file that could not be planned: its one job says what is wrong with it. */
+static bool is_unplanned(const struct json *job)
+{
+	return str_eq(json_get_str(job, "node", ""), "workflow") &&
+		str_eq(json_get_str(job, "state", ""), "failure");
+}
+
 static int show_run(const struct cli_args *a, const char *text)
 {
 	_cleanup_(json_freep) struct json *run = NULL;
@@ -114,8 +97,13 @@ static int show_run(const struct cli_args *a, const char *text)
 		json_get_str(run, "workflow", ""), json_get_str(run, "branch", ""),
 		json_get_str(run, "sha", ""), json_get_str(run, "actor", ""));
 	jobs = json_get(run, "jobs");
-	for (size_t i = 0; i < json_count(jobs); i++)
-		job_line(json_at(jobs, i));
+	if (is_unplanned(json_at(jobs, 0)))
+		job_line(json_at(jobs, 0), "");
+	else
+		for (size_t i = 0; i < json_count(jobs); i++)
+			job_line(json_at(jobs, i), json_get_str(json_at(jobs, i), "reason", ""));
+	if (is_unplanned(json_at(jobs, 0)) && !findings_of_job(a, json_at(jobs, 0), stdout))
+		puts(json_get_str(json_at(jobs, 0), "reason", ""));
 	return str_eq(json_get_str(run, "state", ""), "failure") ? CLI_NO : CLI_OK;
 }
 
@@ -151,7 +139,8 @@ static int follow_run(const struct cli_args *a, const char *text)
 		jobs = json_get(run, "jobs");
 		for (size_t i = 0; i < json_count(jobs); i++)
 			if (is_news(&seen, json_at(jobs, i)))
-				job_line(json_at(jobs, i));
+				job_line(json_at(jobs, i),
+					json_get_str(json_at(jobs, i), "reason", ""));
 		fflush(stdout);
 		state = json_get_str(run, "state", "");
 		if (is_over(state))
@@ -161,6 +150,41 @@ static int follow_run(const struct cli_args *a, const char *text)
 			return CLI_OK;
 		(void)usleep(150000); /* woken early by a signal is fine */
 	}
+}
+
+#define RUN_STATES                                                                        \
+	"live, attention, pending, queued, waiting, running, lost, success, failure, "    \
+	"cancelled, skipped"
+
+static bool is_word_of(const char *words, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = words; (p = strstr(p, word)) != NULL; p += len ? len : 1)
+		if (len && (p == words || p[-1] == ' ') && (p[len] == ',' || !p[len]))
+			return true;
+	return false;
+}
+
+/* A repository nobody has is a mistake; else there is no run, or none of that kind. */
+static int none_listed(const struct cli_args *a, const char *const *filters)
+{
+	_cleanup_(json_freep) struct json *repo = NULL;
+	const char *words = "no run yet\n";
+	int r = CLI_OK;
+
+	if (cli_get(a, "repo")) {
+		struct json *args = json_new_object();
+
+		json_set_str(args, "repo", cli_get(a, "repo"));
+		r = remote_call(a, "repo.show", args, &repo);
+	}
+	for (size_t i = 0; filters[i]; i++)
+		if (cli_get(a, filters[i]))
+			words = "no such run; sluice runs shows them all\n";
+	if (r == CLI_OK)
+		fputs(words, stderr);
+	return r;
 }
 
 static int run_runs(const struct cli_args *a)
@@ -178,6 +202,9 @@ static int run_runs(const struct cli_args *a)
 	if (cli_arg(a, 0))
 		return cli_has(a, "follow") ? follow_run(a, cli_arg(a, 0)) :
 					      show_run(a, cli_arg(a, 0));
+	if (cli_get(a, "state") && !is_word_of(RUN_STATES, cli_get(a, "state")))
+		return cli_error(a, CLI_NO, "no state '%s'; it is one of: %s", cli_get(a, "state"),
+			RUN_STATES);
 	args = json_new_object();
 	for (size_t i = 0; filters[i]; i++)
 		if (cli_get(a, filters[i]))
@@ -188,10 +215,8 @@ static int run_runs(const struct cli_args *a)
 	if (remote_print_json(a, list))
 		return CLI_OK;
 	items = json_get(list, "items");
-	if (json_count(items) == 0) {
-		fputs("no run yet\n", stderr);
-		return CLI_OK;
-	}
+	if (json_count(items) == 0)
+		return none_listed(a, filters);
 	t = cli_table_new(heads, 3);
 	for (size_t i = 0; i < json_count(items); i++)
 		run_row(t, json_at(items, i));
@@ -220,6 +245,9 @@ const struct cli_verb verb_runs = { "runs", "look", "[RUN] [-f] [--state WORD] .
 
 /* ---- status ---- */
 
+#define ATTENTION_MAX 5 /* lines of one kind */
+#define DAY_MS	      86400000LL
+
 static void status_head(const struct json *s)
 {
 	const struct json *paused = json_get(s, "paused");
@@ -243,7 +271,7 @@ static void status_head(const struct json *s)
 static void status_jobs(const struct json *s)
 {
 	const struct json *jobs = json_get(s, "jobs");
-	int64_t oldest = at(s, "oldest_queued_at");
+	int64_t oldest = remote_time(s, "oldest_queued_at");
 	char age[CLOCK_TEXT_MAX];
 
 	printf("jobs       %lld of %lld slots, %lld queued",
@@ -255,8 +283,95 @@ static void status_jobs(const struct json *s)
 	printf(", %lld at a gate\n", (long long)json_get_int(jobs, "awaiting_approval", 0));
 }
 
+static void put(const char *text)
+{
+	cli_print_safe(stdout, text, strlen(text), false);
+}
+
+static void say_lost(const struct json *run)
+{
+	const struct json *jobs = json_get(run, "jobs");
+	long long id = (long long)json_get_int(run, "id", 0);
+
+	for (size_t i = 0; i < json_count(jobs); i++) {
+		const struct json *j = json_at(jobs, i);
+
+		if (!str_eq(json_get_str(j, "state", ""), "lost"))
+			continue;
+		printf("attention  run %lld: the outcome of its ", id);
+		put(json_get_str(j, "node", ""));
+		printf(" is unknown, decide: sluice explain %lld/", id);
+		put(json_get_str(j, "node", ""));
+		putchar('\n');
+	}
+}
+
+static void say_waiting(const struct json *run)
+{
+	const struct json *gates = json_get(run, "gates");
+	long long id = (long long)json_get_int(run, "id", 0);
+
+	for (size_t i = 0; i < json_count(gates); i++) {
+		const struct json *g = json_at(gates, i);
+		const char *env = json_get_str(g, "environment", "");
+
+		printf("attention  run %lld waits at ", id);
+		put(env[0] ? env : "its start: a maintainer lets it begin");
+		printf(", %lld of %lld approvals: sluice approve %lld%s",
+			(long long)json_get_int(g, "approvals", 0),
+			(long long)json_get_int(g, "required", 1), id, env[0] ? " " : "");
+		put(env);
+		putchar('\n');
+	}
+}
+
+static void attention_runs(
+	const struct cli_args *a, const char *state, void (*say)(const struct json *run))
+{
+	_cleanup_(json_freep) struct json *list = NULL;
+	struct json *args = json_new_object();
+	struct err err = ERR_INIT;
+
+	json_set_str(args, "state", state);
+	json_set_int(args, "limit", ATTENTION_MAX);
+	if (remote_look(a, "run.list", args, &list, &err) < 0)
+		return; /* the counts above stand */
+	for (size_t i = 0; i < json_count(json_get(list, "items")); i++)
+		say(json_at(json_get(list, "items"), i));
+}
+
+/* Deliveries of the last day that became no run, though they were accepted. */
+static void attention_events(const struct cli_args *a, const struct json *s)
+{
+	_cleanup_(json_freep) struct json *list = NULL;
+	const struct json *items;
+	struct err err = ERR_INIT;
+	int shown = 0;
+
+	if (remote_look(a, "delivery.list", NULL, &list, &err) < 0)
+		return;
+	items = json_get(list, "items");
+	for (size_t i = 0; i < json_count(items) && shown < ATTENTION_MAX; i++) {
+		const struct json *d = json_at(items, i);
+		int64_t old = clock_wall_ms() - remote_time(d, "received_at");
+		char age[CLOCK_TEXT_MAX];
+
+		if (!str_eq(json_get_str(d, "event_state", ""), "failed") || old > DAY_MS)
+			continue;
+		printf("attention  a %s of ", json_get_str(d, "event", "push"));
+		put(json_get_str(d, "repo", ""));
+		printf(" became no run %s ago: ", clock_age(old, age));
+		put(json_get_str(d, "event_reason", ""));
+		fputs("; sluice repo check ", stdout);
+		put(json_get_str(d, "repo", ""));
+		printf(", then plan it again: %s/deliveries/%lld\n", json_get_str(s, "url", ""),
+			(long long)json_get_int(d, "id", 0));
+		shown++;
+	}
+}
+
 /* What waits for a person, with what to do. */
-static void status_attention(const struct json *s)
+static void status_attention(const struct cli_args *a, const struct json *s)
 {
 	const struct json *runs = json_get(s, "runs");
 	_cleanup_free_ char *words = disk_words(json_get(s, "disk"));
@@ -265,12 +380,11 @@ static void status_attention(const struct json *s)
 	if (words)
 		printf("attention  %s\n", words);
 	if (lost)
-		printf("attention  %lld run%s lost: nobody knows how a job ended, decide: sluice "
-		       "runs --state lost\n",
-			(long long)lost, lost == 1 ? " is" : "s are");
+		attention_runs(a, "lost", say_lost);
 	if (waiting)
-		printf("attention  %lld run%s at a gate: sluice runs --state waiting\n",
-			(long long)waiting, waiting == 1 ? " waits" : "s wait");
+		attention_runs(a, "waiting", say_waiting);
+	if (json_get_int(json_get(s, "events"), "failed", 0))
+		attention_events(a, s);
 }
 
 static void status_state(const struct json *s)
@@ -281,7 +395,7 @@ static void status_state(const struct json *s)
 
 	if (!json_is(json_get(s, "url"), JSON_KIND_STRING))
 		return; /* no server: the store alone was asked */
-	printf("state      profile %s, %s; disk %.1f of %.1f GB\n",
+	printf("state      profile %s, %s; disk %.0f of %.0f GB\n",
 		json_get_str(s, "profile", ""),
 		str_eq(confinement, "full") ? "nothing weaker" : confinement,
 		size - (double)json_get_int(disk, "free", 0) / 1e9, size);
@@ -298,7 +412,7 @@ static int run_status(const struct cli_args *a)
 		return CLI_OK;
 	status_head(s);
 	status_jobs(s);
-	status_attention(s);
+	status_attention(a, s);
 	status_state(s);
 	return CLI_OK;
 }
@@ -312,6 +426,21 @@ const struct cli_verb verb_status = { "status", "look", "", "Say what the server
 	remote_only, "sluice status", NULL, 0, 0, run_status, NULL };
 
 /* ---- deployments ---- */
+
+/* "2026-05-08 16:20" of here, on a terminal: what was deployed when is looked up by its day. */
+static char *minute_of(int64_t when)
+{
+	char text[CLOCK_TEXT_MAX];
+	time_t s = when / 1000;
+	struct tm tm;
+
+	if (when <= 0)
+		return xstrdup("");
+	if (!cli_is_terminal(stdout) || !localtime_r(&s, &tm) ||
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M", &tm) == 0)
+		return xstrdup(clock_format(when, text));
+	return xstrdup(text);
+}
 
 static int run_deployments(const struct cli_args *a)
 {
@@ -333,8 +462,10 @@ static int run_deployments(const struct cli_args *a)
 	if (remote_print_json(a, list))
 		return CLI_OK;
 	items = json_get(list, "items");
-	if (json_count(items) == 0)
+	if (json_count(items) == 0) {
 		fputs("no deployment yet\n", stderr);
+		return CLI_OK;
+	}
 	t = cli_table_new(heads, 6);
 	for (size_t i = 0; i < json_count(items); i++) {
 		const struct json *d = json_at(items, i);
@@ -345,11 +476,11 @@ static int run_deployments(const struct cli_args *a)
 		_cleanup_free_ char *sha = xstrndup(json_get_str(d, "sha", ""), 7);
 		_cleanup_free_ char *run = xasprintf("%lld", (long long)json_get_int(d, "run", 0));
 		_cleanup_free_ char *took =
-			duration_of(at(d, "started_at"), at(d, "completed_at"));
-		_cleanup_free_ char *when = age_of(at(d, "created_at"));
+			duration_of(remote_time(d, "created_at"), remote_time(d, "completed_at"));
+		_cleanup_free_ char *when = minute_of(remote_time(d, "created_at"));
 
 		cli_table_row(t, no, json_get_str(d, "environment", ""), mark,
-			json_get_str(d, "ref", ""), sha, run, json_get_str(d, "approvers", ""),
+			json_get_str(d, "branch", ""), sha, run, json_get_str(d, "approvers", ""),
 			took, when);
 	}
 	cli_table_print(t, stdout);
@@ -390,13 +521,19 @@ static int run_audit(const struct cli_args *a)
 	if (remote_print_json(a, list))
 		return CLI_OK;
 	items = json_get(list, "items");
+	if (json_count(items) == 0) {
+		fputs("nothing of that kind was changed\n", stderr);
+		return CLI_OK;
+	}
 	t = cli_table_new(heads, 4);
 	for (size_t i = 0; i < json_count(items); i++) {
 		const struct json *e = json_at(items, i);
 		_cleanup_free_ char *no = xasprintf("%lld", (long long)json_get_int(e, "id", 0));
-		_cleanup_free_ char *when = age_of(
-			at(e, "created_at") ? at(e, "created_at") : at(e, "recorded_at"));
-		_cleanup_free_ char *detail = json_text(json_get(e, "detail"));
+		_cleanup_free_ char *when = remote_when(e, "created_at");
+		const struct json *d = json_get(e, "detail");
+		_cleanup_free_ char *detail = json_is(d, JSON_KIND_STRING) ?
+			xstrdup(json_as_str(d, "")) :
+			json_text(d);
 
 		cli_table_row(t, no, when, json_get_str(e, "actor", json_get_str(e, "who", "")),
 			json_get_str(e, "verb", ""), str_eq(detail, "null") ? "" : detail);

@@ -92,7 +92,6 @@ static void run_after(struct core *c, const struct err *why)
 	struct after *list = c->after_first;
 
 	c->after_first = NULL;
-	c->began = clock_boot_ms();
 	c->after_last = &c->after_first;
 	while (list) {
 		struct after *a = list;
@@ -293,6 +292,7 @@ int core_new(struct loop *l, const struct core_options *o, const uint8_t *key,
 	_cleanup_(core_freep) struct core *c = xcalloc(1, sizeof(*c));
 
 	c->loop = l;
+	c->began = clock_boot_ms();
 	c->o = o;
 	c->after_last = &c->after_first;
 	c->data = open(o->data_dir, O_DIRECTORY | O_CLOEXEC);

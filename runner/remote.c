@@ -7,6 +7,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/fd.h"
@@ -69,6 +70,39 @@ int remote_call(const struct cli_args *a, const char *verb, struct json *args,
 		}
 	}
 	return cli_fail(a, &err);
+}
+
+int remote_look(const struct cli_args *a, const char *verb, struct json *args,
+	struct json **ret, struct err *err)
+{
+	_cleanup_(json_freep) struct json *owned = args;
+	_cleanup_(client_freep) struct client *c = NULL;
+
+	if (remote_client(a, &c))
+		return err_set(err, ERR_UNAVAILABLE, "no server");
+	return client_call(c, verb, owned, ret, err);
+}
+
+int64_t remote_time(const struct json *j, const char *key)
+{
+	const struct json *v = json_get(j, key);
+	int64_t ms = 0;
+
+	if (json_is(v, JSON_KIND_STRING))
+		return clock_parse(json_as_str(v, ""), &ms) == 0 ? ms : 0;
+	return json_as_int(v, 0);
+}
+
+char *remote_when(const struct json *j, const char *key)
+{
+	int64_t when = remote_time(j, key);
+	char text[CLOCK_TEXT_MAX];
+
+	if (when <= 0)
+		return xstrdup("");
+	if (!cli_is_terminal(stdout))
+		return xstrdup(clock_format(when, text));
+	return xstrdup(clock_age(clock_wall_ms() - when, text));
 }
 
 bool remote_print_json(const struct cli_args *a, const struct json *j)

@@ -6,6 +6,8 @@
 #ifndef RUNNER_REMOTE_H
 #define RUNNER_REMOTE_H
 
+#include <stdint.h>
+
 #include "base/json.h"
 #include "runner/cli.h"
 #include "runner/client.h"
@@ -22,6 +24,18 @@ int remote_call(const struct cli_args *a, const char *verb, struct json *args,
 	struct json **ret);
 /* The client itself, for streams; 0 or an exit status. */
 int remote_client(const struct cli_args *a, struct client **ret);
+
+/*
+ * The same where the answer is only worth showing: nothing is printed, *ERR says why there is
+ * none, and no core of our own is asked.
+ */
+int remote_look(const struct cli_args *a, const char *verb, struct json *args,
+	struct json **ret, struct err *err);
+/* A time of an answer in milliseconds since 1970, as text or as number; 0: none. */
+int64_t remote_time(const struct json *j, const char *key);
+
+/* A time for a list: its age on a terminal, RFC 3339 in a pipe; "" for none. Heap. */
+char *remote_when(const struct json *j, const char *key);
 
 /* --format json: prints J, gives true. */
 bool remote_print_json(const struct cli_args *a, const struct json *j);

@@ -117,7 +117,9 @@ static void repo_add(struct verb_call *v)
 	if (repos_add(v->core->store, &in, &v->actor, &id, &err) < 0 ||
 		set_credentials(v, id, &err) < 0 ||
 		hooks_add(v->core->store, id, forge, NULL, &v->actor, &hook, &secret, &err) < 0) {
-		verb_fail(v, &err, NULL);
+		verb_fail(v, &err,
+			err.code == ERR_CONFLICT ? "sluice repo set changes it, sluice repo remove "
+						   "takes it away" : NULL);
 		return;
 	}
 	address = xasprintf("%s/hooks/%s", v->core->o->base_url ? v->core->o->base_url : "", forge);
@@ -144,8 +146,16 @@ static void repo_show(struct verb_call *v)
 	struct json *j = NULL;
 	struct err err = ERR_INIT;
 
-	if (verb_arg_str(v, "repo", &name))
-		answer(v, query_repo(v->core->store, name, &j, &err), &j, &err);
+	if (!verb_arg_str(v, "repo", &name))
+		return;
+	if (query_repo(v->core->store, name, &j, &err) < 0) {
+		if (err.code == ERR_NOT_FOUND)
+			err_set(&err, ERR_NOT_FOUND, "no repository '%.200s'", name);
+		verb_fail(v, &err, "sluice repo list shows them");
+		return;
+	}
+	query_public(j);
+	verb_ok(v, j);
 }
 
 static void on_checked(struct json *result, const struct err *why, void *data)

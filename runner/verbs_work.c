@@ -344,6 +344,17 @@ static void job_resolve(struct verb_call *v)
 	verb_fail(v, &err, NULL);
 }
 
+static void delivery_list(struct verb_call *v)
+{
+	struct json *j = NULL;
+	struct err err = ERR_INIT;
+
+	answer(v,
+		query_deliveries(v->core->store, json_get_str(v->args, "repo", NULL),
+			int_arg(v->args, "before"), (int)int_arg(v->args, "limit"), &j, &err),
+		&j, &err);
+}
+
 static void gate_list(struct verb_call *v)
 {
 	struct json *j = NULL;
@@ -397,10 +408,21 @@ static void gate_decide(struct verb_call *v)
 
 static void queue_show(struct verb_call *v)
 {
-	struct json *j = NULL;
+	struct json *j = NULL, *offered = json_new_array();
 	struct err err = ERR_INIT;
 
-	answer(v, query_queue(v->core->store, &j, &err), &j, &err);
+	if (query_queue(v->core->store, &j, &err) < 0) {
+		json_free(offered);
+		verb_fail(v, &err, NULL);
+		return;
+	}
+	query_public(j);
+	json_set_int(j, "slots", core_capacity(v->core));
+	json_set(j, "offered", offered);
+	strvec_foreach(label, &v->core->o->labels)
+		json_push_str(offered, *label);
+	json_set_int(j, "label_wait_ms", v->core->o->label_wait_ms);
+	verb_ok(v, j);
 }
 
 static void env_list(struct verb_call *v)
@@ -489,7 +511,7 @@ static void check(struct verb_call *v)
 	struct check_summary s = { 0 };
 	struct err err = ERR_INIT;
 	int64_t began = clock_boot_ms();
-	char took[CLOCK_TEXT_MAX], words[160];
+	char words[160];
 
 	json_set(ret, "findings", findings);
 	if (store_check(v->core->store, 0, on_finding, findings, &s, &err) < 0) {
@@ -497,9 +519,10 @@ static void check(struct verb_call *v)
 		verb_fail(v, &err, NULL);
 		return;
 	}
-	snprintf(words, sizeof(words), "%lld runs, %lld jobs, %lld audit rows in %s",
-		(long long)s.runs, (long long)s.jobs, (long long)s.audit_rows,
-		clock_duration(clock_boot_ms() - began, took));
+	snprintf(words, sizeof(words),
+		"%lld runs, %lld jobs, %lld audit rows (chain whole), database ok",
+		(long long)s.runs, (long long)s.jobs, (long long)s.audit_rows);
+	json_set_int(ret, "took_ms", clock_boot_ms() - began);
 	json_set_str(ret, "summary", words);
 	json_set_int(ret, "invariants", s.invariants);
 	json_set_int(ret, "broken", s.broken);
@@ -527,6 +550,7 @@ const struct verb verbs_work[] = {
 	{ "run.rerun", SCOPE_RUN, true, run_rerun },
 	{ "run.dispatch", SCOPE_RUN, false, run_dispatch },
 	{ "event.replan", SCOPE_RUN, true, event_replan },
+	{ "delivery.list", SCOPE_READ, false, delivery_list },
 	{ "job.show", SCOPE_READ, false, job_show },
 	{ "job.trace", SCOPE_READ, false, job_trace },
 	{ "job.resolve", SCOPE_RUN, true, job_resolve },

@@ -203,7 +203,9 @@ elif what == 'idle':
     print('ok' if slow < 0.2 else 'health took %.3f' % slow)
 elif what == 'follow':
     s = connect('/jobs/%s/raw?follow=1' % job)
-    got = read_until(s, b'the last word', 10)
+    got = read_until(s, b'exit code 1', 10)
+    print('follows', flush=True)
+    got += read_until(s, b'the last word', 10)
     got += read_until(s, b'never there', 5)
     print('ok' if b'the last word' in got and got.rstrip().endswith(b'0') else got[-200:])
 PY
@@ -217,11 +219,11 @@ is "$(python3 "$T/streams.py" "$URL" "$TOKEN" "$job" idle "$T/web.in")" ok \
   'health answers while two hundred sit on half a request'
 python3 "$T/streams.py" "$URL" "$TOKEN" "$job" follow "$T/web.in" >"$T/follow" &
 follower=$!
-sleep 0.5
+wait_for_text 10 "$T/follow" follows
 web_say append "$job" 1 'the last word'
 web_say end "$job" success
 wait "$follower"
-is "$(cat "$T/follow")" ok 'a followed log ends when its job does'
+is "$(tail -n 1 "$T/follow")" ok 'a followed log ends when its job does'
 
 # ---- what machines ask ----
 for p in /health /health/live /health/ready /health/startup; do
