@@ -59,6 +59,7 @@ test         nodejs                     nodejs                  nodejs          
 test         npm                        npm                     npm                   npm
 test         chromium                   chromium                chromium              chromium
 test         nginx-light                nginx                   nginx                 nginx
+test         caddy                      caddy                   caddy                 caddy
 test         openssh-server             openssh-server          openssh-server        openssh
 test         openssh-client             openssh-clients         openssh-client        openssh
 test         podman                     podman                  podman                podman
@@ -199,7 +200,7 @@ APT_INSTALL='set -e
 	apt-get update -q
 	apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
 	[ -d /run/systemd/system ] || exit 0
-	for unit in nginx-light:nginx openssh-server:ssh; do
+	for unit in nginx-light:nginx caddy:caddy openssh-server:ssh; do
 		case " $* " in *" ${unit%:*} "*) systemctl disable -q "${unit#*:}" ;; esac
 	done'
 

@@ -18,8 +18,9 @@ is "$code" 202 'a commit that is nowhere is accepted as a delivery'
 gone=$event
 event_failed() { ask deliveries --format json 2>/dev/null | grep -q failed; }
 failed_words() { sqlite3 "$DATA/db/sluice.db" "SELECT reason FROM events WHERE id = $1" 2>/dev/null; }
+has_failed_words() { [ -n "$(failed_words "$gone")" ]; }
 if command -v sqlite3 >/dev/null; then
-  wait_for 10 test -n "$(failed_words "$gone")" || sleep 1
+  wait_for 10 has_failed_words
   like "$(failed_words "$gone")" 'commit 111111111111.*is not in|not in' 'and its event fails with that reason'
 else
   skip 'sqlite3 is not installed'

@@ -264,7 +264,8 @@ done
 ok 'the latest is held' wait_for 20 is_held "$(job_id 7)"
 ok 'and the fourth to come makes the first go' wait_for 20 is_gone "$JOB"
 ok 'with its files' wait_for 10 test ! -e "$DATA/held/$JOB-1"
-ok 'out of quarantine too' wait_for 10 test -z "$(ls "$DATA/quarantine")"
+nothing_in_quarantine() { [ -z "$(ls "$DATA/quarantine")" ]; }
+ok 'out of quarantine too' wait_for 10 nothing_in_quarantine
 like "$(S gc --dry-run)" '^gc: would free .*: 0 logs older than 90d, 0 artifacts, 0 held workspaces' 'gc has nothing to do'
 S repo set acme/app keep.held=1s >"$T/set.out" 2>&1
 push 'quick 8'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # slow
-# TLS, by a certificate of the server's own and behind the proxy of deploy/proxy/nginx.conf:
+# TLS, by a certificate of the server's own and behind the proxies of deploy/proxy:
 # sign-in, streams as they are written, and whose word about a client is believed.
 . tests/lib/tap.sh
 . tests/lib/serve.sh
@@ -82,43 +82,7 @@ capture timeout 20 "$SLUICE" serve --config "$D/sluice.yml"
 is "$status" 1 'a server never starts without the key it is told to use'
 like "$err" 'serve: tls.key: cannot open' 'and says which'
 
-# ---- behind nginx ----
-NGINX=/usr/sbin/nginx
-if ! [ -x "$NGINX" ]; then
-  skip 'nginx is not installed' 13
-  done_testing
-  exit
-fi
-PORT=$(free_port) BEHIND=127.0.0.1:$(free_port)
-as_owner mkdir -p "$D/nginx"
-{
-  printf '%s\n' 'daemon off;' "pid $D/nginx/pid;" 'events {}' 'http {' 'access_log off;'
-  for t in client_body proxy fastcgi uwsgi scgi; do echo "${t}_temp_path $D/nginx/$t;"; done
-  sed "s|listen 443 |listen 127.0.0.1:$PORT |; s|server_name .*;|server_name 127.0.0.1;|
-    s|/etc/ssl/ci.example.com|$T/first|; s|127.0.0.1:8480|$BEHIND|" deploy/proxy/nginx.conf
-  echo '}'
-} >"$D/nginx.conf"
-chmod 644 "$D/nginx.conf"
-owner=()
-[ "$(id -u)" -ne 0 ] || owner=(setpriv --reuid "$SERVICE" --regid "$SERVICE" --clear-groups)
-spawn nginx "${owner[@]}" "$NGINX" -e stderr -p "$D/nginx" -c "$D/nginx.conf"
-SLUICE_LISTEN=$BEHIND serve_start "external_url: https://127.0.0.1:$PORT" 'trusted_proxies: [127.0.0.1]' ||
-  diag "$(cat "$T/nginx.out")"
-is "$URL" "https://127.0.0.1:$PORT" 'behind a proxy the address is that of the proxy'
-ok 'deploy/proxy/nginx.conf is one nginx serves' curl -fsS "$URL/health/ready"
-ok 'a link signs in through it, with the cookie of https' signs_in curl
-is "$(curl -s -o "$T/queue" -w '%{http_code}' -H "Cookie: $cookie" "$URL/queue")" 200 'which is a session there'
-ok 'a webhook comes through' push two
-ok 'a log streams through it while it is written' streams 2 curl
-S cancel 2 --force 2>/dev/null
-stop stream
-head -c 25000000 /dev/zero >"$T/large"
-hook "$T/large"
-is "$code" 400 'a body as large as a forge may send reaches the server'
-head -c 30000000 /dev/zero >"$T/large"
-hook "$T/large"
-is "$code" 413 'a larger one does not'
-
+# ---- behind a proxy, with the snippets of deploy/proxy as they are but for addresses and keys ----
 # peer CURL...: whom the server takes for the sender of a push.
 peer() {
   git_as_owner -C "$WORK" commit -q --allow-empty -m "$RANDOM"
@@ -126,13 +90,63 @@ peer() {
   hook "$T/push.json" "$@"
   value "$(api GET "/api/v1/deliveries?repo=acme/app")" 'items[0].peer'
 }
-is "$(peer --interface 127.0.0.3)" 127.0.0.3 'the server knows who sent what comes through the proxy'
-is "$(peer --interface 127.0.0.3 -H 'X-Forwarded-For: 203.0.113.9' -H 'X-Real-IP: 203.0.113.9')" 127.0.0.3 \
-  'by the word of the proxy, not of the sender'
-URL=http://$BEHIND
-is "$(peer --interface 127.0.0.3 -H 'X-Forwarded-For: 203.0.113.9')" 127.0.0.3 \
-  'who is no trusted proxy is not believed'
-is "$(peer -H 'X-Forwarded-For: 203.0.113.9')" 203.0.113.9 'who is one is (the control)'
-stop nginx
-serve_stop
+
+as_owner mkdir -p "$D/nginx" "$D/caddy"
+nginx_conf() {
+  printf '%s\n' 'daemon off;' "pid $D/nginx/pid;" 'events {}' 'http {' 'access_log off;'
+  for t in client_body proxy fastcgi uwsgi scgi; do echo "${t}_temp_path $D/nginx/$t;"; done
+  sed "s|listen 443 |listen 127.0.0.1:$PORT |; s|server_name .*;|server_name 127.0.0.1;|
+    s|/etc/ssl/ci.example.com|$T/first|; s|127.0.0.1:8480|$BEHIND|" deploy/proxy/nginx.conf
+  echo '}'
+}
+caddy_conf() { # a certificate of our own, nothing fetched, nothing listened to but that
+  printf '%s\n' '{' 'admin off' 'auto_https disable_redirects' "storage file_system $D/caddy" '}'
+  sed "s|^ci.example.com {|https://127.0.0.1:$PORT {\n\tbind 127.0.0.1\n\ttls $T/first.pem $T/first.key|
+    s|127.0.0.1:8480|$BEHIND|" deploy/proxy/Caddyfile
+}
+PROXY_TESTS=12
+behind() { # NAME SNIPPET COMMAND...
+  local name=$1 snippet=$2 page
+  shift 2
+  if ! command -v "$1" >/dev/null; then
+    skip "$name is not installed" "$PROXY_TESTS"
+    return
+  fi
+  PORT=$(free_port) BEHIND=127.0.0.1:$(free_port)
+  "${name}_conf" >"$D/$name.conf"
+  chmod 644 "$D/$name.conf"
+  spawn "$name" "${owner[@]}" env HOME="$T/owner" "$@"
+  SLUICE_LISTEN=$BEHIND serve_start "external_url: https://127.0.0.1:$PORT" 'trusted_proxies: [127.0.0.1]' ||
+    diag "$(cat "$T/$name.out")"
+  is "$URL" "https://127.0.0.1:$PORT" "behind $name the address is that of the proxy"
+  ok "$snippet is one $name serves" wait_for 10 curl -fsS "$URL/health/ready"
+  ok 'a link signs in through it, with the cookie of https' signs_in curl
+  page=$(curl -s -o "$T/queue" -w '%{http_code}' -H "Cookie: $cookie" "$URL/queue")
+  is "$page" 200 'which is a session there'
+  ok 'a webhook comes through' push "$name"
+  RUN=$((RUN + 1))
+  ok 'a log streams through it while it is written' streams "$RUN" curl
+  S cancel "$RUN" --force 2>/dev/null
+  stop stream
+  head -c $((25 << 20)) /dev/zero >"$T/large"
+  hook "$T/large"
+  is "$code" 400 'a body as large as a forge may send reaches the server'
+  head -c 30000000 /dev/zero >"$T/large"
+  hook "$T/large"
+  is "$code" 413 'a larger one does not'
+  is "$(peer --interface 127.0.0.3)" 127.0.0.3 'the server knows who sent what comes through the proxy'
+  is "$(peer --interface 127.0.0.3 -H 'X-Forwarded-For: 203.0.113.9' -H 'X-Real-IP: 203.0.113.9')" 127.0.0.3 \
+    'by the word of the proxy, not of the sender'
+  URL=http://$BEHIND
+  is "$(peer --interface 127.0.0.3 -H 'X-Forwarded-For: 203.0.113.9')" 127.0.0.3 \
+    'who is no trusted proxy is not believed'
+  is "$(peer -H 'X-Forwarded-For: 203.0.113.9')" 203.0.113.9 'who is one is (the control)'
+  stop "$name"
+  serve_stop
+}
+owner=() RUN=1
+[ "$(id -u)" -ne 0 ] || owner=(setpriv --reuid "$SERVICE" --regid "$SERVICE" --clear-groups)
+PATH=$PATH:/usr/sbin
+behind nginx deploy/proxy/nginx.conf nginx -e stderr -p "$D/nginx" -c "$D/nginx.conf"
+behind caddy deploy/proxy/Caddyfile caddy run --adapter caddyfile --config "$D/caddy.conf"
 done_testing

@@ -176,9 +176,10 @@ has_gate() {
   return 1
 }
 
-# crawl DIR: every page and JSON document that links lead to, as the administrator sees them.
+# crawl DIR PATH...: every page and JSON document that links lead to, as the administrator sees
+# them. A stream has no end: what it says at once is looked at.
 crawl() {
-  local dir=$1 n=0 next
+  local dir=$1 n=0 next seconds
   local -A seen=()
   local queue=("${@:2}")
   mkdir -p "$dir"
@@ -188,7 +189,11 @@ crawl() {
     [ -z "${seen[$next]:-}" ] || continue
     seen[$next]=1
     n=$((n + 1))
-    as_owner curl -sS -m 5 --unix-socket "$D/data/run/api.sock" "http://localhost$next" >"$dir/$n" 2>"$T/.crawl"
+    case $next in
+      /live* | */tail* | */events* | *follow=1*) seconds=1 ;;
+      *) seconds=10 ;;
+    esac
+    as_owner curl -sS -m "$seconds" --unix-socket "$D/data/run/api.sock" "http://localhost$next" >"$dir/$n" 2>"$T/.crawl"
     printf '%s %s\n' "$n" "$next" >>"$dir/index"
     while read -r next; do queue+=("$next"); done < <(
       tr -d '\0' <"$dir/$n" | grep -o '\(href\|src\|action\|data-src\|data-url\)="/[^"]*"' |
