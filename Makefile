@@ -79,6 +79,7 @@ libs_of         = $(foreach l,$(DEPS_$(1)),$(call lib,$(l)))
 ##@ Build
 all: build/sluice build/sluice-helper ## build/sluice and the helper beside it
 
+# Always: the link may lead to what another compiler made.
 build/sluice: $(B)/sluice
 	$(Q)ln -sfn $(VARIANT)/sluice $@
 build/sluice-helper: $(B)/sluice-helper
@@ -138,6 +139,6 @@ install: all ## into PREFIX (DESTDIR is honoured)
 clean: ## remove build/
 	rm -rf build
 
-.PHONY: all docs help install clean
+.PHONY: all docs help install clean build/sluice build/sluice-helper
 
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d $(B)/*/*/*/*.d)
