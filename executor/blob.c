@@ -27,11 +27,11 @@ static int temp_open(int store, char name[64], int *ret, struct err *err)
 
 	if (store < 0)
 		return err_set(err, ERR_UNSUPPORTED, "this job has no artifact store");
-	if (path_mkdirs(store, "sha256", 0700, err) < 0)
+	if (path_mkdirs(store, "sha256", 0710, err) < 0)
 		return -1;
 	(void)snprintf(name, 64, "sha256/.new-%s", random);
 	*ret = path_open(
-		store, name, O_RDWR | O_CREAT | O_EXCL, 0400, PATH_NO_SYMLINKS, err);
+		store, name, O_RDWR | O_CREAT | O_EXCL, 0440, PATH_NO_SYMLINKS, err);
 	return *ret < 0 ? -1 : 0;
 }
 
@@ -60,7 +60,7 @@ static int temp_publish(
 	}
 	if (fsync(fd) < 0)
 		return err_sys(err, "cannot sync the store");
-	if (path_mkdirs(store, dir, 0700, err) < 0)
+	if (path_mkdirs(store, dir, 0710, err) < 0)
 		return -1;
 	if (renameat(store, name, store, path) < 0)
 		return err_sys(err, "cannot name a file of the store");

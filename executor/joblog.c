@@ -45,7 +45,7 @@ struct joblog {
 static int open_at(int dir, const char *name, int *ret, struct err *err)
 {
 	*ret = openat(
-		dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
 	return *ret < 0 ? err_sys(err, "cannot create '%s'", name) : 0;
 }
 

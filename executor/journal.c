@@ -223,7 +223,7 @@ int journal_open(int dir, const char *name, struct journal **ret, struct err *er
 	_cleanup_(journal_freep) struct journal *j = xcalloc(1, sizeof(*j));
 
 	j->fd = j->dir = -1;
-	j->fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	j->fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (j->fd < 0)
 		return err_sys(err, "cannot open '%s'", name);
 	if (journal_recover(j->fd, &j->seq, &j->end, err) < 0)

@@ -67,7 +67,7 @@ static int prepare_as(const struct account *a, const char *data_dir, struct err 
 	if (pid == 0) {
 		struct err why = ERR_INIT;
 
-		umask(077);
+		umask(027);
 		if (account_become(a, &why) < 0 || core_prepare_dirs(data_dir, &why) < 0) {
 			fprintf(stderr, "serve: %s\n", why.msg);
 			_exit(1);

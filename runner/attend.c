@@ -810,7 +810,7 @@ static int prepare_dir(struct live *v, const struct json *doc, struct err *err)
 	char path[64];
 
 	(void)snprintf(path, sizeof(path), "jobs/%" PRId64 "/%" PRId64, v->job, v->try);
-	if (path_mkdirs(v->core->data, path, 0700, err) < 0)
+	if (path_mkdirs(v->core->data, path, 0710, err) < 0)
 		return -1;
 	v->dir = openat(v->core->data, path, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (v->dir < 0)

@@ -26,7 +26,6 @@ static int first_message(struct chan_msg *m)
 {
 	struct err err = ERR_INIT;
 
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (chan_recv(WORKER_CHAN_FD, m, &err) != 1 || !str_eq(chan_msg_op(m), "start")) {
 		log_err("this is started by 'sluice serve' alone");
 		return -1;
@@ -49,12 +48,14 @@ int cmd_web(int argc, char **argv)
 		return 1;
 	memset(&config, 0, sizeof(config));
 	config.trusted_proxies = (struct strvec)STRVEC_INIT;
-	config.data_dir = xstrdup(json_get_str(m.head, "data", "/nonexistent"));
 	proxies = json_get(m.head, "trusted_proxies");
 	for (size_t i = 0; i < json_count(proxies); i++)
 		strvec_push(&config.trusted_proxies, json_as_str(json_at(proxies, i), ""));
 	o.listeners[0] = chan_msg_take_fd(&m, 0);
 	o.listeners[1] = chan_msg_take_fd(&m, 1);
+	o.db = chan_msg_take_fd(&m, 2);
+	o.jobs = chan_msg_take_fd(&m, 3);
+	o.store = chan_msg_take_fd(&m, 4);
 	o.url = json_get_str(m.head, "url", "http://127.0.0.1");
 	o.confinement = json_get_str(m.head, "confinement", "full");
 	o.owner = (uid_t)json_get_int(m.head, "owner", -1);

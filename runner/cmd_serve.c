@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,10 @@
 
 #define RESTART_FIRST_MS 50
 #define RESTART_LAST_MS 5000
+#define WEB_REFUSALS_MAX 6 /* a second and a half */
+#define WEB_BETTER_MS 2000
+#define BIND_TRIES 40
+#define BIND_PAUSE_MS 50
 #define STEADY_MS 10000 /* a child that lived this long starts again at once */
 
 struct child {
@@ -63,6 +68,7 @@ struct serve {
 	struct checkpoint *ckpt;
 	int lock, tcp, local;
 	struct child web;
+	unsigned web_refusals;
 	pid_t last_web; /* that answers what it has begun */
 	bool is_stopping;
 };
@@ -70,6 +76,16 @@ struct serve {
 /* ---- children that are programs of their own ---- */
 
 static void start_web(struct serve *s);
+
+/* NULL: nothing is missing. */
+static char *weaker_text(const struct strvec *words)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+
+	for (size_t i = 0; i < words->len; i++)
+		strbuf_addf(&text, "%s%s", i ? "; " : "weaker: ", words->v[i]);
+	return text.len ? strbuf_take(&text) : NULL;
+}
 
 /* As the service account, which has to read them again when they are renewed. */
 static int read_pem(const char *path, const char *key, char **ret, struct err *err)
@@ -98,15 +114,24 @@ static int read_tls(struct serve *s, const struct config *c, bool *ret_changed, 
 	return 0;
 }
 
-/* Everything web needs to know, with the listeners. */
+/* Everything web needs to know, with the listeners and what it may read. */
 static int tell_web(struct serve *s, int chan, struct err *err)
 {
 	_cleanup_(json_freep) struct json *head = json_new_object();
+	_cleanup_close_ int data =
+		open(s->config->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int db = openat(data, "db", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int jobs = openat(data, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int store = openat(data, "store", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct json *proxies = json_new_array();
-	int fds[2] = { s->tcp, s->local };
+	int fds[] = { s->tcp, s->local, db, jobs, store };
 
+	if (db < 0 || jobs < 0 || store < 0)
+		return err_sys(err, "cannot open a folder of '%s'", s->config->data_dir);
+	/* Readers of a WAL put their marks into it. By name: no close drops core's locks. */
+	if (fchmodat(db, "sluice.db-shm", 0660, 0) < 0)
+		return err_sys(err, "cannot open 'sluice.db-shm' to web");
 	json_set_str(head, "op", "start");
-	json_set_str(head, "data", s->config->data_dir);
 	json_set_str(head, "url", s->url);
 	json_set_str(head, "confinement", s->weaker ? s->weaker : "full");
 	json_set_int(head, "owner", (int64_t)s->account.uid);
@@ -116,7 +141,7 @@ static int tell_web(struct serve *s, int chan, struct err *err)
 		json_set_str(head, "tls_certificate", s->tls_certificate);
 		json_set_str(head, "tls_key", s->tls_key);
 	}
-	return chan_send(chan, head, NULL, 0, fds, 2, err);
+	return chan_send(chan, head, NULL, 0, fds, ARRAY_SIZE(fds), err);
 }
 
 static void on_web_timer(struct loop *l, void *data)
@@ -148,31 +173,115 @@ static void on_web_ended(void *data)
 	s->web.timer = loop_add_timer(s->loop, next_pause(&s->web), on_web_timer, s);
 }
 
-static void start_web(struct serve *s)
+static void retry_web(struct serve *s, const struct err *why)
+{
+	log_warnx("cannot start web: %s", why->msg);
+	if (!s->web.timer)
+		s->web.timer = loop_add_timer(s->loop, next_pause(&s->web), on_web_timer, s);
+}
+
+/* A child of ours with our own uid, where nobody can give it another: Landlock holds it. */
+static void start_own_web(struct serve *s)
 {
 	const char *argv[] = { s->self, "web", NULL };
-	int pair[2] = { -1, -1 };
+	_cleanup_close_ int near = -1, far = -1;
+	int pair[2];
 	struct err err = ERR_INIT;
-	int r = chan_pair(pair, &err);
 
-	s->web.began = clock_boot_ms();
 	s->last_web = s->web.pid;
-	if (r == 0)
-		r = worker_spawn(argv, NULL, pair[1], -1, &s->web.pid, &err);
-	if (pair[1] >= 0)
-		(void)close(pair[1]); /* web has its own */
-	if (r == 0)
-		r = tell_web(s, pair[0], &err);
-	if (r < 0) {
-		log_err("cannot start web: %s", err.msg);
-		if (pair[0] >= 0)
-			(void)close(pair[0]);
-		if (!s->web.timer)
-			s->web.timer =
-				loop_add_timer(s->loop, next_pause(&s->web), on_web_timer, s);
+	if (chan_pair(pair, &err) < 0) {
+		retry_web(s, &err);
 		return;
 	}
-	core_serve_web(s->core, pair[0], on_web_ended, s);
+	near = pair[0];
+	far = pair[1];
+	if (tell_web(s, near, &err) < 0 ||
+		worker_spawn(argv, NULL, far, -1, &s->web.pid, &err) < 0)
+		retry_web(s, &err);
+	else
+		core_serve_web(s->core, take_fd(&near), on_web_ended, s);
+}
+
+struct web_start { /* the spawner was asked for web */
+	struct serve *serve;
+	int near;
+};
+
+/* What the jobs' confinement lacks is the spawner's to say: it builds it. */
+static void take_weaker(struct serve *s, const struct json *list)
+{
+	_cleanup_(strvec_done) struct strvec words = STRVEC_INIT;
+
+	for (size_t i = 0; i < json_count(list); i++)
+		strvec_push(&words, json_as_str(json_at(list, i), ""));
+	free(s->weaker);
+	s->weaker = weaker_text(&words);
+	s->o.weaker = s->weaker;
+}
+
+/* It goes on like this only as long as there is no spawner. */
+static void on_better_web(struct loop *l, void *data)
+{
+	struct serve *s = data;
+
+	if (core_has_spawner(s->core))
+		start_web(s);
+	else
+		loop_add_timer(l, WEB_BETTER_MS, on_better_web, s);
+}
+
+static void on_web_spawned(const struct json *answer, const struct err *why, void *data)
+{
+	_cleanup_free_ struct web_start *w = data;
+	_cleanup_close_ int near = w->near;
+	struct serve *s = w->serve;
+	struct err err = ERR_INIT;
+
+	if (answer) {
+		s->web_refusals = 0;
+		take_weaker(s, json_get(answer, "weaker"));
+		if (tell_web(s, near, &err) < 0)
+			retry_web(s, &err);
+		else
+			core_serve_web(s->core, take_fd(&near), on_web_ended, s);
+	} else if (why->code == ERR_UNSUPPORTED) {
+		if (s->account.is_root)
+			log_warnx("web shares the server's account: %s", why->msg);
+		start_own_web(s);
+	} else if (++s->web_refusals >= WEB_REFUSALS_MAX) {
+		/* Better a web that says what is wrong than none. */
+		log_warnx("web shares the server's account, for there is no spawner: %s", why->msg);
+		s->web_refusals = 0;
+		start_own_web(s);
+		loop_add_timer(s->loop, WEB_BETTER_MS, on_better_web, s);
+	} else {
+		retry_web(s, why);
+	}
+}
+
+/* With a uid of its own where the spawner has one to give. */
+static void start_web(struct serve *s)
+{
+	_cleanup_close_ int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int far = -1;
+	struct web_start *w;
+	int pair[2];
+	struct err err = ERR_INIT;
+
+	s->web.began = clock_boot_ms();
+	if (program < 0) {
+		(void)err_sys(&err, "cannot open our own program");
+		retry_web(s, &err);
+		return;
+	}
+	if (chan_pair(pair, &err) < 0) {
+		retry_web(s, &err);
+		return;
+	}
+	far = pair[1];
+	w = xcalloc(1, sizeof(*w));
+	*w = (struct web_start){ s, pair[0] };
+	core_spawn_web(s->core, (const int[]){ far, STDERR_FILENO, program }, on_web_spawned, w);
 }
 
 static void on_child(struct loop *l, const struct signalfd_siginfo *si, void *data)
@@ -344,10 +453,16 @@ static void on_reload(struct loop *l, const struct signalfd_siginfo *si, void *d
 static int listen_all(struct serve *s, struct err *err)
 {
 	_cleanup_free_ char *host = NULL;
-	int port;
+	int port, r;
 
-	if (config_listen(s->config, &host, &port, err) < 0 ||
-		http_bind_tcp(host, port, &s->tcp, &port, err) < 0)
+	if (config_listen(s->config, &host, &port, err) < 0)
+		return -1;
+	/* The web of a core that was killed lets go of the address when it sees that. */
+	for (int i = 0; (r = http_bind_tcp(host, port, &s->tcp, &port, err)) < 0 &&
+			errno == EADDRINUSE && i < BIND_TRIES;
+		i++)
+		(void)poll(NULL, 0, BIND_PAUSE_MS);
+	if (r < 0)
 		return -1;
 	if (s->config->external_url)
 		s->url = xstrdup(s->config->external_url);
@@ -373,7 +488,6 @@ static void name_weaker(struct serve *s)
 {
 	struct sandbox_host *host = NULL;
 	_cleanup_(strvec_done) struct strvec words = STRVEC_INIT;
-	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 	struct err err = ERR_INIT;
 
 	if (sandbox_host_open(&host, &err) < 0) {
@@ -381,17 +495,14 @@ static void name_weaker(struct serve *s)
 		return;
 	}
 	sandbox_caps_weaker(sandbox_host_caps(host), &words);
-	for (size_t i = 0; i < words.len; i++)
-		strbuf_addf(&text, "%s%s", i ? "; " : "weaker: ", words.v[i]);
-	if (text.len)
-		s->weaker = strbuf_take(&text);
+	s->weaker = weaker_text(&words);
 	sandbox_host_free(host);
 }
 
 /* Needs root where root is to be had; ends as the service account. */
 static int start_privileged(struct serve *s, struct err *err)
 {
-	umask(077);
+	umask(027); /* web has our group, and not always our id: datadir.c */
 	if (account_find(s->config->user, &s->account, err) < 0 ||
 		account_prepare(&s->account, s->config->data_dir, err) < 0 ||
 		account_lock(s->config->data_dir, &s->lock, err) < 0 || listen_all(s, err) < 0 ||

@@ -4,10 +4,8 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -162,42 +160,6 @@ static void on_change(const struct store_change *ch, void *data)
 }
 
 /* ---- life -------------------------------------------------------------------------- */
-
-/*
- * ext4 passes over the inodes deleted of late in a folder's group, one by one, before it
- * takes a free one, and a job makes and deletes dozens. As a top folder, `jobs` has those
- * of each job in a group of their own. A file system that knows no such thing says no.
- */
-static void spread_jobs(int data)
-{
-	_cleanup_close_ int jobs =
-		openat(data, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int flags = 0;
-
-	if (jobs < 0 || ioctl(jobs, FS_IOC_GETFLAGS, &flags) < 0 ||
-		(flags & FS_TOPDIR_FL))
-		return;
-	flags |= FS_TOPDIR_FL;
-	(void)ioctl(jobs, FS_IOC_SETFLAGS, &flags); /* a hint, no more */
-}
-
-int core_prepare_dirs(const char *data_dir, struct err *err)
-{
-	static const char *const names[] = { "db", "run", "repos", "jobs", "store",
-		"store/sha256", "actions", "roots", "held", "quarantine", "tmp" };
-	_cleanup_close_ int dir = -1;
-
-	if (path_mkdirs_own(data_dir, 0700, err) < 0)
-		return -1;
-	dir = open(data_dir, O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return err_sys(err, "cannot open '%s'", data_dir);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (path_mkdirs(dir, names[i], 0700, err) < 0)
-			return err_wrap(err, "cannot make '%s/%s'", data_dir, names[i]);
-	spread_jobs(dir);
-	return 0;
-}
 
 static int start_git(
 	pid_t *ret_pid, int *ret_pidfd, int *ret_chan, void *data, struct err *err)
@@ -402,6 +364,19 @@ static void on_left(const struct json *answer, const struct err *why, void *data
 	(void)answer; /* we are ending: whatever it says */
 	(void)why;
 	(void)data;
+}
+
+bool core_has_spawner(const struct core *c)
+{
+	return spawn_is_up(c->spawn);
+}
+
+void core_spawn_web(struct core *c, const int fds[3], spawn_done_fn *done, void *data)
+{
+	struct json *head = json_new_object();
+
+	json_set_str(head, "op", "web");
+	spawn_call_fds(c->spawn, head, fds, 3, done, data);
 }
 
 void core_say_leave(struct core *c)

@@ -28,6 +28,7 @@
 #include "base/strbuf.h"
 #include "base/strvec.h"
 #include "executor/journal.h"
+#include "runner/spawn.h"
 #include "store/audit.h"
 #include "store/deliveries.h"
 #include "store/store.h"
@@ -78,7 +79,7 @@ struct core_options {
 };
 
 /* Folders of the data directory, 0700. For `serve` and `run` alike. */
-int core_prepare_dirs(const char *data_dir, struct err *err);
+int core_prepare_dirs(const char *data_dir, struct err *err); /* datadir.c; umask 027 */
 
 /*
  * Opens the store, starts the planner and links to the spawner. KEY may be NULL (a store
@@ -170,6 +171,12 @@ void core_verb(struct core *c, const char *verb, const struct core_principal *wh
 
 /* Serves web's requests on FD (owned from here on); ENDED is called when it hangs up. */
 void core_serve_web(struct core *c, int fd, void (*ended)(void *data), void *data);
+bool core_has_spawner(const struct core *c); /* its link stands */
+/*
+ * Asks the spawner to start web (runner/spawner.h) on FDS, which stay the caller's. DATA is
+ * heap: DONE frees it, or core's own end.
+ */
+void core_spawn_web(struct core *c, const int fds[3], spawn_done_fn *done, void *data);
 
 /* Cancels what runs (`sluice run`, Ctrl-C) and how many executors still live. */
 void core_cancel_all(struct core *c, const char *reason, bool force);

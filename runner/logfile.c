@@ -21,23 +21,23 @@ struct logfile {
 	int index; /* -1: none */
 };
 
-int logfile_open(int data_dir, int64_t job, int64_t try, struct logfile **ret,
+int logfile_open(int jobs, int64_t job, int64_t try, struct logfile **ret,
 	struct err *err)
 {
 	_cleanup_(logfile_freep) struct logfile *f = xcalloc(1, sizeof(*f));
 	char path[96];
 
 	f->index = -1;
-	snprintf(path, sizeof(path), "jobs/%lld/%lld/" JOB_FILE_LOG, (long long)job,
+	snprintf(path, sizeof(path), "%lld/%lld/" JOB_FILE_LOG, (long long)job,
 		(long long)try);
-	f->fd = openat(data_dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	f->fd = openat(jobs, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (f->fd < 0 && errno == ENOENT)
 		return err_set(err, ERR_NOT_FOUND, "job %lld has no log yet", (long long)job);
 	if (f->fd < 0)
 		return err_sys(err, "cannot open the log of job %lld", (long long)job);
-	snprintf(path, sizeof(path), "jobs/%lld/%lld/" JOB_FILE_INDEX, (long long)job,
+	snprintf(path, sizeof(path), "%lld/%lld/" JOB_FILE_INDEX, (long long)job,
 		(long long)try);
-	f->index = openat(data_dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	f->index = openat(jobs, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	*ret = take_ptr(f);
 	return 0;
 }

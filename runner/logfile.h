@@ -17,8 +17,8 @@
 
 struct logfile;
 
-/* The log of try TRY of job JOB below DATA_DIR (a directory). ERR_NOT_FOUND: none yet. */
-int logfile_open(int data_dir, int64_t job, int64_t try, struct logfile **ret,
+/* The log of try TRY of job JOB below JOBS (the directory). ERR_NOT_FOUND: none yet. */
+int logfile_open(int jobs, int64_t job, int64_t try, struct logfile **ret,
 	struct err *err);
 void logfile_free(struct logfile *f);
 DEFINE_CLEANUP(struct logfile, logfile_free);
@@ -84,7 +84,7 @@ const struct logscan_result *logscan_result(const struct logscan *s); /* lent */
  */
 struct logtimes;
 /* NULL when there is no journal. */
-struct logtimes *logtimes_open(int data_dir, int64_t job, int64_t try);
+struct logtimes *logtimes_open(int jobs, int64_t job, int64_t try);
 void logtimes_free(struct logtimes *t);
 DEFINE_CLEANUP(struct logtimes, logtimes_free);
 int64_t logtimes_at(struct logtimes *t, uint64_t offset); /* 0: not known */

@@ -28,15 +28,15 @@ struct logtimes {
 	bool is_set;
 };
 
-struct logtimes *logtimes_open(int data_dir, int64_t job, int64_t try)
+struct logtimes *logtimes_open(int jobs, int64_t job, int64_t try)
 {
 	struct logtimes *t;
 	char path[96];
 	int fd;
 
-	snprintf(path, sizeof(path), "jobs/%lld/%lld/" JOB_FILE_JOURNAL, (long long)job,
+	snprintf(path, sizeof(path), "%lld/%lld/" JOB_FILE_JOURNAL, (long long)job,
 		(long long)try);
-	fd = openat(data_dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	fd = openat(jobs, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return NULL;
 	t = xcalloc(1, sizeof(*t));

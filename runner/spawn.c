@@ -212,6 +212,12 @@ pid_t spawn_pid(const struct spawn *s)
 
 void spawn_call(struct spawn *s, struct json *head, spawn_done_fn *done, void *data)
 {
+	spawn_call_fds(s, head, NULL, 0, done, data);
+}
+
+void spawn_call_fds(struct spawn *s, struct json *head, const int *fds, size_t fds_len,
+	spawn_done_fn *done, void *data)
+{
 	struct err err = ERR_INIT;
 	struct request *r;
 
@@ -228,7 +234,7 @@ void spawn_call(struct spawn *s, struct json *head, spawn_done_fn *done, void *d
 	r->next = s->requests;
 	s->requests = r;
 	json_set_int(head, "seq", r->seq);
-	if (chan_send(s->fd, head, NULL, 0, NULL, 0, &err) < 0)
+	if (chan_send(s->fd, head, NULL, 0, fds, fds_len, &err) < 0)
 		link_lost(s, err.msg);
 	json_free(head);
 }

@@ -7,7 +7,9 @@
 #define RUNNER_SPAWN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -47,5 +49,8 @@ typedef void spawn_done_fn(const struct json *answer, const struct err *why, voi
  * DONE frees it, or spawn_free when the answer never came.
  */
 void spawn_call(struct spawn *s, struct json *head, spawn_done_fn *done, void *data);
+/* The same with descriptors, which stay the caller's. */
+void spawn_call_fds(struct spawn *s, struct json *head, const int *fds, size_t fds_len,
+	spawn_done_fn *done, void *data);
 
 #endif

@@ -22,6 +22,7 @@ enum child_kind {
 	CHILD_JOB,     /* the executor of jobs/JOB/TRY */
 	CHILD_SHELL,   /* the one of a person in held/JOB-TRY */
 	CHILD_REMOVER, /* takes trees away; has no group, core does not know of it */
+	CHILD_WEB,     /* core's web, with a uid of its own; no group either */
 };
 
 struct child {
@@ -33,6 +34,7 @@ struct child {
 	int pidfd, chan, dir;
 	unsigned slot;
 	struct sandbox_ids ids;
+	const struct peer *peer; /* of a web: its core; NULL once that has gone */
 	bool has_slot;
 	bool is_tainted; /* something of its id is left on disk: the id is not reused */
 	struct loop_source *pid_src, *chan_src;
@@ -63,7 +65,7 @@ struct spawner {
 	size_t children_len;
 	struct peer *peers;
 	struct route *routes;
-	struct loop_source *linger;
+	struct loop_source *linger, *farewell;
 	bool is_leaving, had_peer, has_held;
 	char tag[24]; /* of our groups' names: "job-" and a number of the data directory */
 	bool slots[SLOTS_MAX];
@@ -91,6 +93,15 @@ void spawner_look_at_held(struct spawner *s);
 /* held/JOB-TRY (IS_NEW: JOB-TRY.new) is gone when it returns 0; its blocks come later. */
 int spawner_discard(
 	struct spawner *s, int64_t job, int64_t try, bool is_new, struct err *err);
+
+/* For good: no groups, no capabilities, not dumpable. */
+int spawner_drop_to(uid_t uid, gid_t gid);
+
+/* spawner_web.c: starts web on M's descriptors; ERR_UNSUPPORTED: not root, or no range. */
+int spawner_web(struct spawner *s, const struct peer *p, const struct chan_msg *m, pid_t *ret,
+	struct err *err);
+/* P hangs up: its webs end by themselves, or are ended. */
+void spawner_forget_core(struct spawner *s, const struct peer *p);
 
 /* Serves one request of an executor and answers it. */
 void spawner_act(struct child *c, const struct chan_msg *m);

@@ -202,7 +202,7 @@ static void on_child_gone(struct loop *l, int fd, uint32_t events, void *data)
 	while (pid < 0 && errno == EINTR);
 	if (pid == 0)
 		return;
-	log_debug("executor ended job=%" PRId64 " try=%" PRId64 " pid=%d status=%d",
+	log_debug("child ended job=%" PRId64 " try=%" PRId64 " pid=%d status=%d",
 		c->job, c->try, (int)c->pid, status);
 	for (at = &s->children; *at != c; at = &(*at)->next)
 		;
@@ -210,7 +210,7 @@ static void on_child_gone(struct loop *l, int fd, uint32_t events, void *data)
 	s->children_len--;
 	if (c->kind == CHILD_REMOVER) {
 		c->is_tainted = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-	} else {
+	} else if (c->kind != CHILD_WEB) {
 		/* A killed executor leaves its group behind; an orderly one has removed it. */
 		remove_group(s, c->job, c->try);
 		tell_cores(s, c, status);
@@ -259,7 +259,7 @@ static int open_places(const struct spawner *s, struct executor_options *opt)
 		       : 0;
 }
 
-static int drop_to(uid_t uid, gid_t gid)
+int spawner_drop_to(uid_t uid, gid_t gid)
 {
 	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
 		setresuid(uid, uid, uid) < 0)
@@ -308,7 +308,7 @@ static _Noreturn void child_main(
 	if (s->o->has_user && geteuid() != s->o->uid) {
 		/* Maps and groups are then the spawner's to make. */
 		opt.asks_spawner = true;
-		if (drop_to(s->o->uid, s->o->gid) < 0) {
+		if (spawner_drop_to(s->o->uid, s->o->gid) < 0) {
 			log_warn("cannot become uid %u", (unsigned)s->o->uid);
 			_exit(1);
 		}
@@ -464,25 +464,31 @@ static int do_bury(struct spawner *s, int64_t job, int64_t try, struct err *err)
 
 /* ---- what core asks ------------------------------------------------------------- */
 
-static struct json *op_status(const struct spawner *s)
+static struct json *list_weaker(const struct spawner *s)
 {
-	struct json *fields = json_new_object(), *list = json_new_array();
-	struct strvec weaker = STRVEC_INIT;
-	const struct sandbox_caps *caps = sandbox_host_caps(s->host);
+	struct json *list = json_new_array();
+	_cleanup_(strvec_done) struct strvec weaker = STRVEC_INIT;
 
-	sandbox_caps_weaker(caps, &weaker);
+	sandbox_caps_weaker(sandbox_host_caps(s->host), &weaker);
 	strvec_foreach (w, &weaker)
 		json_push_str(list, *w);
-	strvec_done(&weaker);
+	return list;
+}
+
+static struct json *op_status(const struct spawner *s)
+{
+	struct json *fields = json_new_object();
+	const struct sandbox_caps *caps = sandbox_host_caps(s->host);
+
 	json_set_int(fields, "children", (int64_t)s->children_len);
 	json_set_int(fields, "slots", slots_max(s));
 	json_set_int(fields, "idmap", caps->idmap);
-	json_set(fields, "weaker", list);
+	json_set(fields, "weaker", list_weaker(s));
 	return fields;
 }
 
-static int serve_op(
-	struct spawner *s, const struct chan_msg *m, struct json **ret, struct err *err)
+static int serve_op(struct spawner *s, const struct peer *p, const struct chan_msg *m,
+	struct json **ret, struct err *err)
 {
 	const char *op = chan_msg_op(m);
 	int64_t job = json_get_int(m->head, "job", 0),
@@ -495,6 +501,14 @@ static int serve_op(
 	}
 	if (str_eq(op, "leave")) {
 		s->is_leaving = !s->o->lingers; /* a unit is stopped by its manager */
+		return 0;
+	}
+	if (str_eq(op, "web")) {
+		if (spawner_web(s, p, m, &pid, err) < 0)
+			return -1;
+		*ret = json_new_object();
+		json_set_int(*ret, "pid", pid);
+		json_set(*ret, "weaker", list_weaker(s));
 		return 0;
 	}
 	if (job <= 0 || try <= 0)
@@ -521,6 +535,7 @@ static void peer_drop(struct spawner *s, struct peer *p)
 	for (at = &s->peers; *at != p; at = &(*at)->next)
 		;
 	*at = p->next;
+	spawner_forget_core(s, p);
 	loop_remove(p->src);
 	(void)close(p->fd);
 	free(p);
@@ -543,7 +558,7 @@ static void on_core_asks(struct loop *l, int fd, uint32_t events, void *data)
 			peer_drop(s, p);
 		return;
 	}
-	if (serve_op(s, &m, &fields, &why) < 0)
+	if (serve_op(s, p, &m, &fields, &why) < 0)
 		n = rpc_refuse(fd, json_get_int(m.head, "seq", 0), &why, NULL, &err);
 	else
 		n = rpc_answer(fd, json_get_int(m.head, "seq", 0), fields, NULL, 0, NULL,

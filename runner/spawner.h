@@ -13,6 +13,8 @@
  *          ERR_CONFLICT if somebody is in there
  *  discard {job, try, is_new}  held/JOB-TRY (or JOB-TRY.new) is thrown away -> {};
  *          ERR_CONFLICT while somebody is in there
+ *  web     {}, descriptors: chan, stderr, program  starts core's web with a uid of its own
+ *          -> {pid, weaker: [text]}; ERR_UNSUPPORTED where it has none to give
  *  status  {} -> {children, slots, idmap, weaker: [text]}
  *  leave   {} -> {} : ends as soon as it has no child (a stopped server's last word)
  * Spawner to core, unasked:

@@ -28,8 +28,7 @@ struct web {
 	int core;
 	struct loop_source *core_source;
 	int64_t stop_at; /* boot clock; 0: we serve */
-	int data_dir;
-	char *db_path;
+	char *db_path; /* beneath /proc/self/fd */
 	bool is_https, core_is_gone;
 	struct live *live;
 	struct json *status; /* of query_status, at most a second old */

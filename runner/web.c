@@ -245,7 +245,7 @@ static void add_slots(struct web *w, struct json *status)
 		used += json_get_int(jobs, holding[i], 0);
 	json_set_int(status, "slots", w->slots);
 	json_set_int(status, "slots_used", used);
-	disk_space(w->data_dir, &disk);
+	disk_space(w->o->jobs, &disk);
 	disk_describe(&disk, status);
 }
 
@@ -381,28 +381,24 @@ static void on_term(struct loop *l, const struct signalfd_siginfo *si, void *dat
 
 static int confine(struct web *w, struct err *err)
 {
-	_cleanup_close_ int db = -1, shm = -1, jobs = -1, kept = -1;
-	int ro[3];
+	_cleanup_close_ int shm = -1;
+	const int ro[] = { w->o->jobs, w->o->store, w->o->db };
 	struct sandbox_host *host = NULL;
-	struct sandbox_worker c = { .flags = SANDBOX_WORKER_ACCEPT,
+	/* A child of the spawner ends with core, its chan says so, and not with the spawner. */
+	struct sandbox_worker c = { .flags = SANDBOX_WORKER_ACCEPT |
+			(geteuid() == w->o->owner ? 0 : SANDBOX_WORKER_OUTLIVES),
 		.rw = &shm,
 		.rw_len = 1,
 		.ro = ro,
-		.ro_len = 3 };
+		.ro_len = ARRAY_SIZE(ro) };
 
 	/*
 	 * Readers of a WAL put their marks into the -shm: the one file that may be written. It
 	 * is there as long as core, which has the database open, and web never outlives core.
 	 */
-	db = openat(w->data_dir, "db", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	shm = openat(w->data_dir, "db/sluice.db-shm", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	jobs = openat(w->data_dir, "jobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	kept = openat(w->data_dir, "store", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (db < 0 || shm < 0 || jobs < 0 || kept < 0)
-		return err_sys(err, "cannot open the data directory");
-	ro[0] = jobs;
-	ro[1] = kept;
-	ro[2] = db;
+	shm = openat(w->o->db, "sluice.db-shm", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (shm < 0)
+		return err_sys(err, "cannot open 'sluice.db-shm'");
 	if (sandbox_host_open(&host, err) < 0)
 		return -1;
 	/* GnuTLS reads entropy and its configuration on first use: before the door shuts. */
@@ -434,9 +430,6 @@ static int listen_all(struct web *w, struct err *err)
 
 static int start(struct web *w, struct err *err)
 {
-	w->data_dir = open(w->o->config->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (w->data_dir < 0)
-		return err_sys(err, "cannot open '%s'", w->o->config->data_dir);
 	if (fd_set_nonblock(w->core, true) < 0)
 		return err_sys(err, "cannot set up the chan to core");
 	if (loop_new(&w->loop, err) < 0)
@@ -454,12 +447,12 @@ static int start(struct web *w, struct err *err)
 
 int web_main(const struct web_options *o)
 {
-	struct web w = { .o = o, .core = o->core, .data_dir = -1, .labels = STRVEC_INIT };
+	struct web w = { .o = o, .core = o->core, .labels = STRVEC_INIT };
 	struct err err = ERR_INIT;
 	int status;
 
 	log_open("web", LOG_INFO);
-	w.db_path = path_join(o->config->data_dir, "db/sluice.db");
+	w.db_path = xasprintf("/proc/self/fd/%d/sluice.db", o->db);
 	w.is_https = str_starts(o->url, "https://");
 	w.started_at = clock_wall_ms();
 	if (start(&w, &err) < 0) {

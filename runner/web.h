@@ -3,7 +3,8 @@
  * The web process: HTTP, sessions, pages, API, live updates. It reads the database and the
  * jobs' logs, never writes them; what changes anything is a message to core. It is
  * confined before it reads the first byte of a request: no key, no exec, no file but the
- * database (read; `-shm` written), jobs/ and store/.
+ * database (read; `-shm` written), jobs/ and store/. These come as descriptors: where the
+ * spawner is root, web has a uid of its own, and no name leads it anywhere.
  *
  * Core opens the listeners and hands them over, so a web that is started anew loses no
  * connection that was waiting. It ends when core's chan does.
@@ -18,6 +19,7 @@
 struct web_options {
 	int core;	   /* chan to core */
 	int listeners[2];  /* TCP, and run/api.sock; -1 for none */
+	int db, jobs, store; /* folders of the data directory */
 	const char *url;   /* how people reach it: external_url or http://ADDRESS:PORT */
 	const struct config *config;
 	const char *tls_certificate, *tls_key; /* PEM text, or NULL */

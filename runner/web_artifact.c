@@ -23,7 +23,7 @@
 #define SIZE_MAX_USTAR 077777777777LL
 
 struct tar {
-	int data_dir;
+	int store;
 	struct json *manifest;
 	size_t next; /* of the manifest's files */
 	int fd;	     /* the one that is being sent */
@@ -44,14 +44,14 @@ static void tar_free(void *p)
 	free(t);
 }
 
-static int open_blob(int data_dir, const char *digest)
+static int open_blob(int store, const char *digest)
 {
 	_cleanup_free_ char *path = NULL;
 
 	if (strlen(digest) != 64 || strspn(digest, "0123456789abcdef") != 64)
 		return -1;
-	path = xasprintf("store/sha256/%.2s/%s", digest, digest);
-	return openat(data_dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	path = xasprintf("sha256/%.2s/%s", digest, digest);
+	return openat(store, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
 static void pad(struct strbuf *out)
@@ -132,7 +132,7 @@ static int next_file(struct tar *t)
 	const char *name = json_get_str(f, "path", "");
 
 	cleanup_closep(&t->fd);
-	t->fd = open_blob(t->data_dir, json_get_str(f, "sha256", ""));
+	t->fd = open_blob(t->store, json_get_str(f, "sha256", ""));
 	if (t->fd < 0 || fstat(t->fd, &st) < 0 || !path_is_clean(name)) {
 		log_warnx("an artifact's file is no longer kept: '%.200s'", name);
 		return -1;
@@ -183,7 +183,7 @@ static int read_manifest(struct web *w, const struct artifact *a, struct json **
 	struct err *err)
 {
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
-	_cleanup_close_ int fd = open_blob(w->data_dir, a->digest);
+	_cleanup_close_ int fd = open_blob(w->o->store, a->digest);
 
 	if (fd < 0)
 		return err_set(err, ERR_NOT_FOUND, "artifact '%.100s' is no longer kept", a->name);
@@ -214,7 +214,7 @@ void web_artifact(struct visit *v, int64_t id)
 	http_add_header(v->r, "Content-Disposition", name);
 	http_add_header(v->r, "Content-Security-Policy", "default-src 'none'; sandbox");
 	t = xcalloc(1, sizeof(*t));
-	t->data_dir = v->web->data_dir;
+	t->store = v->web->o->store;
 	t->fd = -1;
 	t->manifest = manifest;
 	t->mtime = a.created_at / 1000;

@@ -142,7 +142,7 @@ static bool open_log(struct stream *s)
 		return false;
 	}
 	if (!s->file && s->lv.try > 0 &&
-		logfile_open(s->live->web->data_dir, s->lv.job, s->lv.try, &s->file, &err) < 0)
+		logfile_open(s->live->web->o->jobs, s->lv.job, s->lv.try, &s->file, &err) < 0)
 		s->file = NULL;
 	return s->file != NULL;
 }
@@ -838,7 +838,7 @@ void live_raw_log(struct visit *v, int64_t job)
 	}
 	/* Bytes of a job, in our origin: never anything but text (WH15). */
 	http_add_header(v->r, "Content-Security-Policy", "default-src 'none'; sandbox");
-	if (lv.try <= 0 || logfile_open(v->web->data_dir, lv.job, lv.try, &f, &err) < 0)
+	if (lv.try <= 0 || logfile_open(v->web->o->jobs, lv.job, lv.try, &f, &err) < 0)
 		http_answer(v->r, 200, "text/plain; charset=utf-8", "", 0);
 	else if (line)
 		answer_line(v, f, line);

@@ -124,6 +124,15 @@ int worker_spawn(const char *const *argv, const char *const *env, int chan, int 
 	return 0;
 }
 
+_Noreturn void worker_become(int program, const char *const *argv, int chan)
+{
+	reset_signals();
+	if (place_fds(chan, program) == 0 && fd_set_cloexec(WORKER_CHAN_FD + 1, true) == 0)
+		(void)fexecve(WORKER_CHAN_FD + 1, (char *const *)argv,
+			(char *const *)default_env);
+	_exit(127);
+}
+
 static pid_t fork_function(const struct worker_options *o, struct loop *l, int chan)
 {
 	pid_t pid = fork();

@@ -83,5 +83,10 @@ size_t worker_pids(const struct worker_pool *p, pid_t *pids, size_t max);
  */
 int worker_spawn(const char *const *argv, const char *const *env, int chan, int keep,
 	pid_t *ret, struct err *err);
+/*
+ * In a forked child: becomes the program that is open at PROGRAM, as worker_spawn would
+ * make it; does not return.
+ */
+_Noreturn void worker_become(int program, const char *const *argv, int chan);
 
 #endif

@@ -524,6 +524,7 @@ enum sandbox_worker_flags {
 	SANDBOX_WORKER_FORK = 1 << 3, /* may fork */
 	SANDBOX_WORKER_ACCEPT =
 		1 << 4, /* may accept on listeners it holds, open none (web) */
+	SANDBOX_WORKER_OUTLIVES = 1 << 5, /* no PDEATHSIG: not its parent is whom it serves */
 };
 
 struct sandbox_worker {
@@ -538,7 +539,7 @@ struct sandbox_worker {
 	uint64_t cpu_seconds; /* RLIMIT_CPU, 0: none */
 };
 /*
- * Confines the *calling* process for good: PDEATHSIG, no_new_privs, not dumpable, no
+ * Confines the *calling* process for good: PDEATHSIG (but for OUTLIVES), no_new_privs, not dumpable, no
  * capabilities, rlimits, Landlock, seccomp. Libraries that load on first use must have
  * been used before. What is not there on this kernel is an error, except SEPARATE. HOST may
  * be NULL: a worker does not need to pay for a probe. With it, NET and FORK together (the

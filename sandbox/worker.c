@@ -128,7 +128,8 @@ int sandbox_confine_worker(
 		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
-		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		prctl(PR_SET_PDEATHSIG, w->flags & SANDBOX_WORKER_OUTLIVES ? 0 : SIGKILL, 0, 0,
+			0) < 0)
 		return err_sys(err, "cannot confine a worker");
 	if (landlock_worker(abi, w, err) < 0)
 		return -1;

@@ -139,10 +139,10 @@ static int check_filesystem(const char *path, struct err *err)
 	return 0;
 }
 
-/* Ours before SQLite opens it, since SQLite would make it readable for others. */
+/* Ours before SQLite opens it: its mode is that of -wal and -shm, too. */
 static int create_file(const char *path, struct err *err)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 
 	/* Never open one that exists: close() would drop POSIX locks of this process. */
 	if (fd < 0)
@@ -198,6 +198,25 @@ static int configure(struct db *db, struct err *err)
 	return 0;
 }
 
+static int lstat_through(const char *path, struct stat *st)
+{
+	return stat(path, st);
+}
+
+/*
+ * SQLite resolves the links of a path first, and /proc/self/fd/N is one to a name that
+ * its opener may not be able to follow. Who sees no link takes the path as it is spelt.
+ * For the whole process: one that reads only is of our own, and has no other database.
+ */
+static void open_as_spelt(void)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+	if (vfs && vfs->iVersion >= 3)
+		(void)vfs->xSetSystemCall(
+			vfs, "lstat", (sqlite3_syscall_ptr)lstat_through);
+}
+
 int db_open(const char *path, enum db_flags flags, struct db **ret, struct err *err)
 {
 	bool is_memory = str_eq(path, ":memory:");
@@ -209,6 +228,8 @@ int db_open(const char *path, enum db_flags flags, struct db **ret, struct err *
 		return -1;
 	if (!is_memory && (flags & DB_CREATE) && create_file(path, err))
 		return -1;
+	if (is_readonly)
+		open_as_spelt();
 	db = xcalloc(1, sizeof(*db));
 	db->is_readonly = is_readonly;
 	rc = sqlite3_open_v2(path, &db->h,

@@ -32,9 +32,12 @@
 struct db;
 
 enum db_flags {
-	DB_CREATE = 1 << 0, /* make the file (0600) when it is not there */
-	DB_READONLY =
-		1 << 1,	    /* never writes, creates or deletes; -shm must be writable */
+	DB_CREATE = 1 << 0, /* make the file (0640) when it is not there */
+	/*
+	 * Never writes, creates or deletes; -shm must be writable. PATH may lead through
+	 * /proc/self/fd/N of a folder, and no link in it is resolved by name.
+	 */
+	DB_READONLY = 1 << 1,
 	DB_ANY_FS = 1 << 2, /* tests: also on a file system we would refuse */
 };
 

@@ -336,12 +336,12 @@ static void network(struct strbuf *out, const struct json *job)
 static void one_summary(struct visit *v, struct strbuf *out, const char *digest)
 {
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
-	_cleanup_free_ char *path = xasprintf("store/sha256/%.2s/%s", digest, digest);
+	_cleanup_free_ char *path = xasprintf("sha256/%.2s/%s", digest, digest);
 	struct err err = ERR_INIT;
 
 	/* The name is a digest of the store's own, yet it becomes a path: digits only. */
 	if (strlen(digest) != 64 || strspn(digest, "0123456789abcdef") != 64 ||
-		fd_read_file(v->web->data_dir, path, LIMIT_SUMMARY_STEP, &text, &err) < 0)
+		fd_read_file(v->web->o->store, path, LIMIT_SUMMARY_STEP, &text, &err) < 0)
 		strbuf_adds(out, "<p class=\"dim\">This summary is no longer kept.</p>");
 	else
 		html_markdown(out, text.buf, text.len);
@@ -520,7 +520,7 @@ static void show_job(struct visit *v, struct json *job, const char *tab, const s
 	view_of_json(job, &lv);
 	if (step && str_to_int(step, 0, 100000, &n) == 0)
 		json_set_int(job, "asked_step", n);
-	if (lv.try > 0 && logfile_open(v->web->data_dir, lv.job, lv.try, &f, &err) < 0)
+	if (lv.try > 0 && logfile_open(v->web->o->jobs, lv.job, lv.try, &f, &err) < 0)
 		f = NULL;
 	choose(v, job, f, &c);
 	title = xasprintf("%s · %s · #%lld", html_state_word(page_job_state(job)),

@@ -154,9 +154,9 @@ int part_log_lines(struct web *w, const struct log_view *lv, struct strbuf *out,
 	*ret_rendered = 0;
 	if (lv->try <= 0)
 		return 0;
-	if (logfile_open(w->data_dir, lv->job, lv->try, &f, &why) < 0)
+	if (logfile_open(w->o->jobs, lv->job, lv->try, &f, &why) < 0)
 		return why.code == ERR_NOT_FOUND ? 0 : err_set(err, why.code, "%s", why.msg);
-	r.times = logtimes_open(w->data_dir, lv->job, lv->try);
+	r.times = logtimes_open(w->o->jobs, lv->job, lv->try);
 	got = logfile_each(f, lv->from, lv->count, lv->is_whole, render_line, &r, err);
 	if (!lv->is_whole)
 		r.keep_open = true; /* it still runs */
@@ -262,7 +262,7 @@ static void scan_start(struct visit *v, const struct log_view *lv, const char *q
 	s->lv = *lv;
 	s->q = xstrdup_null(q);
 	s->done = done;
-	if (lv->try > 0 && logfile_open(v->web->data_dir, lv->job, lv->try, &f, &err) == 0 &&
+	if (lv->try > 0 && logfile_open(v->web->o->jobs, lv->job, lv->try, &f, &err) == 0 &&
 		logscan_new(f, q, &s->scan, &err) < 0) {
 		scan_end(s, &err);
 		return;

@@ -54,12 +54,12 @@ children_named() { # NAME of a process: those of core that have it
 executors() {
   local spawner
   spawner=$(server_spawner)
-  [ -z "$spawner" ] || pgrep -P "$spawner" 2>/dev/null
+  [ -z "$spawner" ] || pgrep -P "$spawner" -x sluice-executor 2>/dev/null
 }
 victim() {
   case $1 in
   core) echo "$pid_of_core" ;;
-  web) children_named sluice-web ;;
+  web) web_of "$pid_of_core" "$DATA" ;;
   planner) children_named sluice-planner ;;
   checkpointer) children_named sluice-ckpt ;;
   git) children_named sluice-helper ;;

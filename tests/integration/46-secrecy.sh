@@ -242,10 +242,7 @@ like "$(cat "$T/logs")" "taken '' '$CANARY'" 'an output that holds a secret is n
 rm -f "$T/has"
 
 # ---- the processes of the server ----
-WEB=$(for p in /proc/[0-9]*; do
-  [ "$(tr '\0' ' ' 2>/dev/null <"$p/cmdline" | sed 's/ $//')" = "$(readlink -f "$SLUICE") web" ] &&
-    [ "$(sed -n 's/^PPid:\t//p' "$p/status" 2>/dev/null)" = "$CORE" ] && echo "${p#/proc/}"
-done)
+WEB=$(web_of "$CORE" "$DATA")
 ok 'there is one web process' test -d "/proc/${WEB:-none}"
 of_status() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
 is "$(of_status "$WEB" Seccomp) $(of_status "$WEB" NoNewPrivs) $(of_status "$WEB" CapEff)" \
@@ -264,6 +261,29 @@ for p in "$CORE:core" "$WEB:web"; do
   nok "nor the environment of ${p#*:}" as_owner head -c 1 "/proc/${p%:*}/environ"
 done
 
+# ---- web has a uid of its own, where the spawner can give it one ----
+uid_of() { of_status "$1" Uid | cut -f1; }
+if [ "$(id -u)" -ne 0 ]; then
+  skip 'a uid for web takes a spawner that is root' 12
+else
+  WEB_UID=$(uid_of "$WEB")
+  isnt "$WEB_UID" "$(id -u "$SERVICE")" 'the uid of web is not that of core [HO03]'
+  isnt "$WEB_UID" 0 'nor root'
+  is "$(getent passwd "$WEB_UID")" '' 'nor anybody who can sign in'
+  is "$(of_status "$WEB" Groups)" '' 'and it is in no other group'
+  as_web() { setpriv --reuid "$WEB_UID" --regid "$SERVICE" --clear-groups "$@"; }
+  ok 'control: the owner reads the key' as_owner test -r "$DATA.key"
+  nok 'that uid does not, without Landlock too [HO03]' as_web test -r "$DATA.key"
+  nok 'nor does it reach a file of the data by name' as_web test -e "$DATA/db/sluice.db"
+  # The folders that web holds, opened for it as core does.
+  in_web() { as_web "$@" 3<"$DATA/db" 4<"$DATA/jobs/$OTHER/1"; }
+  ok 'control: in the folders it was given it reads' in_web test -r /dev/fd/3/sluice.db -a -r /dev/fd/4/log
+  nok 'but does not write the database' in_web test -w /dev/fd/3/sluice.db
+  nok 'nor its log' in_web test -w /dev/fd/3/sluice.db-wal
+  nok 'nor make a file beside it' in_web test -w /dev/fd/3/
+  nok "nor read what a job was told" in_web test -r /dev/fd/4/spec.json
+fi
+
 # The real processes make the calls: what core can, web cannot.
 inject() { "$INJECT" "$1" "$2" "$3" 2>&1; }
 if [ "$(id -u)" -ne 0 ] || [ "$(inject "$BYSTANDER" read /etc/passwd)" != ok ]; then
@@ -272,15 +292,27 @@ else
   is "$(inject "$CORE" read "$DATA.key")" ok 'control: core can open the key [HO03]'
   is "$(inject "$WEB" read "$DATA.key")" EACCES 'web cannot [HO03]'
   is "$(inject "$CORE" write "$DATA/db/sluice.db")" ok 'control: core can open the database for writing'
-  is "$(inject "$WEB" read "$DATA/db/sluice.db")" ok 'web can read it'
-  is "$(inject "$WEB" write "$DATA/db/sluice.db")" EACCES 'but not open it for writing'
-  is "$(inject "$WEB" write "$DATA/db/sluice.db-wal")" EACCES 'nor its log'
-  is "$(inject "$WEB" write "$DATA/jobs/$OTHER/1/log")" EACCES 'nor the log of a job'
+  held() { # FOLDER: its path as web can go it
+    local f
+    for f in "/proc/$WEB/fd"/*; do
+      [ "$(readlink "$f")" != "$DATA/$1" ] || { echo "/proc/self/fd/${f##*/}" && return; }
+    done
+  }
+  is "$(inject "$WEB" read "$(held db)/sluice.db")" ok 'web can read it'
+  is "$(inject "$WEB" write "$(held db)/sluice.db")" EACCES 'but not open it for writing'
+  is "$(inject "$WEB" write "$(held db)/sluice.db-wal")" EACCES 'nor its log'
+  is "$(inject "$WEB" write "$(held jobs)/$OTHER/1/log")" EACCES 'nor the log of a job'
   is "$(inject "$WEB" read /etc/passwd)" EACCES 'nor read anything else'
   isnt "$(inject "$WEB" exec /bin/true)" ok 'nor execute a program [HO03]'
   ok 'and goes on serving' curl -fsS "$URL/health/ready"
   is "$(inject "$BYSTANDER" exec /bin/true)" ok 'control: another process of the account can'
 fi
 ok 'the invariants hold' S check
+
+# ---- a web that hangs does not keep the address of a core that is gone ----
+gone() { ! kill -0 "$1" 2>/dev/null; }
+kill -STOP "$WEB"
+kill -KILL "$CORE"
+ok 'a web that has stopped answering does not outlive core' wait_for 10 gone "$WEB"
 serve_stop
 done_testing

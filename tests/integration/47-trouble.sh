@@ -167,7 +167,7 @@ ok 'which succeed' wait_run "$(last_run)" success
 # ---- too much ----
 head -c $((30 * 1024 * 1024)) /dev/zero >"$T/huge"
 rss() { sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$1/status"; }
-WEB=$(pgrep -P "$CORE" -f 'sluice web$')
+WEB=$(web_of "$CORE" "$D/data")
 hook "$T/huge"
 is "$code" 413 'a body of 30 MiB is refused'
 hook "$T/huge" -H 'Transfer-Encoding: chunked'

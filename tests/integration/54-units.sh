@@ -77,6 +77,12 @@ INVOCATION_ID=1 spawn spawner "$SLUICE" spawner --config "$D/sluice.yml" --data 
 ok 'and runs when its unit is there' wait_run 1 success
 uid_of() { awk '/^Uid:/ { print $2 }' "/proc/$1/status"; }
 is "$(uid_of "$CORE") $(uid_of "$(cat "$D/data/run/spawner.pid")")" "$(id -u "$SERVICE") 0" 'core has no rights, the spawner has'
+own_uid() {
+  local uid
+  uid=$(uid_of "$(web_of "$CORE" "$D/data")") && [ -n "$uid" ] && [ "$uid" != 0 ] && [ "$uid" != "$(id -u "$SERVICE")" ]
+}
+ok 'web gets a uid of its own as soon as there is one who can give it' wait_for 10 own_uid
+ok 'and goes on serving' curl -fsS "$URL/health/ready"
 stop "serve$serve_number"
 ok 'a stopped server leaves the spawner running' kill -0 "$(cat "$D/data/run/spawner.pid")"
 ok 'and has said that it stops' grep -q '^STOPPING=1' "$T/systemd.out"

@@ -245,3 +245,12 @@ tap_cleanup() {
 # that is just being forked would be lost.
 tap_main=$BASHPID
 trap tap_cleanup EXIT
+
+# web_of CORE DATA: the server's web, a child of core's or, with a uid of its own, the spawner's.
+web_of() {
+  local parent
+  for parent in "$1" "$(cat "$2/run/spawner.pid" 2>/dev/null)"; do
+    [ -z "$parent" ] || pgrep -P "$parent" -x sluice-web && return 0
+  done
+  return 1
+}

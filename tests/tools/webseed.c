@@ -1098,6 +1098,13 @@ static void on_web(struct loop *l, int fd, uint32_t events, void *data)
 	}
 }
 
+static int folder(const char *name)
+{
+	_cleanup_free_ char *path = path_join(dir, name);
+
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 static void start_web(void)
 {
 	int pair[2], fds[2];
@@ -1112,6 +1119,7 @@ static void start_web(void)
 	web_pid = fork();
 	if (web_pid == 0) {
 		const struct web_options o = { .core = pair[1], .listeners = { dup(listener), fds[0] },
+			.db = folder("db"), .jobs = folder("jobs"), .store = folder("store"),
 			.url = url, .config = config, .confinement = "full", .owner = getuid(),
 			.tls_certificate = tls_text[0], .tls_key = tls_text[1] };
 

@@ -32,14 +32,14 @@ static void write_log(struct fixture *x, uint64_t n, bool with_index, bool open_
 		if (i + 1 < n || !open_end)
 			strbuf_addc(&log, '\n');
 	}
-	test_write(x->dir, "jobs/5/1/log", "");
-	path = xasprintf("%s/jobs/5/1/log", x->dir->path);
+	test_write(x->dir, "5/1/log", "");
+	path = xasprintf("%s/5/1/log", x->dir->path);
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	assert_int_equal(fd_write_all(fd, log.buf, log.len), 0);
 	if (with_index) {
-		test_write(x->dir, "jobs/5/1/log.idx", "");
-		_cleanup_free_ char *ipath = xasprintf("%s/jobs/5/1/log.idx", x->dir->path);
+		test_write(x->dir, "5/1/log.idx", "");
+		_cleanup_free_ char *ipath = xasprintf("%s/5/1/log.idx", x->dir->path);
 		_cleanup_close_ int ifd = open(ipath, O_WRONLY | O_CLOEXEC);
 
 		assert_int_equal(fd_write_all(ifd, index.buf, index.len), 0);
@@ -156,9 +156,9 @@ static struct logscan *scan(struct fixture *x, const char *find, size_t step)
 
 static void write_bytes(struct fixture *x, const char *data, size_t len)
 {
-	_cleanup_free_ char *path = xasprintf("%s/jobs/5/1/log", x->dir->path);
+	_cleanup_free_ char *path = xasprintf("%s/5/1/log", x->dir->path);
 
-	test_write(x->dir, "jobs/5/1/log", "");
+	test_write(x->dir, "5/1/log", "");
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	assert_int_equal(fd_write_all(fd, data, len), 0);
@@ -275,8 +275,8 @@ static void tells_when_a_byte_was_written(void **state)
 	struct err err = ERR_INIT;
 	int64_t began = 1750000000000;
 
-	test_write(x->dir, "jobs/5/1/log", "");
-	_cleanup_free_ char *path = xasprintf("%s/jobs/5/1", x->dir->path);
+	test_write(x->dir, "5/1/log", "");
+	_cleanup_free_ char *path = xasprintf("%s/5/1", x->dir->path);
 	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	assert_null(logtimes_open(x->dir->fd, 5, 1));

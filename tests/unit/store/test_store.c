@@ -11,7 +11,7 @@
 
 /* ---- opening ----------------------------------------------------------------------- */
 
-static void its_files_are_for_nobody_else(void **state)
+static void its_files_are_for_its_group_to_read(void **state)
 {
 	struct world *w = *state;
 	static const char *const ends[] = { "", "-wal", "-shm" };
@@ -21,7 +21,7 @@ static void its_files_are_for_nobody_else(void **state)
 		struct stat st;
 
 		assert_int_equal(stat(path, &st), 0);
-		assert_int_equal(st.st_mode & 0777, 0600);
+		assert_int_equal(st.st_mode & 0777, 0640);
 	}
 }
 
@@ -600,7 +600,7 @@ static void the_last_word_of_a_context_is_the_one_sent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD_DISK(its_files_are_for_nobody_else),
+		WORLD_DISK(its_files_are_for_its_group_to_read),
 		WORLD_DISK(runs_with_the_settings_that_durability_needs),
 		WORLD_DISK(refuses_a_newer_schema),
 		WORLD_DISK(refuses_what_is_not_ours),
