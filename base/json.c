@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON values: a struct json is a json_t of jansson under another name. */
+/* The only module that includes jansson. A struct json is a json_t under another name. */
 #include "base/json.h"
 
 #include <assert.h>
@@ -7,8 +7,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/json-internal.h"
 #include "base/mem.h"
+
+/* jansson itself recurses up to 2048 levels; our readers recurse too. */
+#define DEPTH_MAX   64
+#define DIGITS_SAFE 18 /* any integer of so many digits fits 64 bits */
 
 static json_t *in(const struct json *j)
 {
@@ -25,6 +28,174 @@ static json_t *must(json_t *j)
 	if (!j)
 		abort(); /* jansson fails here only when out of memory */
 	return j;
+}
+
+/* ---- parse ---- */
+
+struct scan {
+	const char *at;
+	const char *end;
+	size_t line;
+	size_t column;
+};
+
+/* From behind an opening quote to behind the closing one. */
+static void scan_string(struct scan *s)
+{
+	while (s->at < s->end && *s->at != '"') {
+		size_t step = *s->at == '\\' && s->end - s->at > 1 ? 2 : 1;
+
+		/* Columns count letters, not bytes. */
+		for (size_t i = 0; i < step; i++)
+			s->column += ((unsigned char)s->at[i] & 0xc0) != 0x80;
+		s->at += step;
+	}
+	if (s->at < s->end) {
+		s->at++;
+		s->column++;
+	}
+}
+
+/* jansson would let 2048 levels through. Anything else that is wrong is left to it. */
+static int check_depth(const char *data, size_t len, struct err *err)
+{
+	struct scan s = { data, data + len, 1, 0 };
+	size_t depth = 0;
+
+	while (s.at < s.end) {
+		char c = *s.at++;
+
+		s.column++;
+		if (c == '\n') {
+			s.line++;
+			s.column = 0;
+		} else if (c == '"') {
+			scan_string(&s);
+		} else if ((c == '[' || c == '{') && ++depth > DEPTH_MAX) {
+			return err_set(err, ERR_INPUT,
+				"json:%zu:%zu: nested deeper than %d", s.line, s.column,
+				DEPTH_MAX);
+		} else if ((c == ']' || c == '}') && depth > 0) {
+			depth--;
+		}
+	}
+	return 0;
+}
+
+static size_t number_len(const char *at, const char *end)
+{
+	const char *start = at;
+
+	while (at < end && *at && strchr("+-.0123456789eE", *at))
+		at++;
+	return (size_t)(at - start);
+}
+
+/* Copies one number, with ".0" behind it if it is an integer beyond 64 bits. */
+static size_t widen_number(const char *token, size_t len, struct strbuf *wide)
+{
+	bool is_integer = len > DIGITS_SAFE && !memchr(token, '.', len) &&
+			  !memchr(token, 'e', len) && !memchr(token, 'E', len);
+	long long v;
+
+	strbuf_add(wide, token, len);
+	if (is_integer) {
+		_cleanup_free_ char *text = xstrndup(token, len);
+
+		if (str_to_int(text, INT64_MIN, INT64_MAX, &v) < 0) {
+			strbuf_adds(wide, ".0");
+			return 2;
+		}
+	}
+	return 0;
+}
+
+/*
+ * Copies the document with its large integers made reals, until WIDE is STOP long.
+ * Returns by how many letters the last line grew.
+ */
+static size_t widen_integers(
+	const char *data, size_t len, size_t stop, struct strbuf *wide)
+{
+	struct scan s = { data, data + len, 1, 0 };
+	size_t grown = 0;
+
+	while (s.at < s.end && wide->len < stop) {
+		const char *start = s.at++;
+		size_t digits = number_len(start, s.end);
+
+		if (*start == '"')
+			scan_string(&s);
+		else if (*start == '\n')
+			grown = 0;
+		if (*start != '-' && (*start < '0' || *start > '9')) {
+			strbuf_add(wide, start, (size_t)(s.at - start));
+			continue;
+		}
+		s.at = start + digits;
+		grown += widen_number(start, digits, wide);
+	}
+	return grown;
+}
+
+int json_parse(const char *data, size_t len, struct json **ret, struct err *err)
+{
+	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
+	_cleanup_(strbuf_done) struct strbuf wide = STRBUF_INIT;
+	_cleanup_(strbuf_done) struct strbuf scratch = STRBUF_INIT;
+	json_error_t why;
+	size_t grown = 0;
+	json_t *j;
+
+	if (check_depth(data, len, err) < 0)
+		return -1;
+	j = json_loadb(data, len, flags, &why);
+	if (!j && json_error_code(&why) == json_error_numeric_overflow) {
+		widen_integers(data, len, SIZE_MAX, &wide);
+		j = json_loadb(wide.buf, wide.len, flags, &why);
+		if (!j)
+			grown = widen_integers(data, len, (size_t)why.position, &scratch);
+	}
+	if (!j)
+		return err_set(err, ERR_INPUT, "json:%d:%d: %s", why.line,
+			why.column - (int)grown, why.text);
+	*ret = out_of(j);
+	return 0;
+}
+
+/* ---- write ---- */
+
+static int dump_to_strbuf(const char *bytes, size_t len, void *data)
+{
+	strbuf_add(data, bytes, len);
+	return 0;
+}
+
+void json_write(const struct json *j, enum json_write_flags flags, struct strbuf *out)
+{
+	size_t how = JSON_ENCODE_ANY;
+	int failed;
+
+	how |= flags & JSON_WRITE_PRETTY ? JSON_INDENT(2) : JSON_COMPACT;
+	if (flags & JSON_WRITE_SORTED)
+		how |= JSON_SORT_KEYS;
+	if (j) {
+		failed = json_dump_callback(in(j), dump_to_strbuf, out, how);
+		assert(!failed); /* only a document that holds itself fails */
+		(void)failed;
+	} else {
+		strbuf_adds(out, "null");
+	}
+	if (flags & JSON_WRITE_PRETTY)
+		strbuf_addc(out, '\n');
+}
+
+char *json_text(const struct json *j)
+{
+	struct strbuf b = STRBUF_INIT;
+
+	json_write(j, 0, &b);
+	return strbuf_take(&b);
 }
 
 /* ---- life ---- */
@@ -69,7 +240,7 @@ static size_t utf8_length(unsigned char first)
 }
 
 /* Length of the well-formed UTF-8 letter at S, 0 if it is none. */
-size_t json_utf8_letter(const unsigned char *s, size_t len)
+static size_t utf8_letter(const unsigned char *s, size_t len)
 {
 	size_t n = utf8_length(s[0]);
 
@@ -92,7 +263,7 @@ static bool repair_utf8(const char *s, size_t len, struct strbuf *fixed)
 	size_t good = 0; /* start of what was not copied yet */
 
 	for (size_t i = 0; i < len;) {
-		size_t n = json_utf8_letter((const unsigned char *)s + i, len - i);
+		size_t n = utf8_letter((const unsigned char *)s + i, len - i);
 
 		if (n) {
 			i += n;

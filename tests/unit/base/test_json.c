@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "base/json-internal.h"
+#include "base/json.h"
 
 static struct json *parse(const char *text)
 {
@@ -105,109 +105,6 @@ static void hostile_documents_are_refused_with_their_place(void **state)
 		assert_null(j);
 		assert_err_has(&err, ERR_INPUT, rows[i].words);
 	}
-}
-
-/* What the two ways make of TEXT, and whether the quick one goes there at all. */
-static void assert_both_ways(const char *text, size_t len, bool is_quick)
-{
-	struct json *quick = json_read_quick(text, len), *strict = NULL;
-	struct strbuf a = STRBUF_INIT, b = STRBUF_INIT;
-	struct err err = ERR_INIT;
-	int rc = json_read_strict(text, len, &strict, &err);
-
-	if (is_quick != (quick != NULL))
-		fail_msg("%s: the quick way %s", text,
-			quick ? "took it" : "did not take it");
-	if (quick && rc < 0)
-		fail_msg("%s: taken, but %s", text, err.msg);
-	if (quick) {
-		assert_true(json_same(quick, strict));
-		json_write_quick(quick, &a);
-		json_write_strict(strict, 0, &b);
-		assert_string_equal(a.buf, b.buf);
-	}
-	json_free(quick);
-	json_free(strict);
-	strbuf_done(&a);
-	strbuf_done(&b);
-}
-
-static void the_quick_way_makes_the_same_of_it(void **state)
-{
-	static const struct {
-		const char *text;
-		bool is_quick;
-	} rows[] = {
-		{ " {\"b\" : 1 ,\r\n\t\"a\":[ true,false , null,\"x\" ] , \"\":{}} ",
-			true },
-		{ "[]", true },
-		{ "\"\\u0000\\n\\\\\\/\\\"\\ud83d\\ude00 and \xc3\xa9\x7f\"", true },
-		{ "[0,-0,-1,123456789012345678,-123456789012345678]", true },
-		{ "[9223372036854775807,0.5,-1e3,1E-2,10.0]", true },
-		{ "[9223372036854775808]", false }, /* becomes a real */
-		{ "{\"a\\u0062\":1}", false },	    /* an escape in a key */
-		{ "{\"a\":1,\"a\":2}", false },
-		{ "{\"a\":1,\"b\":{\"c\":[1,{\"d\":1,\"d\":2}]}}", false },
-		{ "[1,]", false },
-		{ "[,1]", false },
-		{ "[1 2]", false },
-		{ "{\"a\"}", false },
-		{ "{\"a\":}", false },
-		{ "{\"a\":1,}", false },
-		{ "{1:2}", false },
-		{ "[1}", false },
-		{ "[1", false },
-		{ "", false },
-		{ " ", false },
-		{ "1 1", false },
-		{ "01", false },
-		{ "-", false },
-		{ "-01", false },
-		{ "+1", false },
-		{ ".5", false },
-		{ "1.", false },
-		{ "1e", false },
-		{ "1e999", false },
-		{ "nul", false },
-		{ "nulls", false },
-		{ "True", false },
-		{ "\"a", false },
-		{ "\"a\\", false },
-		{ "\"a\\\"", false },
-		{ "\"\\x\"", false },
-		{ "\"\\ud800\"", false },
-		{ "\"a\tb\"", false },
-		{ "\"12345678\x01\"", false },
-		{ "\"\xff\"", false },
-		{ "\"\xc3\"", false },
-		{ "\"\xed\xa0\x80\"", false },
-		{ "\"\xf4\x90\x80\x80\"", false },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		assert_both_ways(rows[i].text, strlen(rows[i].text), rows[i].is_quick);
-	assert_both_ways("\"a\0b\"", 5, false);
-	assert_both_ways("1\0", 2, false);
-}
-
-/* Eight bytes are looked at at a time: each byte at each place, before and behind. */
-static void a_byte_counts_wherever_it_stands(void **state)
-{
-	for (size_t len = 1; len < 20; len++)
-		for (size_t at = 0; at < len; at++)
-			for (int c = 0; c < 256; c++) {
-				char text[32] = "\"abcdefghijklmnopqrstuvwxyz";
-				bool is_plain =
-					c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
-
-				text[1 + at] = (char)c;
-				text[1 + len] = '"';
-				text[2 + len] = '\0';
-				assert_both_ways(text, len + 2,
-					is_plain ||
-						(c == '\\' && at + 1 < len &&
-							strchr("bfnrt", text[2 + at])));
-			}
 }
 
 static void depth_is_limited_outside_strings_only(void **state)
@@ -395,7 +292,6 @@ static void sorted_and_pretty_are_as_promised(void **state)
 TEST_MAIN(TEST(documents_come_back_as_they_were),
 	TEST(numbers_beyond_64_bits_become_reals),
 	TEST(hostile_documents_are_refused_with_their_place),
-	TEST(the_quick_way_makes_the_same_of_it), TEST(a_byte_counts_wherever_it_stands),
 	TEST(depth_is_limited_outside_strings_only), TEST(wrong_kinds_give_the_default),
 	TEST(paths_walk_members), TEST(strings_are_always_utf8),
 	TEST(objects_change_and_keep_their_order), TEST(walking_visits_members_in_order),
