@@ -43,7 +43,7 @@ _Static_assert(sizeof(struct frame) == 16, "the frame header has no holes");
 struct packet {
 	struct frame frame;
 	size_t len; /* bytes behind the header */
-	char *bytes;
+	char bytes[CHAN_INLINE_MAX];
 	int fds[CHAN_FDS_MAX + 1];
 	size_t fds_len;
 };
@@ -52,7 +52,6 @@ static void packet_done(struct packet *p)
 {
 	for (size_t i = 0; i < p->fds_len; i++)
 		cleanup_closep(&p->fds[i]);
-	free(p->bytes);
 }
 
 /* ---- messages ---- */
@@ -248,15 +247,18 @@ static int send_inline(int fd, struct frame *frame, const char *head, const void
 	return send_packet(fd, iov, ARRAY_SIZE(iov), fds, fds_len, err);
 }
 
-static int send_memfd(int fd, struct frame *frame, struct strbuf *head, const void *body,
+static int send_memfd(int fd, struct frame *frame, const char *head, const void *body,
 	const int *fds, size_t fds_len, struct err *err)
 {
+	const struct iovec parts[] = {
+		{ (void *)(uintptr_t)head, frame->head_len },
+		{ (void *)(uintptr_t)body, frame->body_len },
+	};
 	struct iovec iov = { frame, sizeof(*frame) };
 	_cleanup_close_ int mem = -1;
 	int all[CHAN_FDS_MAX + 1];
 
-	strbuf_add(head, body, frame->body_len);
-	mem = fd_memfd("sluice-message", head->buf, head->len, err);
+	mem = fd_memfd_parts("sluice-message", parts, ARRAY_SIZE(parts), err);
 	if (mem < 0)
 		return -1;
 	frame->flags |= FRAME_MEMFD;
@@ -281,7 +283,7 @@ int chan_send(int fd, const struct json *head, const void *body, size_t len,
 	frame.body_len = (uint32_t)len;
 	if (sizeof(frame) + text.len + len <= CHAN_INLINE_MAX)
 		return send_inline(fd, &frame, text.buf, body, fds, fds_len, err);
-	return send_memfd(fd, &frame, &text, body, fds, fds_len, err);
+	return send_memfd(fd, &frame, text.buf, body, fds, fds_len, err);
 }
 
 int chan_send_op(int fd, const char *op, struct err *err)
@@ -327,7 +329,7 @@ static int receive_packet(int fd, struct packet *p, struct err *err)
 	union fd_control control;
 	struct iovec iov[] = {
 		{ &p->frame, sizeof(p->frame) },
-		{ NULL, CHAN_INLINE_MAX },
+		{ p->bytes, sizeof(p->bytes) },
 	};
 	struct msghdr mh = { .msg_iov = iov,
 		.msg_iovlen = ARRAY_SIZE(iov),
@@ -336,8 +338,6 @@ static int receive_packet(int fd, struct packet *p, struct err *err)
 	bool is_clean;
 	ssize_t n;
 
-	p->bytes = xmalloc(CHAN_INLINE_MAX);
-	iov[1].iov_base = p->bytes;
 	/*
 	 * A peer that closes with our words unread resets the connection: that is told once,
 	 * and before the messages of it that are still waiting.
@@ -444,11 +444,13 @@ static int read_inline(
 
 int chan_recv(int fd, struct chan_msg *ret, struct err *err)
 {
-	_cleanup_(packet_done) struct packet p = { .fds_len = 0 };
+	_cleanup_(packet_done) struct packet p; /* not zeroed: it is large */
 	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
 	_cleanup_(strbuf_done) struct strbuf head = STRBUF_INIT;
-	int r = receive_packet(fd, &p, err);
+	int r;
 
+	p.fds_len = 0;
+	r = receive_packet(fd, &p, err);
 	if (r <= 0)
 		return r;
 	if (check_frame(&p.frame, err) < 0)

@@ -252,6 +252,14 @@ int fd_set_cloexec(int fd, bool on)
 
 int fd_memfd(const char *name, const void *data, size_t len, struct err *err)
 {
+	const struct iovec part = { (void *)(uintptr_t)data, len };
+
+	return fd_memfd_parts(name, &part, 1, err);
+}
+
+int fd_memfd_parts(
+	const char *name, const struct iovec *parts, size_t len, struct err *err)
+{
 	const unsigned how = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 	_cleanup_close_ int fd =
 		(int)syscall(SYS_memfd_create, name, how | MFD_NOEXEC_SEAL);
@@ -260,8 +268,9 @@ int fd_memfd(const char *name, const void *data, size_t len, struct err *err)
 		fd = (int)syscall(SYS_memfd_create, name, how);
 	if (fd < 0)
 		return err_sys(err, "cannot make a memory file");
-	if (fd_write_all(fd, data, len) < 0)
-		return err_sys(err, "cannot fill a memory file");
+	for (size_t i = 0; i < len; i++)
+		if (fd_write_all(fd, parts[i].iov_base, parts[i].iov_len) < 0)
+			return err_sys(err, "cannot fill a memory file");
 	if (fcntl(fd, F_ADD_SEALS,
 		    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		return err_sys(err, "cannot seal a memory file");

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/err.h"
 #include "base/strbuf.h"
@@ -43,6 +44,9 @@ int fd_set_nonblock(int fd, bool on);
 int fd_set_cloexec(int fd, bool on);
 /* A memory file holding DATA, sealed against any change; position 0. */
 int fd_memfd(const char *name, const void *data, size_t len, struct err *err);
+/* The same of several pieces, one behind the other. */
+int fd_memfd_parts(
+	const char *name, const struct iovec *parts, size_t len, struct err *err);
 /* Closes everything from LOW up but the sorted KEEP list. Async-signal-safe. */
 void fd_close_from(int low, const int *keep, size_t keep_len);
 /* Takes an OFD write lock on FD: 1 taken, 0 held by somebody else, -1 with errno. */

@@ -22,7 +22,7 @@
 /* Webhooks and HTTP. 25 MiB is GitHub's own cap on a payload. */
 #define LIMIT_HOOK_BODY (25 * MiB)
 #define LIMIT_API_BODY (1 * MiB)
-#define LIMIT_HTTP_HEADER (32 * KiB)
+#define LIMIT_HTTP_HEADER (16 * KiB)
 #define LIMIT_HTTP_HEADER_MS 10000	/* from connect to the end of the header */
 #define LIMIT_HTTP_TOTAL_MS 60000	/* from connect to the end of the body */
 #define LIMIT_HTTP_CONNECTIONS 1024

@@ -68,6 +68,11 @@ static void after_commit(struct core *c, const struct err *why, void *data)
 	send_answer(c, a);
 }
 
+static int begin_turn(void *data, struct err *err)
+{
+	return core_begin(data, err);
+}
+
 static int take_hook(
 	struct core *c, const struct chan_msg *m, struct json *fields, struct err *err)
 {
@@ -79,6 +84,8 @@ static int take_hook(
 		.request = json_get_str(m->head, "request", ""),
 		.body = m->body.buf,
 		.len = m->body.len,
+		.begin = begin_turn,
+		.data = c,
 	};
 	struct hook_answer a = { 0 };
 
@@ -88,10 +95,10 @@ static int take_hook(
 	json_set_str(fields, "message", a.message);
 	if (a.delivery)
 		json_set_int(fields, "delivery", a.delivery);
-	if (a.event) {
+	if (a.event)
 		json_set_int(fields, "event", a.event);
+	if (a.status == 202) /* there is something to plan */
 		core_wake(c);
-	}
 	return 0;
 }
 
@@ -109,7 +116,7 @@ static int take_approval(
 	};
 	struct approval_answer a = { 0 };
 
-	if (approval_receive(c->store, &q, &a, err) < 0)
+	if (core_begin(c, err) < 0 || approval_receive(c->store, &q, &a, err) < 0)
 		return -1;
 	json_set_int(fields, "status", a.status);
 	json_set_str(fields, "message", a.message);
@@ -138,11 +145,8 @@ void hooks_serve(struct core *c, const struct chan_msg *m)
 		send_answer(c, a);
 		return;
 	}
-	rc = core_begin(c, &err);
-	if (rc == 0)
-		rc = str_eq(chan_msg_op(m), "hook")
-			     ? take_hook(c, m, a->fields, &err)
-			     : take_approval(c, m, a->fields, &err);
+	rc = str_eq(chan_msg_op(m), "hook") ? take_hook(c, m, a->fields, &err)
+					    : take_approval(c, m, a->fields, &err);
 	if (rc < 0) {
 		set_trouble(a->fields, &err);
 		send_answer(c, a);

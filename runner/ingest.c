@@ -21,7 +21,7 @@
 
 enum {
 	AT_ONCE = 8,
-	PENDING_MAX = 256,
+	PENDING_MAX = 2 * AT_ONCE, /* not more than those are at work already */
 	ROUNDS_MAX = 2 * LIMIT_CALL_DEPTH, /* of files that turned out to be missing */
 	PLAN_TRIES = 3,
 	RETRY_MS = 1000,

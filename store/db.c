@@ -184,6 +184,11 @@ static int configure(struct db *db, struct err *err)
 	(void)sqlite3_db_config(db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	(void)sqlite3_db_config(db->h, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
 	(void)sqlite3_db_config(db->h, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
+	/*
+	 * Else a statement whose plan could gain by the value of an argument, as any with
+	 * `state = ?` where a partial index is, is compiled again each time it is bound.
+	 */
+	(void)sqlite3_db_config(db->h, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
 	(void)sqlite3_limit(db->h, SQLITE_LIMIT_LENGTH, VALUE_MAX);
 	(void)sqlite3_limit(db->h, SQLITE_LIMIT_ATTACHED, 0);
 	if (db_script(db, settings, err))

@@ -100,7 +100,8 @@ static int find_original(
 		return 0;
 	return db_value(s->db, ret, 0, err,
 		"SELECT id FROM deliveries WHERE hook_id = ? AND body_sha256 = ?"
-		" AND received_at > ? AND state = 'accepted' ORDER BY id DESC LIMIT 1",
+		" AND received_at > ? AND state = 'accepted'"
+		" ORDER BY received_at DESC, id DESC LIMIT 1", /* as its index is */
 		I(d->hook), B(d->body_sha256, SHA256_LEN),
 		I(clock_wall_ms() - LIMIT_DEDUPE_MS));
 }

@@ -258,7 +258,7 @@ int receive_hook(struct receiver *r, struct store *s, const struct hook_request 
 		*ret = a;
 		return refuse(ret);
 	}
-	if (store_begin(&tx, s, err) ||
+	if ((q->begin && q->begin(q->data, err)) || store_begin(&tx, s, err) ||
 		receive_signed(s, &r->of[forge], q, signer, &a, err) ||
 		store_commit(&tx, err))
 		return -1;

@@ -28,6 +28,12 @@ struct hook_request {
 	const char *request;
 	const void *body;
 	size_t len;
+	/*
+	 * Called before the first write, to open the transaction the rows are to join; NULL:
+	 * the caller has done so. A delivery nobody signed writes nothing and needs none.
+	 */
+	int (*begin)(void *data, struct err *err);
+	void *data;
 };
 
 struct hook_answer {
@@ -38,7 +44,7 @@ struct hook_answer {
 };
 
 /*
- * Joins the transaction the caller has opened: nothing may be answered before it is
+ * Joins the caller's transaction: nothing may be answered before it is
  * committed. All that is the sender's fault is an answer; -1 is ours (ERR_UNAVAILABLE:
  * answer 503). The answer to a wrong signature is the same for every reason.
  */

@@ -172,7 +172,9 @@ static void a_symlink_is_replaced_and_not_followed(void **state)
 static void a_memory_file_cannot_be_changed(void **state)
 {
 	struct err err = ERR_INIT;
-	_cleanup_close_ int fd = fd_memfd("t", "hello", 5, &err);
+	char hel[] = "hel", lo[] = "lo";
+	const struct iovec parts[] = { { hel, 3 }, { NULL, 0 }, { lo, 2 } };
+	_cleanup_close_ int fd = fd_memfd_parts("t", parts, ARRAY_SIZE(parts), &err);
 	char buf[6] = "";
 
 	assert_ok(fd, &err);

@@ -392,6 +392,27 @@ static void lenient_bytes_stay_one_request(void **state)
 	}
 }
 
+static void headers_up_to_the_limit_are_taken(void **state)
+{
+	struct server *s = *state;
+	_cleanup_(strbuf_done) struct strbuf b = STRBUF_INIT;
+	_cleanup_free_ char *one = NULL, *many = NULL;
+
+	strbuf_adds(&b, "GET / HTTP/1.1\r\nHost: a\r\nX: ");
+	while (b.len < LIMIT_HTTP_HEADER - 100)
+		strbuf_addc(&b, 'x');
+	strbuf_adds(&b, "\r\n\r\n");
+	one = talk(s, b.buf, b.len, 400, NULL);
+	assert_int_equal(status_of(one), 200);
+	strbuf_clear(&b);
+	strbuf_adds(&b, "GET / HTTP/1.1\r\nHost: a\r\n");
+	for (int i = 0; b.len < LIMIT_HTTP_HEADER - 200; i++)
+		strbuf_addf(&b, "X-%d: %0100d\r\n", i, i);
+	strbuf_adds(&b, "\r\n");
+	many = talk(s, b.buf, b.len, 400, NULL);
+	assert_int_equal(status_of(many), 200);
+}
+
 static void large_headers_are_refused(void **state)
 {
 	struct server *s = *state;
@@ -735,6 +756,7 @@ static void two_hundred_streams_at_once(void **state)
 TEST_MAIN(SERVED(refuses_what_is_not_one_clear_request),
 	SERVED(nothing_is_smuggled_behind_a_request),
 	SERVED(lenient_bytes_stay_one_request),
+	SERVED(headers_up_to_the_limit_are_taken),
 	SERVED(large_headers_are_refused), SERVED(bodies_over_the_limit_are_never_kept),
 	SERVED(forms_are_decoded_once), SERVED(slow_ones_are_shut_out),
 	SERVED(a_kept_connection_serves_again_and_ends_when_idle), SERVED(a_late_answer_is_given),

@@ -285,6 +285,61 @@ static void a_signed_body_of_the_wrong_shape_is_written_down(void **state)
 	world_check(w);
 }
 
+struct opening {
+	int times;
+	bool fails;
+};
+
+static int count_opening(void *data, struct err *err)
+{
+	struct opening *o = data;
+
+	o->times++;
+	return o->fails ? err_set(err, ERR_UNAVAILABLE, "not now") : 0;
+}
+
+/* Who floods us with wrong signatures must not cost the disk a thing. */
+static void only_what_is_signed_opens_a_transaction(void **state)
+{
+	struct world *w = *state;
+	_cleanup_(receiver_freep) struct receiver *r = receiver_new();
+	_cleanup_(json_freep) struct json *headers = json_new_object();
+	_cleanup_free_ char *body = xasprintf(BODY, "acme/archive", 1);
+	struct opening opening = { 0 };
+	char sig[SIGNATURE_MAX];
+	struct hook_request q = { .forge = "gitea",
+		.headers = headers,
+		.peer = "192.0.2.1",
+		.body = body,
+		.len = strlen(body),
+		.begin = count_opening,
+		.data = &opening };
+	struct hook_answer a;
+	struct err err = ERR_INIT;
+	int64_t n;
+
+	json_set_str(headers, "x-gitea-event", "push");
+	json_set_str(headers, "x-gitea-signature",
+		signature_make(body, strlen(body), "not it", 6, sig) + 7);
+	assert_ok(receive_hook(r, w->s, &q, &a, &w->err), &w->err);
+	assert_int_equal(a.status, 401);
+	assert_int_equal(opening.times, 0);
+	json_set_str(headers, "x-gitea-signature",
+		signature_make(body, strlen(body), SECRET, strlen(SECRET), sig) + 7);
+	opening.fails = true;
+	assert_int_equal(receive_hook(r, w->s, &q, &a, &err), -1);
+	assert_err_has(&err, ERR_UNAVAILABLE, "not now");
+	opening.fails = false;
+	assert_ok(db_value(store_db(w->s), &n, 0, &w->err,
+			  "SELECT count(*) FROM deliveries"),
+		&w->err);
+	assert_int_equal(n, 0);
+	assert_ok(receive_hook(r, w->s, &q, &a, &w->err), &w->err);
+	assert_int_equal(a.status, 202);
+	assert_int_equal(opening.times, 2);
+	world_check(w);
+}
+
 static void the_same_delivery_a_hundred_times_is_one_event(void **state)
 {
 	struct world *w = *state;
@@ -316,6 +371,7 @@ int main(void)
 		WORLD(another_number_under_the_same_name_is_another_repository),
 		WORLD(a_rotated_secret_is_known_at_once),
 		WORLD(a_signed_body_of_the_wrong_shape_is_written_down),
+		WORLD(only_what_is_signed_opens_a_transaction),
 		WORLD(the_same_delivery_a_hundred_times_is_one_event),
 	};
 
