@@ -108,6 +108,26 @@ static int read_secret_file(const struct cli_args *a, const char *path, struct j
 	return 0;
 }
 
+static const char *where_hooks_are(const char *forge)
+{
+	static const struct {
+		const char *forge, *words;
+	} says[] = {
+		{ "github", "GitHub, Settings > Webhooks > Add: both, application/json, pushes and "
+			    "pull requests" },
+		{ "gitea", "Gitea, Settings > Webhooks > Add: both, application/json, push and pull "
+			   "request" },
+		{ "gitlab", "GitLab, Settings > Webhooks > Add: both, push, tag and merge request "
+			    "events" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(says); i++)
+		if (str_eq(forge, says[i].forge))
+			return says[i].words;
+	return "sluice hook install PATH for a bare repository on this machine, or a webhook of its "
+	       "forge with both";
+}
+
 static int repo_add(const struct cli_args *a)
 {
 	_cleanup_(json_freep) struct json *args = json_new_object();
@@ -142,8 +162,8 @@ static int repo_add(const struct cli_args *a)
 	       "rotate %s\n",
 		json_get_str(ret, "hook_secret", ""),
 		strlen(json_get_str(ret, "hook_secret", "")), name);
-	fprintf(stderr, "next: add the webhook at the forge, or for a bare repository on this "
-			"machine: sluice hook install PATH; then: sluice repo check %s\n", name);
+	fprintf(stderr, "next: %s; then: sluice repo check %s\n",
+		where_hooks_are(json_get_str(args, "forge", "")), name);
 	return CLI_OK;
 }
 
@@ -341,14 +361,26 @@ static int print_once(const struct cli_args *a, const char *verb, struct json *a
 
 static int token_create(const struct cli_args *a)
 {
+	_cleanup_(json_freep) struct json *ret = NULL;
+	_cleanup_free_ char *scope = NULL;
 	struct json *args = json_new_object();
+	int r;
 
 	json_set_str(args, "name", cli_arg(a, 1));
 	json_set_str(args, "scope", cli_get(a, "scope") ? cli_get(a, "scope") : "read");
 	if (cli_get(a, "expires"))
 		json_set_str(args, "expires", cli_get(a, "expires"));
-	return print_once(a, "token.create", args, "token",
-		"token: shown this once, only its hash is kept");
+	scope = xstrdup(json_get_str(args, "scope", ""));
+	r = remote_call(a, "token.create", args, &ret);
+	if (r || remote_print_json(a, ret))
+		return r;
+	/* The token alone on stdout, so that it can be piped. */
+	printf("%s\n", json_get_str(ret, "token", ""));
+	fprintf(stderr, "token: %s, scope %s", cli_arg(a, 1), scope);
+	if (json_is(json_get(ret, "expires_at"), JSON_KIND_STRING))
+		fprintf(stderr, ", until %.10s", json_get_str(ret, "expires_at", ""));
+	fputs("; shown this once, only its hash is kept\n", stderr);
+	return CLI_OK;
 }
 
 static int token_list(const struct cli_args *a)

@@ -342,6 +342,10 @@ static int run_list(const struct cli_args *a)
 		puts(text);
 		return CLI_OK;
 	}
+	if (json_count(list) == 0) {
+		fputs("no image yet: sluice image build NAME makes one (docs/roots.md)\n", stderr);
+		return CLI_OK;
+	}
 	t = cli_table_new(headers, 3);
 	for (size_t i = 0; i < json_count(list); i++) {
 		const struct json *one = json_at(list, i);

@@ -19,6 +19,8 @@ enum {
 	BLOCK_MAX = 60,
 };
 
+#define AGAIN_MAX 4 /* failed jobs named in the command that runs them again */
+
 struct live_state {
 	struct strvec block; /* as drawn; the cursor stands below it */
 	bool is_single;	     /* one job: its whole log streams */
@@ -328,6 +330,30 @@ static void summary_line(struct run_view *v, const struct run_job *j)
 		why.buf);
 }
 
+/* What failed, to be run once more without the rest; a called workflow has no -j of its own. */
+static void again(const struct run_view *v)
+{
+	const char *last = "";
+	int shown = 0;
+
+	for (size_t i = 0; i < v->jobs_len; i++) {
+		const struct run_job *j = v->jobs[i];
+
+		if (!str_eq(j->conclusion, "failure") || j->is_call || strchr(j->node, '/') ||
+			str_eq(j->node, last) || shown == AGAIN_MAX)
+			continue;
+		(void)fputs(shown++ ? "" : "        again: sluice run", stdout);
+		if (shown == 1 && v->o->where) {
+			(void)fputs(" -W ", stdout);
+			cli_print_safe(stdout, v->o->where, strlen(v->o->where), false);
+		}
+		(void)fputs(" -j ", stdout);
+		cli_print_safe(stdout, j->node, strlen(j->node), false);
+		last = j->node;
+	}
+	(void)fputc('\n', stdout);
+}
+
 static void on_end(struct run_view *v)
 {
 	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
@@ -356,7 +382,9 @@ static void on_end(struct run_view *v)
 	if (v->talked.len)
 		(void)fputc('\n', stdout);
 	if (v->log_path)
-		(void)fprintf(stdout, "  whole log  %s\n", v->log_path);
+		(void)fprintf(stdout, "  whole log  %s", v->log_path);
+	if (v->log_path)
+		again(v);
 	strvec_done(&s->block);
 	strbuf_done(&s->last);
 	free(s);

@@ -455,6 +455,8 @@ static void token_create(struct verb_call *v)
 	ret = json_new_object();
 	json_set_str(ret, "token", token);
 	json_set_str(ret, "name", name);
+	json_set_int(ret, "expires_at", expires);
+	query_public(ret);
 	verb_ok(v, ret);
 }
 

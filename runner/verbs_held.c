@@ -101,8 +101,8 @@ static void shell_open(struct verb_call *v)
 		holds_get(c->store, job, &e.hold, &err) < 0) {
 		verb_fail(v, &err,
 			err.code == ERR_NOT_FOUND
-				? "failed jobs of trusted runs are, for keep.held: see the "
-				  "job's page"
+				? "failed jobs of trusted runs are held, for keep.held: see the "
+				  "page of the job"
 				: NULL);
 		return;
 	}

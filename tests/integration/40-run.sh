@@ -60,6 +60,24 @@ like "$out" 'after +=? ?=? ?skipped: needs fails: failure' 'what needs it says w
 like "$out" 'whole log: ' 'and where the whole log is'
 ok 'the whole log is kept' test -s "$(sed -n 's/.*whole log: //p' <<<"$out")"
 
+# ---- on a terminal: the block goes, what stays ends with this ----
+if command -v script >/dev/null; then
+  TERM=xterm LANG=C.UTF-8 timeout 60 script -qec "stty cols 100; $SLUICE run -W .github/workflows/ci.yml --var FAIL=yes" \
+    /dev/null </dev/null >"$T/terminal" 2>&1
+  # Every cursor movement ends a line here: the last words are those that stand.
+  last=$(tr -d '\r' <"$T/terminal" | sed 's/\x1b\[[0-9;]*m//g; s/\x1b\[[0-9;?]*[A-Za-z]/\n/g' | sed '1,/^failure  ci.yml on push/d')
+  like "$last" '✓ lint +success +[0-9]' 'on a terminal the summary has a line for each job'
+  like "$last" '✗ fails +failure +[0-9.ms]+ +step 1: exit 3|✗ fails +failure .*exit 3' 'with the step that failed'
+  like "$last" '- after +skipped +needs fails: failure' 'or why it was skipped'
+  like "$last" 'whole log  .*/log +again: sluice run -W .github/workflows/ci.yml -j fails'$'\n*$' \
+    'and the command that runs what failed once more'
+  like "$(cat "$T/terminal")" $'\x1b\\[31m' 'in colours'
+  NO_COLOR=1 TERM=xterm timeout 60 script -qec "$SLUICE run -j lint" /dev/null </dev/null >"$T/terminal" 2>&1
+  unlike "$(cat "$T/terminal")" $'\x1b\\[[0-9;]*m' 'which NO_COLOR leaves out'
+else
+  skip 'script is not installed' 6
+fi
+
 # ---- usage ----
 exits 2 'an unknown flag is a usage error' "$SLUICE" run --nonsense
 exits 2 'so is a pair without a value' "$SLUICE" run --var X
