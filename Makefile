@@ -26,7 +26,9 @@ say       = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
 PC            := pkg-config
 SLUICE_PKGS   := jansson yaml-0.1 libcrypto sqlite3 libseccomp libmicrohttpd
 HELPER_PKGS   := jansson libcrypto libseccomp libgit2 libcurl libarchive libpcre2-8 libzstd
+SPAWNER_PKGS  := jansson yaml-0.1 libcrypto libseccomp
 SLUICE_LIBS    = $(shell $(PC) --libs $(SLUICE_PKGS)) -lm
+SPAWNER_LIBS   = $(shell $(PC) --libs $(SPAWNER_PKGS)) -lm
 HELPER_LIBS    = $(shell $(PC) --libs $(HELPER_PKGS)) -lm
 TEST_LIBS      = $(shell $(PC) --libs $(sort $(SLUICE_PKGS) $(HELPER_PKGS)) cmocka) -lm
 
@@ -56,7 +58,7 @@ ALL_LDFLAGS = $(LDFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed \
 # ---- layers: each folder is one static library ------------------------------------
 LAYERS   := base workflows sandbox store executor webhooks runner
 # Programs' main files stay out of the libraries.
-MAINS    := runner/main.c executor/helper_main.c
+MAINS    := runner/main.c runner/spawner_main.c executor/helper_main.c
 srcs      = $(filter-out $(MAINS),$(wildcard $(1)/*.c)) $(wildcard $(1)/pages/*.c)
 objs      = $(patsubst %.c,$(B)/%.o,$(1))
 lib       = $(B)/lib$(1).a
@@ -77,16 +79,22 @@ libs_of         = $(foreach l,$(DEPS_$(1)),$(call lib,$(l)))
 .SECONDARY:
 
 ##@ Build
-all: build/sluice build/sluice-helper ## build/sluice and the helper beside it
+all: build/sluice build/sluice-spawner build/sluice-helper ## build/sluice, its spawner and its helper
 
 # Always: the link may lead to what another compiler made.
 build/sluice: $(B)/sluice
 	$(Q)ln -sfn $(VARIANT)/sluice $@
+build/sluice-spawner: $(B)/sluice-spawner
+	$(Q)ln -sfn $(VARIANT)/sluice-spawner $@
 build/sluice-helper: $(B)/sluice-helper
 	$(Q)ln -sfn $(VARIANT)/sluice-helper $@
 
 $(B)/sluice: $(B)/runner/main.o $(call libs_of,runner)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(SLUICE_LIBS)
+
+# Not all of runner: what its own files call is found there, and no more.
+$(B)/sluice-spawner: $(B)/runner/spawner_main.o $(call libs_of,runner)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(SPAWNER_LIBS)
 
 $(B)/sluice-helper: $(B)/executor/helper_main.o $(call libs_of,executor)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(HELPER_LIBS)
@@ -131,7 +139,7 @@ help: ## this list
 install: all ## into PREFIX (DESTDIR is honoured)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/sluice
 	install -m 755 $(B)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
-	install -m 755 $(B)/sluice-helper $(DESTDIR)$(PREFIX)/libexec/sluice/sluice-helper
+	install -m 755 $(B)/sluice-spawner $(B)/sluice-helper $(DESTDIR)$(PREFIX)/libexec/sluice
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	for v in $$($(B)/sluice help --verbs); do \
 	  $(B)/sluice help --man $$v > $(DESTDIR)$(PREFIX)/share/man/man1/sluice-$$v.1; done

@@ -20,8 +20,12 @@
 
 char *helper_path(struct err *err)
 {
-	static const char *const places[] = { "sluice-helper",
-		"../libexec/sluice/sluice-helper" };
+	return helper_path_of("sluice-helper", err);
+}
+
+char *helper_path_of(const char *name, struct err *err)
+{
+	static const char *const places[] = { "", "../libexec/sluice/" };
 	_cleanup_free_ char *self = path_self();
 	char *slash = self ? strrchr(self, '/') : NULL;
 
@@ -31,16 +35,16 @@ char *helper_path(struct err *err)
 	}
 	slash[1] = '\0';
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		char *path = xasprintf("%s%s", self, places[i]);
+		char *path = xasprintf("%s%s%s", self, places[i], name);
 
 		if (access(path, X_OK) == 0)
 			return path;
 		free(path);
 	}
 	(void)err_set(err, ERR_NOT_FOUND,
-		"there is no 'sluice-helper' beside this program (%.120s) nor in "
+		"there is no '%s' beside this program (%.120s) nor in "
 		"../libexec/sluice: install it again",
-		self);
+		name, self);
 	return NULL;
 }
 

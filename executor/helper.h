@@ -116,6 +116,7 @@
 
 /* Beside this program, else ../libexec/sluice/; heap. ERR_NOT_FOUND says where it looked. */
 char *helper_path(struct err *err);
+char *helper_path_of(const char *name, struct err *err); /* another program of ours */
 /* The helper opened for fexecve: works where its path cannot be seen (job namespaces). */
 int helper_open(int *ret_fd, struct err *err);
 

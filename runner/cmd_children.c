@@ -73,7 +73,6 @@ static int run_spawner(const struct cli_args *a)
 	struct spawner_options o = SPAWNER_OPTIONS_INIT;
 	struct account account;
 	struct err err = ERR_INIT;
-	int r;
 
 	(void)prctl(PR_SET_NAME, "sluice-spawner");
 	log_open("spawner", LOG_INFO);
@@ -91,8 +90,8 @@ static int run_spawner(const struct cli_args *a)
 	o.uid = account.uid;
 	o.gid = account.gid;
 	o.lingers = getenv("NOTIFY_SOCKET") || getenv("INVOCATION_ID"); /* a unit of systemd */
-	r = spawner_run(&o);
-	return r == 3 ? CLI_UNREACHABLE : r ? CLI_NO : CLI_OK;
+	(void)spawner_exec(&o, &err);
+	return cli_fail(a, &err);
 }
 
 static const struct cli_opt spawner_opts[] = {

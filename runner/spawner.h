@@ -46,11 +46,19 @@ struct spawner_options {
 		NULL, NULL, false, 0, 0, -1, false \
 	}
 
+/* Exit statuses of `sluice spawner`, as of all verbs (runner/cli.h). */
+enum { SPAWNER_DONE = 0, SPAWNER_FAILED = 1, SPAWNER_USAGE = 2, SPAWNER_LOCKED = 3 };
+
 /*
- * Serves until there is nothing left to serve. 0 done, 1 failed (said in the log), 3 the
- * lock is held by another spawner.
+ * Serves until there is nothing left to serve. SPAWNER_FAILED was said in the log;
+ * SPAWNER_LOCKED: the lock is held by another spawner.
  */
 int spawner_run(const struct spawner_options *o);
+/*
+ * Becomes the program sluice-spawner, which calls spawner_run with O (without a chan).
+ * Returns only when that cannot be, -1.
+ */
+int spawner_exec(const struct spawner_options *o, struct err *err);
 
 /*
  * Starts a spawner of its own session for DATA_DIR, kept alive by a small parent that

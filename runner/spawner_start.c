@@ -20,6 +20,8 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/strvec.h"
+#include "executor/helper.h"
 
 enum {
 	START_MS = 5000,
@@ -101,6 +103,26 @@ static int await_lock(const char *data_dir, struct err *err)
 	return err_set(err, ERR_TIMEOUT,
 		"the spawner did not start within %d s; see '%s/run/spawner.log'",
 		START_MS / 1000, data_dir);
+}
+
+int spawner_exec(const struct spawner_options *o, struct err *err)
+{
+	_cleanup_(strvec_done) struct strvec argv = STRVEC_INIT;
+	_cleanup_free_ char *program = helper_path_of("sluice-spawner", err);
+
+	if (!program)
+		return -1;
+	(void)strvec_push(&argv, "sluice-spawner");
+	(void)strvec_pushf(&argv, "--data=%s", o->data_dir);
+	(void)strvec_pushf(&argv, "--helper=%s", o->helper);
+	if (o->has_user) {
+		(void)strvec_pushf(&argv, "--uid=%u", (unsigned)o->uid);
+		(void)strvec_pushf(&argv, "--gid=%u", (unsigned)o->gid);
+	}
+	if (o->lingers)
+		(void)strvec_push(&argv, "--lingers");
+	(void)execv(program, argv.v);
+	return err_sys(err, "cannot start '%s'", program);
 }
 
 int spawner_start(const char *data_dir, const char *const *argv, struct err *err)

@@ -9,7 +9,7 @@ need make
 
 ROOT=$T/root
 exits 0 'install.sh installs below DESTDIR' env "DESTDIR=$ROOT" PREFIX=/usr/local ./install.sh
-for f in usr/local/bin/sluice usr/local/libexec/sluice/sluice-helper etc/sluice/sluice.yml \
+for f in usr/local/bin/sluice usr/local/libexec/sluice/sluice-{helper,spawner} etc/sluice/sluice.yml \
   etc/systemd/system/sluice.service etc/systemd/system/sluice-spawner.service; do
   ok "there is $f" test -s "$ROOT/$f"
 done

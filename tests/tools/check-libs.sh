@@ -4,10 +4,12 @@
 # address space: one more here is a decision, not an accident.
 . tests/lib/tap.sh
 need readelf
-plan 6
+plan 9
 
 always='libc.so.6 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1 libm.so.6'
 sluice='libjansson.so.4 libyaml-0.so.2 libcrypto.so.3 libsqlite3.so.0 libseccomp.so.2 libmicrohttpd.so.12'
+# Of each fork that a job is made of. No database, no HTTP server.
+spawner='libjansson.so.4 libyaml-0.so.2 libcrypto.so.3 libseccomp.so.2'
 helper='libjansson.so.4 libcrypto.so.3 libgit2.so. libcurl.so.4 libarchive.so.13 libpcre2-8.so.0 libzstd.so.1 libseccomp.so.2 libyaml-0.so.2'
 
 needed() { readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
@@ -37,14 +39,17 @@ is_hardened() {
     ! grep -E 'GNU_STACK.* RWE ' "$T/elf"
 }
 
-for program in "$SLUICE" "$SOURCE/build/sluice-helper"; do
+for program in "$SLUICE" "$SOURCE/build/sluice-spawner" "$SOURCE/build/sluice-helper"; do
   name=${program##*/}
   if [ ! -x "$program" ]; then
     skip "$name is not built" 3
     continue
   fi
-  allowed=$sluice
-  [ "$name" = sluice ] || allowed=$helper
+  case $name in
+  sluice) allowed=$sluice ;;
+  sluice-spawner) allowed=$spawner ;;
+  *) allowed=$helper ;;
+  esac
   # shellcheck disable=SC2086 # lists of words
   is "$(unasked "$program" $always $allowed)" '' "$name links only what it may"
   is "$(interposed "$program")" '' "$name defines no function that its libraries look up"
