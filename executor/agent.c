@@ -25,6 +25,8 @@ struct agent {
 	int pidfd, chan;
 	int64_t seq;
 	bool is_busy;
+	size_t posted; /* answers nobody has waited for yet */
+	struct err posted_err;
 };
 
 int agent_start(struct jobrun *job, const struct sandbox *sandbox, struct err *err)
@@ -126,19 +128,25 @@ static void wait_for(struct jobrun *job, const struct waiting *w)
 		loop_remove(timer);
 }
 
-static int call(struct jobrun *job, struct json *head, const void *body, size_t len,
-	int fd, struct chan_msg *ret, struct err *err)
+static int ask(struct jobrun *job, struct json *head, const void *body, size_t len,
+	int fd, struct err *err)
 {
 	struct agent *a = job->agent;
-	struct chan_msg own = CHAN_MSG_INIT;
-	struct waiting w = { .to = ret ? ret : &own };
-	int result = -1;
 
 	if (!a || a->is_busy)
 		return err_set(err, ERR_UNAVAILABLE, "the job's agent is not there");
 	json_set_int(head, "seq", ++a->seq);
 	if (chan_send(a->chan, head, body, len, &fd, fd >= 0 ? 1 : 0, err) < 0)
 		return err_wrap(err, "the job's agent");
+	return 0;
+}
+
+/* The next answer; what it says is not looked at. */
+static int hear(struct jobrun *job, struct chan_msg *ret, struct err *err)
+{
+	struct agent *a = job->agent;
+	struct waiting w = { .to = ret };
+
 	a->is_busy = true;
 	w.source = loop_add_fd(job->loop, a->chan, EPOLLIN, on_answer, &w);
 	wait_for(job, &w);
@@ -147,14 +155,58 @@ static int call(struct jobrun *job, struct json *head, const void *body, size_t 
 		return err_set(err, ERR_UNAVAILABLE, "the job has broken");
 	}
 	a->is_busy = false;
-	if (w.result < 0) {
-		if (err)
-			*err = w.err;
-	} else {
-		result = helper_answer_err(w.to->head, err);
+	if (w.result < 0 && err)
+		*err = w.err;
+	return w.result;
+}
+
+static int hear_posted(struct jobrun *job, struct err *err)
+{
+	struct agent *a = job->agent;
+
+	while (a && !a->is_busy && a->posted) {
+		_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
+		struct err why = ERR_INIT;
+
+		if (hear(job, &m, err) < 0)
+			return -1;
+		a->posted--;
+		if (helper_answer_err(m.head, &why) < 0 && !a->posted_err.code)
+			a->posted_err = why;
 	}
-	chan_msg_done(&own);
-	return result;
+	return 0;
+}
+
+static int call(struct jobrun *job, struct json *head, const void *body, size_t len,
+	int fd, struct chan_msg *ret, struct err *err)
+{
+	_cleanup_(chan_msg_done) struct chan_msg own = CHAN_MSG_INIT;
+	struct chan_msg *to = ret ? ret : &own;
+
+	if (hear_posted(job, err) < 0 || ask(job, head, body, len, fd, err) < 0 ||
+		hear(job, to, err) < 0)
+		return -1;
+	return helper_answer_err(to->head, err);
+}
+
+static int post(struct jobrun *job, struct json *head, const void *body, size_t len,
+	struct err *err)
+{
+	if (ask(job, head, body, len, -1, err) < 0)
+		return -1;
+	job->agent->posted++;
+	return 0;
+}
+
+int agent_settle(struct jobrun *job, struct err *err)
+{
+	if (hear_posted(job, err) < 0)
+		return -1;
+	if (!job->agent || !job->agent->posted_err.code)
+		return 0;
+	if (err)
+		*err = job->agent->posted_err;
+	return -1;
 }
 
 static struct json *head_for(const char *op, enum job_dir dir, const char *path)
@@ -175,9 +227,12 @@ static int simple(struct jobrun *job, const char *op, enum job_dir dir, const ch
 	return call(job, head, NULL, 0, -1, NULL, err);
 }
 
-int agent_mkdirs(struct jobrun *job, enum job_dir dir, const char *path, struct err *err)
+int agent_post_mkdirs(
+	struct jobrun *job, enum job_dir dir, const char *path, struct err *err)
 {
-	return simple(job, "mkdirs", dir, path, err);
+	_cleanup_(json_freep) struct json *head = head_for("mkdirs", dir, path);
+
+	return post(job, head, NULL, 0, err);
 }
 
 int agent_is_dir(struct jobrun *job, enum job_dir dir, const char *path, struct err *err)
@@ -185,9 +240,27 @@ int agent_is_dir(struct jobrun *job, enum job_dir dir, const char *path, struct 
 	return simple(job, "is_dir", dir, path, err);
 }
 
-int agent_clear(struct jobrun *job, enum job_dir dir, const char *path, struct err *err)
+int agent_clear(struct jobrun *job, enum job_dir first, enum job_dir last,
+	bool ret_left[DIRS], struct err *err)
 {
-	return simple(job, "clear", dir, path, err);
+	_cleanup_(json_freep) struct json *head = head_for("clear", first, "");
+	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
+	const struct json *left;
+
+	json_set_int(head, "last", (int64_t)last);
+	if (call(job, head, NULL, 0, -1, &m, err) < 0)
+		return -1;
+	left = json_get(m.head, "left");
+	for (size_t i = 0; i < json_count(left); i++) {
+		int64_t dir = json_get_int(json_at(left, i), "dir", -1);
+
+		if (dir < first || dir > last)
+			return err_set(err, ERR_BUG, "the agent cleared another folder");
+		ret_left[dir] = true;
+		(void)err_set(err, ERR_SYS, "%s",
+			json_get_str(json_at(left, i), "message", ""));
+	}
+	return 0;
 }
 
 int agent_give(struct jobrun *job, enum job_dir dir, struct err *err)
@@ -236,13 +309,10 @@ int agent_open(
 	return 0;
 }
 
-int agent_put(struct jobrun *job, struct agent_file *files, size_t len, struct err *err)
+static struct json *head_for_put(
+	const struct agent_file *files, size_t len, struct strbuf *body)
 {
-	_cleanup_(json_freep) struct json *head = json_new_object();
-	_cleanup_(strbuf_done) struct strbuf body = STRBUF_INIT;
-	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
-	struct json *list = json_new_array();
-	int result;
+	struct json *head = json_new_object(), *list = json_new_array();
 
 	json_set_str(head, "op", "put");
 	json_set(head, "files", list);
@@ -254,8 +324,27 @@ int agent_put(struct jobrun *job, struct agent_file *files, size_t len, struct e
 		json_set_int(item, "mode", files[i].mode);
 		json_set_int(item, "len", (int64_t)files[i].len);
 		json_push(list, item);
-		strbuf_add(&body, files[i].data ? files[i].data : "", files[i].len);
+		strbuf_add(body, files[i].data ? files[i].data : "", files[i].len);
 	}
+	return head;
+}
+
+int agent_post_put(
+	struct jobrun *job, const struct agent_file *files, size_t len, struct err *err)
+{
+	_cleanup_(strbuf_done) struct strbuf body = STRBUF_INIT;
+	_cleanup_(json_freep) struct json *head = head_for_put(files, len, &body);
+
+	return post(job, head, body.buf, body.len, err);
+}
+
+int agent_put(struct jobrun *job, struct agent_file *files, size_t len, struct err *err)
+{
+	_cleanup_(strbuf_done) struct strbuf body = STRBUF_INIT;
+	_cleanup_(json_freep) struct json *head = head_for_put(files, len, &body);
+	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
+	int result;
+
 	result = call(job, head, body.buf, body.len, -1, &m, err);
 	explicit_bzero(body.buf, body.len); /* scripts may hold secrets */
 	if (result < 0)

@@ -39,15 +39,28 @@ struct agent_file {
 	struct err err;	    /* get: what was wrong with this one */
 };
 int agent_put(struct jobrun *job, struct agent_file *files, size_t len, struct err *err);
+/*
+ * The same without waiting, and without dev and ino: later calls hear the answers first, and
+ * agent_settle says whether one of them was an error. A few at a time, and small ones: the
+ * agent answers each before it takes the next.
+ */
+int agent_post_put(
+	struct jobrun *job, const struct agent_file *files, size_t len, struct err *err);
+/* PATH and its parents; the job's id owns what is new. */
+int agent_post_mkdirs(
+	struct jobrun *job, enum job_dir dir, const char *path, struct err *err);
+int agent_settle(struct jobrun *job, struct err *err);
 /* 0 also when single files failed: look at each err. */
 int agent_get(struct jobrun *job, struct agent_file *files, size_t len, struct err *err);
 
-/* Makes PATH and its parents; the job's id owns what is new. */
-int agent_mkdirs(struct jobrun *job, enum job_dir dir, const char *path, struct err *err);
 /* PATH ("" for the directory itself) is a folder now? ERR_NOT_FOUND, ERR_INPUT. */
 int agent_is_dir(struct jobrun *job, enum job_dir dir, const char *path, struct err *err);
-/* Removes all that is in PATH but the folder itself. */
-int agent_clear(struct jobrun *job, enum job_dir dir, const char *path, struct err *err);
+/*
+ * Empties the job's folders (places[] of confine.c) from FIRST on. RET_LEFT says of each
+ * whether something is left in it, ERR why of the last such one; -1: nobody answered.
+ */
+int agent_clear(struct jobrun *job, enum job_dir first, enum job_dir last,
+	bool ret_left[DIRS], struct err *err);
 /* All of DIR becomes the job's, but for files that are hard-linked elsewhere. */
 int agent_give(struct jobrun *job, enum job_dir dir, struct err *err);
 /*

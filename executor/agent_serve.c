@@ -261,12 +261,27 @@ static int clear_dir(int fd, struct err *err)
 static int serve_clear(struct agent_server *s, struct chan_msg *m, struct json *answer,
 	struct strbuf *body, int *ret_fd, struct err *err)
 {
-	int dir = -1, fd = -1;
+	int64_t first = json_get_int(m->head, "dir", DIRS),
+		last = json_get_int(m->head, "last", -1);
+	struct json *left = json_new_array();
 
-	if (dir_of(s, m->head, &dir, err) < 0 ||
-		open_dir(dir, path_of(m->head), &fd, err) < 0)
-		return -1;
-	return clear_dir(fd, err);
+	json_set(answer, "left", left);
+	if (first < 0 || last >= DIRS)
+		return err_set(err, ERR_BUG, "there are no such folders");
+	for (int64_t i = first; i <= last; i++) {
+		struct err why = ERR_INIT;
+		struct json *entry;
+		int fd = -1;
+
+		if (s->dirs[i] < 0 || (open_dir(s->dirs[i], ".", &fd, &why) == 0 &&
+					      clear_dir(fd, &why) == 0))
+			continue;
+		entry = json_new_object();
+		json_set_int(entry, "dir", i);
+		json_set_str(entry, "message", why.msg);
+		json_push(left, entry);
+	}
+	return 0;
 }
 
 /* ---- giving a tree to the job and moving it ---- */

@@ -20,6 +20,7 @@
 #include "base/path.h"
 #include "executor/agent.h"
 #include "executor/containers.h"
+#include "executor/ends.h"
 #include "executor/helper.h"
 #include "executor/process.h"
 #include "executor/rootfs.h"
@@ -104,23 +105,39 @@ int confine_dirs(struct jobrun *job, struct err *err)
 
 /* ---- what only the spawner may do ---- */
 
+static int ask_spawner(struct jobrun *job, struct json *head, struct err *err)
+{
+	json_set_int(head, "seq", ++job->spawner_seq);
+	if (chan_send(job->opt->spawner, head, NULL, 0, NULL, 0, err) < 0)
+		return err_wrap(err, "cannot ask the spawner");
+	return 0;
+}
+
+/* The answer to what was asked last; one before it that nobody has waited for is dropped. */
+static int hear_spawner(const struct jobrun *job, struct chan_msg *ret, struct err *err)
+{
+	int64_t seq;
+
+	do {
+		int got;
+
+		chan_msg_done(ret);
+		got = chan_recv(job->opt->spawner, ret, err);
+		if (got == 0)
+			return err_set(err, ERR_UNAVAILABLE, "the spawner has gone");
+		if (got < 0)
+			return err_wrap(err, "the spawner");
+		seq = json_get_int(ret->head, "seq", -1);
+	} while (seq > 0 && seq < job->spawner_seq);
+	if (seq != job->spawner_seq)
+		return err_set(err, ERR_BUG, "the spawner answers something else");
+	return helper_answer_err(ret->head, err);
+}
+
 int confine_ask_spawner(
 	struct jobrun *job, struct json *head, struct chan_msg *ret, struct err *err)
 {
-	int64_t seq = ++job->spawner_seq;
-	int got;
-
-	json_set_int(head, "seq", seq);
-	if (chan_send(job->opt->spawner, head, NULL, 0, NULL, 0, err) < 0)
-		return err_wrap(err, "cannot ask the spawner");
-	got = chan_recv(job->opt->spawner, ret, err);
-	if (got == 0)
-		return err_set(err, ERR_UNAVAILABLE, "the spawner has gone");
-	if (got < 0)
-		return err_wrap(err, "the spawner");
-	if (json_get_int(ret->head, "seq", -1) != seq)
-		return err_set(err, ERR_BUG, "the spawner answers something else");
-	return helper_answer_err(ret->head, err);
+	return ask_spawner(job, head, err) < 0 ? -1 : hear_spawner(job, ret, err);
 }
 
 static int spawner_maps(
@@ -136,26 +153,35 @@ static int spawner_maps(
 	return confine_ask_spawner(data, head, &m, err);
 }
 
-static int spawner_cgroup(const char *name, const struct sandbox_limits *limits,
-	struct sandbox_cgroup *ret, void *data, struct err *err)
+/* It is at it while we plan the sandbox; spawner_cgroup hears what came of it. */
+static int ask_cgroup(
+	struct jobrun *job, const struct sandbox_limits *limits, struct err *err)
 {
 	_cleanup_(json_freep) struct json *head = json_new_object();
-	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
-	struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
 	struct json *l = json_new_object();
-	const struct json *present;
-	size_t next = 0;
 
 	json_set_int(l, "memory", (int64_t)limits->memory);
 	json_set_int(l, "pids", (int64_t)limits->pids);
 	json_set_int(l, "cpu_percent", limits->cpu_percent);
 	json_set_str(head, "op", "cgroup"); /* it knows the name of our group */
 	json_set(head, "limits", l);
-	if (confine_ask_spawner(data, head, &m, err) < 0)
+	return ask_spawner(job, head, err);
+}
+
+static int spawner_cgroup(const char *name, const struct sandbox_limits *limits,
+	struct sandbox_cgroup *ret, void *data, struct err *err)
+{
+	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
+	struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
+	const struct json *present;
+	size_t next = 0;
+
+	if (hear_spawner(data, &m, err) < 0)
 		return -1;
 	cg.kind = (enum sandbox_cgroup_kind)json_get_int(
 		m.head, "kind", SANDBOX_CGROUP_NONE);
 	cg.controllers = (enum sandbox_controllers)json_get_int(m.head, "controllers", 0);
+	cg.is_birthplace = json_get_bool(m.head, "birthplace", false);
 	present = json_get(m.head, "present");
 	for (size_t i = 0; i < json_count(present) && i < SANDBOX_CGROUP_FDS; i++)
 		if (json_as_bool(json_at(present, i), false))
@@ -255,9 +281,14 @@ static void on_sandbox(struct loop *l, int fd, uint32_t events, void *data)
 
 static int on_mapped(const struct sandbox *sb, void *data, struct err *err)
 {
-	if (agent_start(data, sb, err) < 0)
+	struct jobrun *job = data;
+
+	if (agent_start(job, sb, err) < 0 || rootfs_fill(job, err) < 0)
 		return -1;
-	return rootfs_fill(data, err);
+	/* While init builds the root; confine_open hears what came of it. */
+	if (agent_post_mkdirs(job, DIR_WORK, job->workspace_rel, err) < 0)
+		return -1;
+	return job->opt->is_shell ? 0 : ends_write_event(job, err);
 }
 
 static int open_sandbox(struct jobrun *job, struct err *err)
@@ -282,6 +313,8 @@ static int open_sandbox(struct jobrun *job, struct err *err)
 		return err_wrap(err, "the job's root");
 	o.mapped = on_mapped;
 	o.mapped_data = job;
+	if (o.privileged.make_cgroup && ask_cgroup(job, &o.limits, err) < 0)
+		return -1;
 	if (sandbox_open(host, &o, &job->sandbox, err) < 0)
 		return err_wrap(err, "the sandbox");
 	job->sandbox_source = loop_add_fd(
@@ -295,7 +328,7 @@ int confine_open(struct jobrun *job, struct err *err)
 {
 	if (open_sandbox(job, err) < 0)
 		return -1;
-	if (agent_mkdirs(job, DIR_WORK, job->workspace_rel, err) < 0)
+	if (agent_settle(job, err) < 0)
 		return err_wrap(err, "the workspace");
 	return way_out_prepare(job, err);
 }
@@ -322,6 +355,15 @@ struct json *confine_facts(const struct jobrun *job)
 	return j;
 }
 
+/* A full disk is for the end to deal with, when the reserve is given back. */
+static void sync_log(struct jobrun *job)
+{
+	struct err err = ERR_INIT;
+
+	if (joblog_flush(job->log, NULL) == 0 && joblog_sync(job->log, &err) < 0)
+		job_break(job, &err);
+}
+
 void confine_kill(struct jobrun *job)
 {
 	struct sandbox_process left[ORPHANS_MAX];
@@ -338,6 +380,8 @@ void confine_kill(struct jobrun *job)
 	loop_remove(job->sandbox_source);
 	job->sandbox_source = NULL;
 	is_finishing = way_out_finish(job); /* it ends while they do */
+	(void)sandbox_kill_start(job->sandbox, NULL); /* said again, with its error, below */
+	sync_log(job);				      /* so does the disk */
 	if (sandbox_kill(job->sandbox, KILL_MS, &err) < 0)
 		log_warnx("the job's processes do not die: %s", err.msg);
 	process_strays_done(job);
@@ -366,13 +410,15 @@ const char *confine_place(enum job_dir dir)
 
 void confine_clean(struct jobrun *job, bool is_held)
 {
-	for (size_t i = is_held ? DIR_STAGE : 0; job->agent && i < ARRAY_SIZE(places);
-		i++) {
-		struct err err = ERR_INIT;
+	const enum job_dir first = is_held ? DIR_STAGE : 0, last = ARRAY_SIZE(places) - 1;
+	bool left[DIRS] = { false };
+	struct err err = ERR_INIT;
 
-		if (job->dirs[i] < 0)
-			continue;
-		if (agent_clear(job, (enum job_dir)i, "", &err) == 0)
+	if (job->agent && agent_clear(job, first, last, left, &err) < 0)
+		for (size_t i = first; i <= last; i++)
+			left[i] = job->dirs[i] >= 0;
+	for (size_t i = first; i <= last; i++) {
+		if (!left[i])
 			continue;
 		log_warnx("cannot clean '%s': %s", places[i].name, err.msg);
 		quarantine(job, places[i].name);

@@ -17,7 +17,7 @@ int confine_ask_spawner(
 	struct jobrun *job, struct json *head, struct chan_msg *ret, struct err *err);
 /* Folders below the job's directory; paths of the workspace. */
 int confine_dirs(struct jobrun *job, struct err *err);
-/* The sandbox, its agent, the workspace; ERR_UNSUPPORTED, ERR_DENIED: not on this host. */
+/* The sandbox, its agent, workspace, event.json; ERR_UNSUPPORTED, ERR_DENIED: not here. */
 int confine_open(struct jobrun *job, struct err *err);
 /* What stands, for READY: {"profile", "network", "weaker": [..], ...}. */
 struct json *confine_facts(const struct jobrun *job);

@@ -126,11 +126,14 @@ int ends_write_event(struct jobrun *job, struct err *err)
 		.path = "_github_workflow/event.json",
 		.mode = 0644,
 		.text = STRBUF_INIT };
+	struct value *event;
 
-	value_write_json(value_get(job->github, "event"), true, &text);
+	event = value_from_json(json_get(job->spec->github, "event"));
+	value_write_json(event, true, &text);
+	value_unref(event);
 	f.data = text.buf;
 	f.len = text.len;
-	return agent_put(job, &f, 1, err);
+	return agent_post_put(job, &f, 1, err);
 }
 
 /* ---- the job's timeout ---- */

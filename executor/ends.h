@@ -10,7 +10,7 @@
 int ends_open_contexts(struct jobrun *job, struct err *err);
 /* --env, the workflow's and the job's env, in this order, into job->env. */
 int ends_open_env(struct jobrun *job, struct err *err);
-/* github.event as the file GITHUB_EVENT_PATH names. */
+/* github.event as the file GITHUB_EVENT_PATH names; posted, see agent_settle. */
 int ends_write_event(struct jobrun *job, struct err *err);
 int ends_arm_timeout(struct jobrun *job, struct err *err);
 

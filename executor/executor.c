@@ -297,7 +297,7 @@ static void ready(struct jobrun *job)
 	job_set_phase(job, PHASE_READY, NULL);
 	control_ready(job->control);
 	/* While core releases: the loop has not turned, so no GO can have been read. */
-	if (way_out_launch(job, &err) < 0)
+	if (way_out_launch(job, &err) < 0 || journal_sync_name(job->journal, &err) < 0)
 		job_break(job, &err);
 }
 
@@ -388,7 +388,7 @@ static void run(struct jobrun *job)
 	job->hold = hold_new(job);
 	job_set_phase(job, PHASE_RUNNING, NULL);
 	if (ends_open_contexts(job, &err) < 0 || ends_open_env(job, &err) < 0 ||
-		ends_write_event(job, &err) < 0 || ends_arm_timeout(job, &err) < 0) {
+		ends_arm_timeout(job, &err) < 0) {
 		struct job_note note = { .level = "error", .message = err.msg };
 
 		job_say(job, 0, "##[error]%s", err.msg);

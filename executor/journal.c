@@ -270,18 +270,24 @@ int journal_add(
 	return 0;
 }
 
+int journal_sync_name(struct journal *j, struct err *err)
+{
+	if (j->dir < 0)
+		return 0;
+	if (fsync(j->dir) < 0)
+		return err_sys(err, "cannot sync the folder of the journal");
+	(void)close(take_fd(&j->dir)); /* durable: its descriptor has served */
+	return 0;
+}
+
 int journal_sync(struct journal *j, struct err *err)
 {
 	if (!j->is_dirty)
 		return 0;
 	if (fdatasync(j->fd) < 0)
 		return err_sys(err, "cannot sync the journal");
-	if (j->dir >= 0) {
-		if (fsync(j->dir) < 0)
-			return err_sys(err, "cannot sync the folder of the journal");
-		(void)close(j->dir); /* durable: its descriptor has served */
-		j->dir = -1;
-	}
+	if (journal_sync_name(j, err) < 0)
+		return -1;
 	j->is_dirty = false;
 	return 0;
 }

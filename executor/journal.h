@@ -96,6 +96,8 @@ DEFINE_CLEANUP(struct journal, journal_free);
 /* Appends; sets "t" in PAYLOAD (which is taken). A write that fails leaves no torn frame. */
 int journal_add(
 	struct journal *j, enum journal_type type, struct json *payload, struct err *err);
+/* Its name is durable, so that the next sync need not see to that. Once. */
+int journal_sync_name(struct journal *j, struct err *err);
 int journal_sync(struct journal *j, struct err *err); /* nothing to do: no system call */
 uint64_t journal_seq(const struct journal *j);	      /* of the last frame, 0 if none */
 

@@ -746,6 +746,8 @@ static int set_up(struct spawner *s, struct err *err)
 		log_warnx("no cgroups: %s", err->msg);
 		s->groups = NULL;
 	}
+	if (s->groups && s->o->has_user)
+		sandbox_cgroup_tree_hand(s->groups, s->o->uid);
 	/* `sluice run` and all it started may be one process group; core says when to go. */
 	(void)loop_add_signal(
 		s->loop, SIGTERM, s->o->chan >= 0 ? spawner_ignore : on_term, s);
@@ -769,9 +771,9 @@ int spawner_run(const struct spawner_options *o)
 	(void)signal(SIGCHLD, SIG_DFL);
 	if (set_up(&s, &err) < 0) {
 		if (err.code == ERR_CONFLICT)
-			return 3;
+			return SPAWNER_LOCKED;
 		log_err("spawner: %s", err.msg);
-		return 1;
+		return SPAWNER_FAILED;
 	}
 	maybe_leave(&s);
 	rc = loop_run(s.loop, &err);
@@ -798,5 +800,5 @@ int spawner_run(const struct spawner_options *o)
 	 */
 	sandbox_host_free(s.host);
 	loop_free(s.loop);
-	return rc < 0 ? 1 : 0;
+	return rc < 0 ? SPAWNER_FAILED : SPAWNER_DONE;
 }

@@ -101,6 +101,7 @@ static int act_cgroup(struct child *c, const struct chan_msg *m, struct json **r
 	*ret = json_new_object();
 	json_set_int(*ret, "kind", cg->kind);
 	json_set_int(*ret, "controllers", cg->controllers);
+	json_set_bool(*ret, "birthplace", cg->is_birthplace);
 	json_set(*ret, "present", present);
 	return 0;
 }

@@ -11,7 +11,10 @@ struct sandbox_cgroup_tree {
 	enum sandbox_cgroup_kind kind;
 	enum sandbox_controllers controllers;
 	int parents[SANDBOX_CGROUP_FDS]; /* the groups "sluice" */
+	uid_t bearer; /* sandbox_cgroup_tree_hand; or -1 */
 };
+
+#define CGROUP_SELF "self" /* in v2's "sluice": no job's */
 
 int cgroup_open_dir(int dir, const char *name);
 

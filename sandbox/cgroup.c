@@ -219,7 +219,7 @@ int sandbox_cgroup_make(const struct sandbox_cgroup_tree *tree, const char *name
 {
 	_cleanup_(sandbox_cgroup_done) struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
 
-	if (!path_is_name(name) || !strcmp(name, "sluice"))
+	if (!path_is_name(name) || !strcmp(name, "sluice") || !strcmp(name, CGROUP_SELF))
 		return err_set(err, ERR_INPUT, "'%s' is no name for a cgroup", name);
 	if (tree->kind == SANDBOX_CGROUP_NONE) {
 		*ret = (struct sandbox_cgroup)SANDBOX_CGROUP_INIT;
@@ -233,6 +233,7 @@ int sandbox_cgroup_make(const struct sandbox_cgroup_tree *tree, const char *name
 	}
 	if (owner != (uid_t)-1 && cgroup_enter_fds(&cg, cg.enter, err) < 0)
 		return -1;
+	cg.is_birthplace = owner == (uid_t)-1 || owner == tree->bearer;
 	*ret = cg;
 	cg = (struct sandbox_cgroup)SANDBOX_CGROUP_INIT;
 	return 0;

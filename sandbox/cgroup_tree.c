@@ -277,6 +277,21 @@ static int tree_add(
 	return 0;
 }
 
+/* The kernel asks for the right over the nearest group that is above both. */
+void sandbox_cgroup_tree_hand(struct sandbox_cgroup_tree *t, uid_t owner)
+{
+	_cleanup_close_ int self = -1;
+	int place = t->parents[G_V2];
+
+	if (place < 0)
+		return;
+	(void)mkdirat(place, CGROUP_SELF, 0755); /* or it is there */
+	self = cgroup_open_dir(place, CGROUP_SELF);
+	if (self >= 0 && child_write_file(self, "cgroup.procs", "0") == 0 &&
+		fchownat(place, "cgroup.procs", owner, (gid_t)-1, 0) == 0)
+		t->bearer = owner;
+}
+
 int sandbox_cgroup_tree_open(struct sandbox_cgroup_tree **ret, struct err *err)
 {
 	_cleanup_(sandbox_cgroup_tree_freep) struct sandbox_cgroup_tree *t =
@@ -285,6 +300,7 @@ int sandbox_cgroup_tree_open(struct sandbox_cgroup_tree **ret, struct err *err)
 
 	for (int i = 0; i < SANDBOX_CGROUP_FDS; i++)
 		t->parents[i] = -1;
+	t->bearer = (uid_t)-1;
 	places_find(&p);
 	t->kind = p.kind;
 	t->controllers = p.controllers;

@@ -223,13 +223,22 @@ static void finish_forker(
 	if (p->own_net && !p->traits->owns_mounts)
 		join_network(c, proc, pid);
 	write_forker_maps(c, p, proc, pid);
-	if (p->traits->owns_mounts)
+	if (p->traits->owns_mounts) {
+		mounts_leave(c);
 		mounts_seal(c, p, proc); /* before they are copied */
+	}
 	child_must(c, note_send(forker, &n, &ruleset, ruleset >= 0), "tell the forker",
 		NULL);
 	(void)close(forker);
-	if (!p->traits->owns_mounts)
+	/*
+	 * To let the old root go waits for a grace period of the kernel. The forker, whose
+	 * root is the new one since we pivoted, names no path but "/" until its READY; and
+	 * ours, without which no step is forked, comes after this.
+	 */
+	if (!p->traits->owns_mounts) {
+		mounts_leave(c);
 		mounts_seal(c, p, proc);
+	}
 }
 
 static void give_up_rights(struct child *c, struct plan *p)

@@ -387,11 +387,15 @@ void mounts_enter(struct child *c, int root)
 	child_must(c, fchdir(root), "enter the new root", NULL);
 	child_must(
 		c, syscall(SYS_pivot_root, ".", "."), "make the new root the root", NULL);
-	/* Now the old root lies on top of the new one: let it go, with all that is mounted. */
+	(void)close(root);
+}
+
+void mounts_leave(struct child *c)
+{
+	/* The old root lies on top of the new one: let it go, with all that is mounted. */
 	child_must(
 		c, syscall(SYS_umount2, ".", UMOUNT_DETACH), "let the old root go", NULL);
 	child_must(c, chdir("/"), "enter", "/");
-	(void)close(root);
 }
 
 /*

@@ -257,6 +257,7 @@ int mounts_landlock(
 /* (child) The /sys of the network we are in, before the host's is out of sight. */
 void mounts_sys(struct child *c, int root);
 void mounts_enter(struct child *c, int root);		  /* (child) pivot; closes ROOT */
+void mounts_leave(struct child *c); /* (child) right after it, or after harmless things */
 /* (child) Of a builder's own mount namespace: where its runtime looks for cgroups. */
 void mounts_cgroup(struct child *c);
 void mounts_seal(
@@ -365,6 +366,7 @@ struct sandbox {
 	int64_t oom_before;
 	bool own_net;
 	bool is_init_gone, is_gone_told, is_oom, is_oom_told;
+	bool is_empty; /* killed, reaped, and so is the group */
 	int last_id;
 	struct step steps[STEPS_MAX];
 };

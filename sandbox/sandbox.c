@@ -3,8 +3,9 @@
  * The order in which a sandbox comes to be, seen from the caller, and why:
  *
  *  1 decide: nothing is made that would be refused later
- *  2 cgroup and its limits: init is born in it, so that set-up itself is limited
- *  3 the plan: all that allocates or may fail for reasons worth words
+ *  2 the plan: all that allocates or may fail for reasons worth words (who makes the cgroup
+ *    for us may be at it meanwhile)
+ *  3 cgroup and its limits: init is born in it, so that set-up itself is limited
  *  4 clone; init closes what it inherited, then waits
  *  5 maps written by us, newuidmap or the spawner, and *read back*
  *  6 init and forker both say READY; both are looked at from outside
@@ -100,9 +101,7 @@ static int clone_init(struct sandbox *sb, struct plan *p, struct err *err)
 	 * once it is in its group. */
 	uint64_t flags =
 		CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
-	/* Who had the group made by another has no right over what is above it. */
-	bool may_be_born_there = p->tasks[0] >= 0 && !sb->privileged.make_cgroup;
-	int group = may_be_born_there ? sb->cgroup.fds[0] : -1;
+	int group = p->tasks[0] >= 0 && sb->cgroup.is_birthplace ? sb->cgroup.fds[0] : -1;
 	int entered = p->tasks[0];
 	int rc;
 
@@ -287,9 +286,9 @@ static int build(struct sandbox *sb, const struct sandbox_options *opts, struct 
 	struct ucred forker = { 0 };
 	bool awaits_root;
 
-	if (make_cgroup(sb, opts, err) < 0)
-		return -1;
 	if (plan_make(&p, sb->host, opts, err) < 0)
+		return -1;
+	if (make_cgroup(sb, opts, err) < 0)
 		return -1;
 	if (cgroup_enter_fds(&sb->cgroup, p.tasks, err) < 0)
 		return -1;
@@ -445,15 +444,26 @@ int sandbox_stats(const struct sandbox *sb, struct sandbox_stats *ret, struct er
 
 /* ---- ending ------------------------------------------------------------------------ */
 
-int sandbox_kill(struct sandbox *sb, int timeout_ms, struct err *err)
+int sandbox_kill_start(struct sandbox *sb, struct err *err)
 {
-	int64_t deadline = clock_boot_ms() + timeout_ms;
-
+	if (sb->is_empty)
+		return 0;
 	(void)cgroup_kill(
 		&sb->cgroup); /* also what init's death would reach a moment later */
 	if (!sb->is_init_gone && fd_pidfd_signal(sb->init.pidfd, SIGKILL) < 0 &&
 		errno != ESRCH)
 		return err_sys(err, "cannot kill the job's init");
+	return 0;
+}
+
+int sandbox_kill(struct sandbox *sb, int timeout_ms, struct err *err)
+{
+	int64_t deadline = clock_boot_ms() + timeout_ms;
+
+	if (sb->is_empty)
+		return 0;
+	if (sandbox_kill_start(sb, err) < 0)
+		return -1;
 	/* Its end means that the kernel has reaped all of its pid namespace. */
 	for (events_pump(sb); !sb->is_init_gone; events_pump(sb)) {
 		struct pollfd p = { .fd = sb->init.pidfd, .events = POLLIN };
@@ -464,7 +474,10 @@ int sandbox_kill(struct sandbox *sb, int timeout_ms, struct err *err)
 				err, ERR_TIMEOUT, "the processes of the job do not end");
 		(void)poll(&p, 1, (int)left);
 	}
-	return cgroup_wait_empty(&sb->cgroup, deadline, err);
+	if (cgroup_wait_empty(&sb->cgroup, deadline, err) < 0)
+		return -1;
+	sb->is_empty = true; /* nobody is left who could have a child */
+	return 0;
 }
 
 void sandbox_free(struct sandbox *sb)

@@ -229,25 +229,32 @@ struct sandbox_cgroup { /* directory descriptors; -1 where there is none */
 	 * who opened them, so a privileged maker hands them over open.
 	 */
 	int enter[SANDBOX_CGROUP_FDS];
+	bool is_birthplace; /* its owner may have a child born in fds[0] */
 };
 #define SANDBOX_CGROUP_INIT                                 \
 	{                                                   \
 		SANDBOX_CGROUP_NONE, 0, { -1, -1, -1, -1 }, \
-		{                                           \
-			-1, -1, -1, -1                      \
-		}                                           \
+		{ -1, -1, -1, -1 }, false                   \
 	}
 void sandbox_cgroup_done(struct sandbox_cgroup *cg); /* closes, removes nothing */
 
 struct sandbox_cgroup_tree; /* where jobs' groups are made */
 /*
  * Finds or prepares the place for job groups: under our own cgroup, below a group "sluice"
- * (v2: moves the caller into a leaf "sluice/self" first and enables the controllers).
+ * (v2: moves the caller into a leaf "sluice-self" first and enables the controllers).
  * Gives a tree of kind NONE, and the reason in caps, where this account may not.
  */
 int sandbox_cgroup_tree_open(struct sandbox_cgroup_tree **ret, struct err *err);
 void sandbox_cgroup_tree_free(struct sandbox_cgroup_tree *tree);
 DEFINE_CLEANUP(struct sandbox_cgroup_tree, sandbox_cgroup_tree_free);
+/*
+ * From here on children of the caller that became OWNER may have theirs born in the v2 groups
+ * that sandbox_cgroup_make gave to OWNER. (To walk in later waits for a grace period of the
+ * kernel, 5 to 20 ms.) For that the caller moves into the leaf "sluice/self", and OWNER may
+ * move processes among the groups below "sluice" that are its own. Where this cannot be had,
+ * or was given to another account since, they walk in.
+ */
+void sandbox_cgroup_tree_hand(struct sandbox_cgroup_tree *tree, uid_t owner);
 /*
  * Makes the group NAME with its limits written and read back. OWNER (or -1) gets the files
  * needed to enter, kill and freeze it.
@@ -467,6 +474,8 @@ int sandbox_freeze(struct sandbox *sb, bool on, struct err *err);
  * after TIMEOUT_MS (a process stuck in the kernel): the id must not be used again.
  */
 int sandbox_kill(struct sandbox *sb, int timeout_ms, struct err *err);
+/* Its first half: all of them are dying when it returns 0; the caller may use the time. */
+int sandbox_kill_start(struct sandbox *sb, struct err *err);
 
 /* A TCP listener on ADDR ("127.0.0.1", "::1") of the job's loopback; CLOEXEC, non-blocking. */
 int sandbox_listen(

@@ -5,6 +5,10 @@
  */
 #include "tests/unit/sandbox/box.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "sandbox/cgroup-internal.h"
 #include "sandbox/sandbox-internal.h"
 
 static struct sandbox_cgroup fake(struct test_dir *dir)
@@ -175,6 +179,75 @@ static void a_group_is_found_again_killed_and_removed(void **state)
 	sandbox_cgroup_tree_free(tree);
 }
 
+#define ACCOUNT 54321
+
+/* Whether ACCOUNT, in a fork of ours, may have a child born in CG; an errno, 0: it may. */
+static int birth(const struct sandbox_cgroup *cg)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct ns_child child = { 0 };
+		int rc;
+
+		if (setresgid(ACCOUNT, ACCOUNT, ACCOUNT) < 0 ||
+			setresuid(ACCOUNT, ACCOUNT, ACCOUNT) < 0)
+			_exit(EPROTO);
+		rc = ns_clone(0, cg->fds[0], &child);
+		if (rc == 0)
+			_exit(0);
+		if (rc < 0)
+			_exit(errno);
+		_exit(waitpid(child.pid, NULL, 0) == child.pid ? 0 : ECHILD);
+	}
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
+								    : EINTR;
+}
+
+static void who_was_handed_the_tree_may_give_birth_in_its_groups(void **state)
+{
+	_cleanup_(sandbox_cgroup_done) struct sandbox_cgroup cg = SANDBOX_CGROUP_INIT;
+	const struct sandbox_limits limits = { .pids = 10 };
+	struct sandbox_cgroup_tree *tree;
+	struct err err = ERR_INIT;
+	struct stat st;
+	char name[48];
+	int before, after = -1, status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		test_skip("only root can hand a tree to another account");
+	assert_ok(sandbox_cgroup_tree_open(&tree, &err), &err);
+	if (tree->parents[G_V2] < 0)
+		test_skip("there is no v2 tree here");
+	(void)snprintf(name, sizeof(name), "test-birth-%d", (int)getpid());
+	assert_int_equal(fstatat(tree->parents[G_V2], "cgroup.procs", &st, 0), 0);
+	assert_int_equal(fchownat(tree->parents[G_V2], "cgroup.procs", 0, 0, 0), 0);
+	assert_ok(sandbox_cgroup_make(tree, name, &limits, ACCOUNT, &cg, &err), &err);
+	assert_false(cg.is_birthplace);
+	before = birth(&cg);
+	/* In a child, since it moves who calls it. */
+	pid = fork();
+	if (pid == 0) {
+		struct sandbox_cgroup again = SANDBOX_CGROUP_INIT;
+
+		sandbox_cgroup_tree_hand(tree, ACCOUNT);
+		(void)sandbox_cgroup_remove(tree, name, NULL);
+		if (sandbox_cgroup_make(tree, name, &limits, ACCOUNT, &again, NULL) < 0)
+			_exit(EPROTO);
+		_exit(again.is_birthplace ? birth(&again) : ENOTSUP);
+	}
+	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+		after = WEXITSTATUS(status);
+	(void)!fchownat(tree->parents[G_V2], "cgroup.procs", st.st_uid, st.st_gid, 0);
+	(void)sandbox_cgroup_remove(tree, name, NULL);
+	sandbox_cgroup_tree_free(tree);
+	assert_int_equal(before, EACCES);
+	assert_int_equal(after, 0);
+}
+
 /* Another server or `sluice run` of this account comes and goes while we are idle. */
 static void one_that_leaves_takes_the_place_from_nobody(void **state)
 {
@@ -203,4 +276,5 @@ TEST_MAIN(TEST_DIR(v2_limits_are_written_where_they_belong),
 	TEST_DIR(it_waits_until_nobody_is_left),
 	TEST(a_name_that_leads_elsewhere_is_refused),
 	TEST(a_group_is_found_again_killed_and_removed),
+	TEST(who_was_handed_the_tree_may_give_birth_in_its_groups),
 	TEST(one_that_leaves_takes_the_place_from_nobody))
