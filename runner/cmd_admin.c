@@ -577,7 +577,7 @@ static int run_check(const struct cli_args *a)
 }
 
 static const struct cli_opt repo_opts[] = {
-	{ "url", 0, "URL", "where it is cloned from; a path for a repository on this machine" },
+	{ "url", 0, "URL", "where it is cloned from, or its path on this machine" },
 	{ "forge", 0, "NAME", "github, gitea, gitlab or generic (the default)" },
 	{ "ssh-key", 0, "FILE", "private key to fetch with" },
 	{ "host-key", 0, "LINE", "the server's key, as in known_hosts; ssh needs it" },
@@ -605,16 +605,16 @@ static const struct cli_opt plain_opts[] = {
 };
 
 const struct cli_verb verb_repo = { "repo", "operate",
-	"add OWNER/NAME --url URL [--forge F] [--ssh-key FILE|--token-stdin]\n"
+	"add OWNER/NAME --url URL [--forge F] [--ssh-key FILE]\n"
 	"list | check OWNER/NAME | rotate OWNER/NAME | remove OWNER/NAME\n"
 	"set OWNER/NAME KEY=VALUE",
 	"Add, check, change and remove repositories", repo_opts,
-	"sluice repo add acme/mealplan --url https://git.example.com/acme/mealplan.git", NULL, 1,
+	"sluice repo add acme/shop --url https://git.example.com/acme/shop.git", NULL, 1,
 	3, run_repo, NULL };
 const struct cli_verb verb_secret = { "secret", "operate",
-	"set NAME [--repo OWNER/NAME] [--env ENV]   (value: stdin, or asked for)\n"
+	"set NAME [--repo OWNER/NAME] [--env ENV]\n"
 	"list | remove NAME",
-	"Keep secrets, sealed with the master key", scope_opts,
+	"Keep secrets, sealed with the master key; set reads stdin, or asks", scope_opts,
 	"sluice secret set SLACK_WEBHOOK --repo acme/archive", NULL, 1, 2, run_secret, NULL };
 const struct cli_verb verb_var = { "var", "operate",
 	"set NAME VALUE [--repo OWNER/NAME] [--env ENV]\nlist | remove NAME",

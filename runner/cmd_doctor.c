@@ -439,7 +439,7 @@ static int run(const struct cli_args *a)
 
 static const struct cli_opt opts[] = {
 	{ "attack", 0, NULL,
-		"try the escapes on this host: each outside, then in a job" },
+		"try the escapes here: each outside, then in a job" },
 	{ "format", 0, "text|json", "JSON is one object" },
 	{ "config", 0, "FILE", "instead of $SLUICE_CONFIG or /etc/sluice/sluice.yml" },
 	{ "probe", 0, "ID", "one attack's probe, used by --attack itself" },

@@ -396,7 +396,7 @@ static int run_image(const struct cli_args *a)
 
 static const struct cli_opt opts[] = {
 	{ "from", 0, "IMAGE",
-		"oci:DIR[:TAG], a tar of an image or of a root, or dir:DIR" },
+		"oci:DIR[:TAG], a tar of an image or a root, or dir:DIR" },
 	{ "suite", 0, "SUITE", "of the distribution; default: this host's own" },
 	{ "packages", 0, "A,B", "installed beside what apt itself needs" },
 	{ "sources", 0, "FILE", "where packages come from; default: as on this host" },

@@ -141,7 +141,7 @@ static const struct cli_opt network_opts[] = {
 
 const struct cli_verb verb_network = { "network", "operate",
 	"show OWNER/NAME [--env ENV]\nallow OWNER/NAME HOST[:PORT] [--env ENV]\n"
-	"learned OWNER/NAME [--env ENV] | keep OWNER/NAME DIGEST [--env ENV]",
+	"learned OWNER/NAME [--env ENV]\nkeep OWNER/NAME DIGEST [--env ENV]",
 	"Keep allow-lists of the network, and make one of what was learnt", network_opts,
 	"sluice network learned acme/takeoff --env production", NULL, 2, 3, run_network,
 	NULL };

@@ -154,7 +154,7 @@ static int run_plan(const struct cli_args *a)
 
 static const struct cli_opt plan_opts[] = {
 	{ "event", 0, "NAME",
-		"the event; default: the workflow's first, or push with --payload" },
+		"default: the workflow's first, or push with --payload" },
 	{ "payload", 0, "FILE", "its JSON payload: github.event" },
 	{ "actions-dir", 0, "DIR",
 		"DIR/OWNER/REPO: git work trees of other repositories" },

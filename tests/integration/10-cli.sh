@@ -21,7 +21,7 @@ exits 1 'a broken configuration' "$SLUICE" config check --config <(printf 'exter
 
 while read -r verb; do
   exits 0 "sluice $verb --help" "$SLUICE" "$verb" --help
-  if [ "$(printf '%s\n' "$out" | wc -l)" -le 40 ] && [ "$(printf '%s\n' "$out" | wc -L)" -le 100 ]; then
+  if [ "$(printf '%s\n' "$out" | wc -l)" -le 40 ] && [ "$(printf '%s\n' "$out" | wc -L)" -le 80 ]; then
     pass "help of $verb fits a screen"
   else
     fail "help of $verb fits a screen" "$out"
