@@ -240,23 +240,29 @@ int agent_is_dir(struct jobrun *job, enum job_dir dir, const char *path, struct 
 	return simple(job, "is_dir", dir, path, err);
 }
 
-int agent_clear(struct jobrun *job, enum job_dir first, enum job_dir last,
-	bool ret_left[DIRS], struct err *err)
+int agent_clear(struct jobrun *job, bool in_left[DIRS], struct err *err)
 {
-	_cleanup_(json_freep) struct json *head = head_for("clear", first, "");
+	_cleanup_(json_freep) struct json *head = json_new_object();
 	_cleanup_(chan_msg_done) struct chan_msg m = CHAN_MSG_INIT;
+	struct json *dirs = json_new_array();
 	const struct json *left;
 
-	json_set_int(head, "last", (int64_t)last);
+	json_set_str(head, "op", "clear");
+	json_set(head, "dirs", dirs);
+	for (int i = 0; i < DIRS; i++)
+		if (in_left[i])
+			json_push(dirs, json_new_int(i));
 	if (call(job, head, NULL, 0, -1, &m, err) < 0)
 		return -1;
+	for (int i = 0; i < DIRS; i++)
+		in_left[i] = false;
 	left = json_get(m.head, "left");
 	for (size_t i = 0; i < json_count(left); i++) {
 		int64_t dir = json_get_int(json_at(left, i), "dir", -1);
 
-		if (dir < first || dir > last)
+		if (dir < 0 || dir >= DIRS)
 			return err_set(err, ERR_BUG, "the agent cleared another folder");
-		ret_left[dir] = true;
+		in_left[dir] = true;
 		(void)err_set(err, ERR_SYS, "%s",
 			json_get_str(json_at(left, i), "message", ""));
 	}

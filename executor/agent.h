@@ -56,11 +56,10 @@ int agent_get(struct jobrun *job, struct agent_file *files, size_t len, struct e
 /* PATH ("" for the directory itself) is a folder now? ERR_NOT_FOUND, ERR_INPUT. */
 int agent_is_dir(struct jobrun *job, enum job_dir dir, const char *path, struct err *err);
 /*
- * Empties the job's folders (places[] of confine.c) from FIRST on. RET_LEFT says of each
- * whether something is left in it, ERR why of the last such one; -1: nobody answered.
+ * Empties the job's folders that IN_LEFT names, and takes back those it could. ERR says why
+ * not of the last of the others; -1: nobody answered.
  */
-int agent_clear(struct jobrun *job, enum job_dir first, enum job_dir last,
-	bool ret_left[DIRS], struct err *err);
+int agent_clear(struct jobrun *job, bool in_left[DIRS], struct err *err);
 /* All of DIR becomes the job's, but for files that are hard-linked elsewhere. */
 int agent_give(struct jobrun *job, enum job_dir dir, struct err *err);
 /*

@@ -261,23 +261,23 @@ static int clear_dir(int fd, struct err *err)
 static int serve_clear(struct agent_server *s, struct chan_msg *m, struct json *answer,
 	struct strbuf *body, int *ret_fd, struct err *err)
 {
-	int64_t first = json_get_int(m->head, "dir", DIRS),
-		last = json_get_int(m->head, "last", -1);
+	const struct json *dirs = json_get(m->head, "dirs");
 	struct json *left = json_new_array();
 
 	json_set(answer, "left", left);
-	if (first < 0 || last >= DIRS)
-		return err_set(err, ERR_BUG, "there are no such folders");
-	for (int64_t i = first; i <= last; i++) {
+	for (size_t i = 0; i < json_count(dirs); i++) {
+		int64_t dir = json_as_int(json_at(dirs, i), -1);
 		struct err why = ERR_INIT;
 		struct json *entry;
 		int fd = -1;
 
-		if (s->dirs[i] < 0 || (open_dir(s->dirs[i], ".", &fd, &why) == 0 &&
-					      clear_dir(fd, &why) == 0))
+		if (dir < 0 || dir >= DIRS)
+			return err_set(err, ERR_BUG, "there is no such folder");
+		if (s->dirs[dir] < 0 || (open_dir(s->dirs[dir], ".", &fd, &why) == 0 &&
+						clear_dir(fd, &why) == 0))
 			continue;
 		entry = json_new_object();
-		json_set_int(entry, "dir", i);
+		json_set_int(entry, "dir", dir);
 		json_set_str(entry, "message", why.msg);
 		json_push(left, entry);
 	}

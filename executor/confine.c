@@ -410,18 +410,23 @@ const char *confine_place(enum job_dir dir)
 
 void confine_clean(struct jobrun *job, bool is_held)
 {
-	const enum job_dir first = is_held ? DIR_STAGE : 0, last = ARRAY_SIZE(places) - 1;
-	bool left[DIRS] = { false };
+	bool left[DIRS] = { false }, is_any_left = false;
 	struct err err = ERR_INIT;
 
-	if (job->agent && agent_clear(job, first, last, left, &err) < 0)
-		for (size_t i = first; i <= last; i++)
-			left[i] = job->dirs[i] >= 0;
-	for (size_t i = first; i <= last; i++) {
-		if (!left[i])
-			continue;
-		log_warnx("cannot clean '%s': %s", places[i].name, err.msg);
-		quarantine(job, places[i].name);
+	/* Most are empty: nobody is needed to look into those. */
+	for (size_t i = is_held ? DIR_STAGE : 0; i < ARRAY_SIZE(places); i++) {
+		left[i] = job->dirs[i] >= 0 && unlinkat(job->opt->job_dir, places[i].name,
+						       AT_REMOVEDIR) < 0;
+		is_any_left |= left[i];
+	}
+	if (job->agent && is_any_left) {
+		(void)agent_clear(job, left, &err); /* LEFT says what came of it */
+		for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+			if (!left[i])
+				continue;
+			log_warnx("cannot clean '%s': %s", places[i].name, err.msg);
+			quarantine(job, places[i].name);
+		}
 	}
 	agent_stop(job);
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
