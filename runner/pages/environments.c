@@ -136,6 +136,25 @@ static void deployment_row(struct strbuf *out, const struct json *d, int64_t cur
 		(long long)json_get_int(d, "run", 0), (long long)json_get_int(d, "run_number", 0));
 }
 
+/* One that waits at the gate is on top: it may be the next. */
+static void waiting_row(struct strbuf *out, const struct json *g, int64_t now)
+{
+	long long more = (long long)(json_get_int(g, "required", 1) - json_get_int(g, "approvals", 0));
+
+	strbuf_adds(out, "<tr class=\"wait\"><td>");
+	html_state(out, "waiting");
+	html_put(out, "</td><td><code>$</code><br>", json_get_str(g, "branch", ""));
+	html_sha(out, json_get_str(g, "sha", ""));
+	html_put(out, "</td><td>$</td><td>", json_get_str(g, "actor", ""));
+	if (json_get_int(g, "approvals", 0))
+		html_put(out, "# approved, ", (long long)json_get_int(g, "approvals", 0));
+	html_put(out, "<a href=\"/gates/#\"># to go</a></td><td>held ",
+		(long long)json_get_int(g, "id", 0), more > 0 ? more : 0);
+	html_duration(out, json_get_int(g, "created_at", 0), 0, now);
+	html_put(out, "</td><td class=\"num\"><a href=\"/runs/#\">###</a></td></tr>",
+		(long long)json_get_int(g, "run_id", 0), (long long)json_get_int(g, "number", 0));
+}
+
 static void name_list(struct strbuf *out, const char *title, const struct json *list,
 	const char *none)
 {
@@ -166,10 +185,13 @@ void page_environment(struct visit *v, const char *repo, const char *name)
 	title = xasprintf("History of %s", name);
 	page_begin(v, &out, name, "Environments");
 	page_crumbs(&out, "Environments", "/environments", repo, href, name, NULL, NULL);
-	html_put(&out, "<h1>$</h1><div class=\"cols\"><div>", name);
+	html_put(&out, "<h1 class=\"alone\">$</h1><div class=\"cols\"><div>", name);
 	page_table(&out, title, "every deployment, newest first", heads);
+	list = json_get(e, "gates");
+	for (size_t i = json_count(list); i > 0; i--)
+		waiting_row(&out, json_at(list, i - 1), now);
 	list = json_get(e, "deployments");
-	if (json_count(list) == 0)
+	if (json_count(list) + json_count(json_get(e, "gates")) == 0)
 		strbuf_adds(&out, "<tr><td colspan=\"6\" class=\"dim\">None yet.</td></tr>");
 	for (size_t i = 0; i < json_count(list); i++)
 		deployment_row(&out, json_at(list, i),

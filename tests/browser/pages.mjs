@@ -125,6 +125,10 @@ export default async () => {
   const fair = await page.evaluate(() => [...document.querySelectorAll('.share')].map((s) => parseFloat(s.getAttribute('aria-label'))));
   ok(fair.length > 1 && Math.abs(fair.reduce((a, b) => a + b, 0) - 100) <= fair.length, 'the shares of the last hour make up the whole', fair);
 
+  await page.goto_('/environments/halden/takeoff/production');
+  const history = (await page.locator('tbody tr').first().innerText()).replace(/\s+/g, ' ');
+  ok(/^waiting v2\.8\.0 4c1d09e priya 1 approved, 1 to go held .* #2$/.test(history), 'what waits at its gate is on top of the history', history);
+
   // ---- a run: bars stand in the middle of their rows, which are of one height while it lives
   for (const name of ['run-waiting', 'run-failure']) {
     await page.goto_('/runs/' + server[name]);

@@ -52,6 +52,7 @@ done
 
 # ---- a deploy ----
 project acme/app
+APP_SECRET=$HOOK_SECRET
 as_owner tee "$D/rules.yml" >/dev/null <<'X'
 production:
   reviewers: [admin, bob]
@@ -198,6 +199,45 @@ hook "$T/push.json"
 ok 'nor is a repository that is not there' wait_for 20 failed 2
 says away status
 says away-check repo check acme/away
+
+# ---- Ctrl-C ends the following, not the run ----
+if command -v python3 >/dev/null; then
+  PROJECT=acme/app BARE=$D/acme-app.git WORK=$D/acme-app HOOK_SECRET=$APP_SECRET
+  broken long.yml <<'X'
+on: push
+jobs:
+  long:
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo began; sleep 60
+X
+  ok 'a job runs' wait_for 20 is_run 9 running
+  cat >"$T/interrupt.py" <<'X'
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+out, sent = b'', False
+while True:
+    try:
+        got = os.read(fd, 4096)
+    except OSError:
+        break
+    out += got
+    if not sent and b'\nbegan' in out:
+        sent = os.write(fd, b'\x03') == 1
+print(out.decode())
+print('signal', os.WTERMSIG(os.waitpid(pid, 0)[1]))
+X
+  chmod 644 "$T/interrupt.py"
+  out=$(as_owner timeout 60 python3 "$T/interrupt.py" "$SLUICE" logs -f 9/long --data "$D/data" | tr -d '\r')
+  like "$out" 'stopped following; run 9 goes on: sluice logs -f 9/long' 'Ctrl-C says that the run goes on'
+  like "$out" 'signal 2' 'and ends the command as a signal does'
+  ok 'it does' is_run 9 running
+  S cancel 9 --force 2>/dev/null
+else
+  skip 'python3 is not installed' 4
+fi
 
 # ---- those that have a name nearby, and no server ----
 for words in 'runs 99' 'runs --repo acme/none' 'runs --state failing' 'runs --branch none' 'logs 1/lnit' 'explain 1/none' 'approve 1 staging' 'cancel 99' 'rerun 99' 'repo check acme/none' \
