@@ -251,4 +251,11 @@ push again >/dev/null
 sleep 0.3
 ok 'the server counts from its start, not from its last change' \
   [ "$(value "$(S status --format json)" up_ms)" -gt "$started" ]
+
+# ---- and nothing of it stays, by any name ----
+echo "$D/data" >"$T/data-folder" # in a file, so that grep does not find itself
+named() { grep -lFf "$T/data-folder" /proc/[0-9]*/cmdline 2>/dev/null; }
+isnt "$(named)" '' 'control: a server that runs is found by its folder'
+serve_stop
+is "$(named)" '' 'no process of a stopped server is left'
 done_testing

@@ -91,7 +91,7 @@ left_over() {
 none_left() { [ -z "$(left_over)" ]; }
 # By the data directory in its command line, which nobody else's has.
 is_ours() {
-  [[ $(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline") == *sluice*" $D/"* ]] && [ "$1" != "$BASHPID" ]
+  [[ $(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline") == *sluice*[\ =]"$D/"* ]] && [ "$1" != "$BASHPID" ]
 } 2>/dev/null
 
 git_as_owner() {
