@@ -156,6 +156,32 @@ static void explain_job(struct visit *v, struct strbuf *out, const struct json *
 	strbuf_adds(out, "</section>");
 }
 
+/* The way on for a job that did not run or did not succeed, once its run is over. */
+static void way_on(struct strbuf *out, const struct json *run, const struct json *job)
+{
+	const char *state = job ? page_job_state(job) : json_get_str(run, "state", "");
+	long long id = (long long)json_get_int(run, "id", 0);
+
+	/* Nothing was started, ever: its file could not be read, and would not be again. */
+	if (json_get_int(run, "started_at", 0) <= 0 && str_eq(state, "failure"))
+		return;
+	if (json_get_int(run, "completed_at", 0) <= 0 ||
+		(!str_eq(state, "skipped") && !str_eq(state, "failure") &&
+			!str_eq(state, "cancelled")))
+		return;
+	html_put(out,
+		"<section class=\"panel\" id=\"way-on\"><header><h2>What would make it run</h2>"
+		"</header><div class=\"pad\"><a href=\"/runs/#/rerun\">Re-run</a> what failed: the "
+		"results, outputs and artifacts of the other jobs are kept, and gates ask again."
+		"<pre class=\"well\">sluice rerun --failed #</pre>",
+		id, id);
+	if (str_eq(state, "skipped"))
+		strbuf_adds(out, "A condition with <code>always()</code> or <code>!cancelled()</code> "
+				 "does not begin with <code>success()</code>: it may run although a "
+				 "need failed.");
+	strbuf_adds(out, "</div></section>");
+}
+
 static void decided(struct strbuf *out, const struct json *run, const char *current)
 {
 	const struct json *jobs = json_get(run, "jobs");
@@ -248,6 +274,7 @@ void page_explain(struct visit *v, int64_t id, const char *job_key)
 		explain_job(v, &out, j);
 	}
 	strbuf_adds(&out, "</div><div>");
+	way_on(&out, run, job);
 	decided(&out, run, job_key);
 	strbuf_adds(&out, "</div></div>");
 	page_answer(v, 200, &out);

@@ -129,6 +129,10 @@ export default async () => {
   const history = (await page.locator('tbody tr').first().innerText()).replace(/\s+/g, ' ');
   ok(/^waiting v2\.8\.0 4c1d09e priya 1 approved, 1 to go held .* #2$/.test(history), 'what waits at its gate is on top of the history', history);
 
+  await page.goto_('/runs/' + server['run-failure'] + '/explain/images');
+  is(await page.locator('#way-on pre').innerText(), 'sluice rerun --failed ' + server['run-failure'], 'a job that was skipped says what would make it run');
+  is(await page.goto_('/runs/' + server['run-live'] + '/explain/images').then(() => page.locator('#way-on').count()), 0, 'one that may still run does not');
+
   // ---- a run: bars stand in the middle of their rows, which are of one height while it lives
   for (const name of ['run-waiting', 'run-failure']) {
     await page.goto_('/runs/' + server[name]);
