@@ -41,6 +41,7 @@
 #define LIMIT_STEPS 1024		/* steps of one job */
 #define LIMIT_EXPR_LEN 21000		/* GitHub: ExpressionConstants */
 #define LIMIT_EXPR_DEPTH 50
+#define LIMIT_EXPR_NODES 150000		/* operands, operators and calls in one file */
 #define LIMIT_EXPR_MEMORY (1 * MiB)	/* GitHub: EvaluationContext */
 #define LIMIT_EXPR_WORK (32 * MiB)	/* bytes made or compared by one evaluation */
 #define LIMIT_GLOB_PATTERN 4096		/* bytes; the longest path there is */

@@ -176,7 +176,8 @@ int str_to_int(const char *s, long long min, long long max, long long *ret)
 	return 0;
 }
 
-#define NEAREST_LEN_MAX 64
+#define NEAREST_LEN_MAX	  64
+#define NEAREST_SLIPS_MAX 8
 
 static size_t min3(size_t a, size_t b, size_t c)
 {
@@ -185,8 +186,12 @@ static size_t min3(size_t a, size_t b, size_t c)
 	return m < c ? m : c;
 }
 
-/* Levenshtein with swaps of neighbours, the commonest slip of fingers. */
-static size_t edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
+/*
+ * Levenshtein with swaps of neighbours, the commonest slip of fingers. Only cells that can
+ * lie on a way of at most MAX slips are looked at; more than MAX: some number above it.
+ */
+static size_t edit_distance(
+	const char *a, size_t a_len, const char *b, size_t b_len, size_t max)
 {
 	size_t rows[3][NEAREST_LEN_MAX + 1];
 	size_t *before = rows[0];
@@ -198,10 +203,14 @@ static size_t edit_distance(const char *a, size_t a_len, const char *b, size_t b
 		prev[j] = j;
 	}
 	for (size_t i = 1; i <= a_len; i++) {
+		size_t from = i > max ? i - max : 1;
+		size_t to = i + max < b_len ? i + max : b_len;
 		size_t *spare = before;
 
-		cur[0] = i;
-		for (size_t j = 1; j <= b_len; j++) {
+		cur[from - 1] = from == 1 ? i : max + 1;
+		if (to == i + max) /* the row above did not come so far */
+			prev[to] = max + 1;
+		for (size_t j = from; j <= to; j++) {
 			size_t swap = a[i - 1] != b[j - 1];
 
 			cur[j] = min3(prev[j] + 1, cur[j - 1] + 1, prev[j - 1] + swap);
@@ -219,7 +228,7 @@ static size_t edit_distance(const char *a, size_t a_len, const char *b, size_t b
 const char *str_nearest(const char *word, const char *const *names)
 {
 	size_t len = strlen(word);
-	size_t best = 1 + len / 3;
+	size_t best = len / 3 < NEAREST_SLIPS_MAX ? 1 + len / 3 : NEAREST_SLIPS_MAX;
 	const char *found = NULL;
 
 	if (len == 0 || len > NEAREST_LEN_MAX)
@@ -228,9 +237,9 @@ const char *str_nearest(const char *word, const char *const *names)
 		size_t n = strlen(*names);
 		size_t d;
 
-		if (n > NEAREST_LEN_MAX)
+		if (n > NEAREST_LEN_MAX || (n > len ? n - len : len - n) > best)
 			continue;
-		d = edit_distance(word, len, *names, n);
+		d = edit_distance(word, len, *names, n, best);
 		/* All letters changed is another word, not a slip. */
 		if (d >= len || d > best || (found && d == best))
 			continue;

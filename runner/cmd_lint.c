@@ -123,31 +123,24 @@ static struct json *sarif_document(struct json *results)
 	return doc;
 }
 
-static void add_text(const struct diag *d, const char *file, const struct strbuf *source)
+static void print_findings(
+	const struct diagnostics *d, const char *file, const struct strbuf *source)
 {
 	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
-	bool is_own = strcmp(d->file, file) == 0;
 
-	diag_write_text(d, is_own ? source->buf : NULL, source->len, &out);
+	diagnostics_write_text(d, file, source->buf, source->len, &out);
 	(void)fwrite(out.buf, 1, out.len, stdout); /* checked once at the end */
 }
 
 static void add_findings(struct report *r, const struct diagnostics *d, const char *file,
 	const struct strbuf *source)
 {
-	for (size_t i = 0; i < d->len; i++) {
-		switch (r->format) {
-		case FORMAT_TEXT:
-			add_text(&d->items[i], file, source);
-			break;
-		case FORMAT_JSON:
-			json_push(r->items, diag_to_json(&d->items[i]));
-			break;
-		case FORMAT_SARIF:
-			json_push(r->items, sarif_result(&d->items[i]));
-			break;
-		}
-	}
+	if (r->format == FORMAT_TEXT)
+		print_findings(d, file, source);
+	for (size_t i = 0; r->format != FORMAT_TEXT && i < d->len; i++)
+		json_push(r->items, r->format == FORMAT_JSON
+					    ? diag_to_json(&d->items[i])
+					    : sarif_result(&d->items[i]));
 	r->findings += d->len + d->dropped;
 	r->files++;
 }

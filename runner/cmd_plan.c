@@ -70,14 +70,10 @@ static void release(struct inputs *in)
 
 static void print_findings(const struct diagnostics *d, const struct inputs *in)
 {
-	for (size_t i = 0; i < d->len; i++) {
-		_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
-		bool is_own = strcmp(d->items[i].file, in->file) == 0;
+	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
 
-		diag_write_text(
-			&d->items[i], is_own ? in->data.buf : NULL, in->data.len, &out);
-		(void)fwrite(out.buf, 1, out.len, stderr); /* stderr: best effort */
-	}
+	diagnostics_write_text(d, in->file, in->data.buf, in->data.len, &out);
+	(void)fwrite(out.buf, 1, out.len, stderr); /* stderr: best effort */
 	if (d->dropped)
 		(void)fprintf(stderr, "and %zu more\n", d->dropped);
 }

@@ -143,12 +143,10 @@ void run_select_rows(struct json *x, const struct strvec *matrix)
 
 static void print_findings(const struct diagnostics *d, const struct run_file *f)
 {
-	for (size_t i = 0; i < d->len; i++) {
-		_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
+	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT;
 
-		diag_write_text(&d->items[i], f->data.buf, f->data.len, &out);
-		(void)fwrite(out.buf, 1, out.len, stderr); /* stderr: best effort */
-	}
+	diagnostics_write_text(d, f->shown, f->data.buf, f->data.len, &out);
+	(void)fwrite(out.buf, 1, out.len, stderr); /* stderr: best effort */
 }
 
 static int plan_one(const struct run_options *o, struct run_event *e,

@@ -38,7 +38,7 @@ struct diag *diag_vadd(struct diagnostics *d, const char *file, struct mark mark
 {
 	struct strbuf msg = STRBUF_INIT;
 
-	if (d->len == DIAG_MAX) {
+	if (diagnostics_is_full(d)) {
 		d->dropped++;
 		return NULL;
 	}
@@ -167,20 +167,33 @@ static void add_visible(struct strbuf *out, const char *s, size_t len)
 	}
 }
 
-static bool source_line(
-	const char *source, size_t len, unsigned line, const char **ret, size_t *ret_len)
-{
-	const char *p = source, *end = source + len;
+/* A source, and the line of it that was looked for last: findings come in order. */
+struct reader {
+	const char *source, *end;
+	const char *at; /* where LINE starts */
+	unsigned line;
+};
 
-	for (unsigned n = 1; n < line; n++) {
-		p = memchr(p, '\n', (size_t)(end - p));
-		if (!p)
-			return false;
-		p++;
+static bool source_line(
+	struct reader *r, unsigned line, const char **ret, size_t *ret_len)
+{
+	const char *nl;
+
+	if (r->line == 0 || line < r->line) {
+		r->at = r->source;
+		r->line = 1;
 	}
-	*ret = p;
-	p = memchr(p, '\n', (size_t)(end - p));
-	*ret_len = (size_t)((p ? p : end) - *ret);
+	for (; r->line < line; r->line++) {
+		nl = memchr(r->at, '\n', (size_t)(r->end - r->at));
+		if (!nl) {
+			r->line = 0;
+			return false;
+		}
+		r->at = nl + 1;
+	}
+	*ret = r->at;
+	nl = memchr(r->at, '\n', (size_t)(r->end - r->at));
+	*ret_len = (size_t)((nl ? nl : r->end) - *ret);
 	if (*ret_len > 0 && (*ret)[*ret_len - 1] == '\r')
 		(*ret_len)--;
 	return true;
@@ -210,8 +223,13 @@ static unsigned caret_len(const struct mark *m, size_t line_chars)
 /* Very long lines would push the caret off any screen. */
 #define LINE_SHOWN_MAX 200
 
-void diag_write_text(const struct diag *item, const char *source, size_t source_len,
-	struct strbuf *out)
+/* As many bytes of a line as carets can stand below. */
+static size_t bytes_shown(size_t len)
+{
+	return len > 4 * LINE_SHOWN_MAX ? 4 * LINE_SHOWN_MAX : len;
+}
+
+static void write_text(const struct diag *item, struct reader *r, struct strbuf *out)
 {
 	const char *line;
 	size_t len;
@@ -221,8 +239,8 @@ void diag_write_text(const struct diag *item, const char *source, size_t source_
 	strbuf_addf(out, ":%u:%u: ", item->mark.line, item->mark.column);
 	add_visible(out, item->msg, strlen(item->msg));
 	strbuf_addf(out, " [%s]\n", item->code);
-	if (!source || item->mark.line == 0 ||
-		!source_line(source, source_len, item->mark.line, &line, &len)) {
+	if (!r->source || item->mark.line == 0 ||
+		!source_line(r, item->mark.line, &line, &len)) {
 		if (item->hint) {
 			strbuf_adds(out, "  ");
 			add_visible(out, item->hint, strlen(item->hint));
@@ -235,7 +253,7 @@ void diag_write_text(const struct diag *item, const char *source, size_t source_
 	add_visible(out, line, len > LINE_SHOWN_MAX ? LINE_SHOWN_MAX : len);
 	strbuf_addf(out, "%s\n%*s | ", len > LINE_SHOWN_MAX ? "..." : "", width, "");
 	if (item->mark.column <= LINE_SHOWN_MAX) {
-		unsigned n = caret_len(&item->mark, utf8_count(line, len));
+		unsigned n = caret_len(&item->mark, utf8_count(line, bytes_shown(len)));
 
 		strbuf_addf(out, "%*s", (int)item->mark.column - 1, "");
 		for (unsigned i = 0; i < n && i + item->mark.column <= LINE_SHOWN_MAX;
@@ -247,6 +265,30 @@ void diag_write_text(const struct diag *item, const char *source, size_t source_
 		add_visible(out, item->hint, strlen(item->hint));
 	}
 	strbuf_addc(out, '\n');
+}
+
+void diag_write_text(const struct diag *item, const char *source, size_t source_len,
+	struct strbuf *out)
+{
+	struct reader r = { .source = source, .end = source + source_len };
+
+	write_text(item, &r, out);
+}
+
+void diagnostics_write_text(const struct diagnostics *d, const char *file,
+	const char *source, size_t source_len, struct strbuf *out)
+{
+	struct reader own = { .source = source, .end = source + source_len };
+	struct reader other = { .source = NULL };
+
+	for (size_t i = 0; i < d->len; i++)
+		write_text(&d->items[i],
+			strcmp(d->items[i].file, file) == 0 ? &own : &other, out);
+}
+
+bool diagnostics_is_full(const struct diagnostics *d)
+{
+	return d->len == DIAG_MAX;
 }
 
 struct json *diag_to_json(const struct diag *item)

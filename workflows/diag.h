@@ -68,6 +68,8 @@ void diag_drop_last(struct diagnostics *d); /* takes the last one back */
 
 /* By file, line, column, code. */
 void diagnostics_sort(struct diagnostics *d);
+/* What comes now is counted alone: its place need not be looked for. */
+bool diagnostics_is_full(const struct diagnostics *d);
 bool diagnostics_has_errors(const struct diagnostics *d);
 /* The first error as one line with its place, for callers that want one. ERR_INPUT. */
 int diagnostics_to_err(const struct diagnostics *d, struct err *err);
@@ -75,6 +77,9 @@ int diagnostics_to_err(const struct diagnostics *d, struct err *err);
 /* The three lines; SOURCE NULL: the first alone. Control characters are shown as \xNN. */
 void diag_write_text(const struct diag *item, const char *source, size_t source_len,
 	struct strbuf *out);
+/* All of them; SOURCE is the text of FILE, for findings in other files the line is not shown. */
+void diagnostics_write_text(const struct diagnostics *d, const char *file,
+	const char *source, size_t source_len, struct strbuf *out);
 /* {file,line,column,end_column,severity,code,message,hint} */
 struct json *diag_to_json(const struct diag *item);
 const char *severity_name(enum severity s); /* "error" "warning" "note" */

@@ -75,11 +75,11 @@ struct node {
 	uint32_t order; /* place in the pre-order of the tree */
 	uint32_t first, last, next; /* children while parsing, as indices */
 	uint32_t children_count;
-	uint32_t name_at;
+	uint32_t name_at; /* of a context */
 	uint8_t height;
 	uint8_t depth;
 	uint8_t op; /* enum operator */
-	bool has_name;
+	bool has_own_name; /* at name_at of the names */
 };
 
 struct expr {

@@ -70,6 +70,7 @@ struct expr_node {
 	size_t children_len;
 };
 const struct expr_node *expr_root(const struct expr *e); /* lent */
+size_t expr_size(const struct expr *e);			  /* how many nodes it took */
 /* Parents first; FN returns false to leave out what is below the node. */
 void expr_walk(const struct expr *e, bool (*fn)(const struct expr_node *n, void *data),
 	void *data);

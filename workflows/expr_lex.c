@@ -56,22 +56,55 @@ int expr_fail(struct expr_error *error, size_t offset, size_t len, const char *f
 	return -1;
 }
 
-static bool is_letter(char c)
+enum {
+	CLASS_LETTER = 1 << 0, /* and '_' */
+	CLASS_DIGIT = 1 << 1,
+	CLASS_DASH = 1 << 2,
+	CLASS_MARK = 1 << 3, /* ends a word */
+	CLASS_SPACE = 1 << 4,
+	CLASS_WIDE = 1 << 5, /* a byte of a character beyond ASCII */
+};
+
+static const unsigned char classes[256] = {
+	['a' ... 'z'] = CLASS_LETTER,
+	['A' ... 'Z'] = CLASS_LETTER,
+	['_'] = CLASS_LETTER,
+	['0' ... '9'] = CLASS_DIGIT,
+	['-'] = CLASS_DASH,
+	['\0'] = CLASS_MARK,
+	['('] = CLASS_MARK,
+	[')'] = CLASS_MARK,
+	['['] = CLASS_MARK,
+	[']'] = CLASS_MARK,
+	[','] = CLASS_MARK,
+	['.'] = CLASS_MARK,
+	['!'] = CLASS_MARK,
+	['>'] = CLASS_MARK,
+	['<'] = CLASS_MARK,
+	['='] = CLASS_MARK,
+	['&'] = CLASS_MARK,
+	['|'] = CLASS_MARK,
+	['\t' ... '\r'] = CLASS_SPACE,
+	[' '] = CLASS_SPACE,
+	[0x80 ... 0xff] = CLASS_WIDE,
+};
+
+static unsigned class_of(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+	return classes[(unsigned char)c];
 }
 
 static bool is_digit(char c)
 {
-	return c >= '0' && c <= '9';
+	return class_of(c) == CLASS_DIGIT;
 }
 
 bool expr_is_keyword(const char *s, size_t len)
 {
-	if (len == 0 || !is_letter(s[0]))
+	if (len == 0 || class_of(s[0]) != CLASS_LETTER)
 		return false;
 	for (size_t i = 1; i < len; i++)
-		if (!is_letter(s[i]) && !is_digit(s[i]) && s[i] != '-')
+		if (!(class_of(s[i]) & (CLASS_LETTER | CLASS_DIGIT | CLASS_DASH)))
 			return false;
 	return true;
 }
@@ -81,10 +114,12 @@ static size_t space_at(const struct lexer *lx, size_t at)
 {
 	size_t bytes;
 
-	if (at >= lx->len ||
-		!fold_is_space(fold_decode(lx->text + at, lx->len - at, &bytes)))
+	if (at >= lx->len)
 		return 0;
-	return bytes;
+	if (class_of(lx->text[at]) != CLASS_WIDE)
+		return class_of(lx->text[at]) == CLASS_SPACE;
+	return fold_is_space(fold_decode(lx->text + at, lx->len - at, &bytes)) ? bytes
+									       : 0;
 }
 
 static size_t skip_space(const struct lexer *lx, size_t at)
@@ -98,7 +133,10 @@ static size_t skip_space(const struct lexer *lx, size_t at)
 
 static bool is_boundary(const struct lexer *lx, size_t at)
 {
-	return strchr("()[],.!><=&|", lx->text[at]) != NULL || space_at(lx, at) > 0;
+	unsigned class = class_of(lx->text[at]);
+
+	return (class & (CLASS_MARK | CLASS_SPACE)) ||
+	       (class == CLASS_WIDE && space_at(lx, at) > 0);
 }
 
 /* The end of the run of characters that starts at AT and meets no boundary. */
@@ -179,13 +217,14 @@ static int lex_operator(struct lexer *lx, struct token *t)
 	const char *s = lx->text + lx->at;
 
 	for (size_t i = 0; i < ARRAY_SIZE(operators); i++) {
-		size_t len = strlen(operators[i].text);
+		const char *text = operators[i].text;
 
-		if (lx->len - lx->at < len || memcmp(s, operators[i].text, len) != 0)
+		if (s[0] != text[0] ||
+			(text[1] && (lx->len - lx->at < 2 || s[1] != text[1])))
 			continue;
 		t->kind = TOKEN_OPERATOR;
 		t->op = operators[i].op;
-		t->len = len;
+		t->len = text[1] ? 2 : 1;
 		return 0;
 	}
 	return expr_fail(lx->error, lx->at, 1, "unexpected '%c'; %s '%c%c'", *s,
@@ -259,6 +298,8 @@ static int lex_token(struct lexer *lx, struct token *t)
 	char c = lx->text[lx->at];
 
 	t->len = 1;
+	if (class_of(c) == CLASS_LETTER)
+		return lex_word(lx, t);
 	for (size_t i = 0; i < ARRAY_SIZE(marks); i++) {
 		if (marks[i].c != c)
 			continue;

@@ -70,12 +70,13 @@ static uint32_t node_new(
 	return (uint32_t)p->nodes_len++;
 }
 
+/* A name of the text's: copied once all are known. */
 static void node_name(struct parser *p, uint32_t at, const char *name, size_t len)
 {
 	struct node *n = &p->nodes[at];
 
 	n->name_at = (uint32_t)p->names.len;
-	n->has_name = true;
+	n->has_own_name = true;
 	strbuf_add(&p->names, name, len);
 	strbuf_addc(&p->names, '\0');
 }
@@ -172,10 +173,9 @@ static int reduce(struct parser *p)
 {
 	struct token t = p->pending[--p->pending_len].token;
 	uint32_t node = node_new(p, EXPR_NODE_OPERATOR, &t), left, right;
-	const char *name = operators[t.op].text;
 
 	p->nodes[node].op = (uint8_t)t.op;
-	node_name(p, node, name, strlen(name));
+	p->nodes[node].pub.name = operators[t.op].text;
 	right = operand_pop(p);
 	if (t.op == OPERATOR_NOT) {
 		operand_push(p, node);
@@ -233,7 +233,7 @@ static int on_function(struct parser *p, const struct token *t)
 		return words_unknown_function(p->error, t, name, p->rules->functions);
 	}
 	node = node_new(p, EXPR_NODE_CALL, t);
-	node_name(p, node, f->name, strlen(f->name));
+	p->nodes[node].pub.name = f->name;
 	p->nodes[node].function = f;
 	if (f->needs & (EXPR_FN_STATUS | EXPR_FN_JOB_STATUS))
 		p->calls_status = true;
@@ -469,7 +469,7 @@ static struct expr *parser_finish(struct parser *p)
 	for (size_t i = 0; i < e->nodes_len; i++) {
 		struct node *n = &e->nodes[i];
 
-		if (n->has_name)
+		if (n->has_own_name)
 			n->pub.name = e->names + n->name_at;
 		n->pub.children = slot;
 		for (uint32_t c = n->first; c != NODE_NIL; c = e->nodes[c].next)
@@ -504,7 +504,8 @@ int expr_compile_within(const char *text, size_t len, const struct expr_rules *r
 	};
 	int r;
 
-	if (len > 4 * LIMIT_EXPR_LEN || fold_utf16_len(text, len) > LIMIT_EXPR_LEN)
+	if (len > 4 * LIMIT_EXPR_LEN ||
+		(len > LIMIT_EXPR_LEN && fold_utf16_len(text, len) > LIMIT_EXPR_LEN))
 		return expr_fail(error, 0, len,
 			"the expression is longer than %d characters", LIMIT_EXPR_LEN);
 	r = parse(&p);

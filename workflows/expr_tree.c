@@ -38,6 +38,11 @@ bool expr_uses_context(const struct expr *e, const char *name)
 	return false;
 }
 
+size_t expr_size(const struct expr *e)
+{
+	return e->nodes_len;
+}
+
 const struct expr_node *expr_root(const struct expr *e)
 {
 	return &e->root->pub;

@@ -281,8 +281,16 @@ bool fold_is_space(uint32_t c)
 /* The next character of *S, folded; moves *S and *LEN past it. */
 static uint32_t fold_next(const char **s, size_t *len)
 {
+	unsigned char first = (unsigned char)**s;
 	size_t bytes;
-	uint32_t c = fold_upper(fold_decode(*s, *len, &bytes));
+	uint32_t c;
+
+	if (first < 0x80) {
+		++*s;
+		--*len;
+		return first - (first >= 'a' && first <= 'z' ? 0x20u : 0u);
+	}
+	c = fold_upper(fold_decode(*s, *len, &bytes));
 
 	*s += bytes;
 	*len -= bytes;

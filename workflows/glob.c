@@ -317,8 +317,8 @@ bool glob_path_match_tree(const struct glob *g, const char *name, size_t len, bo
 
 /* ---- lists ---- */
 
-/* Places looked at: a tenth of a second. */
-#define LIST_WORK_MAX 12000000
+/* Places looked at: some hundredths of a second. */
+#define LIST_WORK_MAX 4000000
 
 struct glob_list {
 	struct glob **globs;

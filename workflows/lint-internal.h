@@ -25,10 +25,12 @@ struct lint {
 	const struct yaml_doc *doc;
 	const char *file;
 	struct arena *arena;
+	struct lint_types types; /* made in it */
 	struct diagnostics *d;
 	struct lint_file *files;
 	/* Types of the contexts where the walk is; NULL: not known, anything goes. */
 	const struct lint_type *inputs, *github, *secrets, *needs, *matrix, *steps, *jobs;
+	size_t expr_nodes; /* of the expressions that were looked at */
 	const struct lint_type **results; /* what `needs.X` is, of each job */
 	const struct job *job;
 	const struct step *step;
@@ -56,7 +58,11 @@ const struct lint_type *lint_node_type(struct lint *l, const struct yaml_node *n
 const struct lint_type *lint_matrix_type(struct lint *l, const struct yaml_node *strategy);
 
 /* lint_if.c, lint_script.c */
-void lint_condition(struct lint *l, const struct yaml_node *n);
+struct expr;
+/* N is a condition, E all of it: nothing in it may depend on the run. */
+void lint_constant(struct lint *l, const struct yaml_node *n, const struct expr *e);
+/* N is a condition with text beside its `${{ }}`. */
+void lint_text_around(struct lint *l, const struct yaml_node *n);
 void lint_script_expr(struct lint *l, const struct yaml_node *script, size_t base,
 	const struct expr_node *root);
 void lint_scripts(struct lint *l);

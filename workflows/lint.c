@@ -231,39 +231,22 @@ struct diag *lint_add(
 
 #define IGNORE "# sluice: ignore"
 
-/* LINE has the comment with CODE in its list; *ALONE: nothing stands before it. */
-static bool line_ignores(const char *line, size_t len, const char *code, bool *alone)
-{
-	const char *p = memmem(line, len, IGNORE, strlen(IGNORE));
-	const char *end = line + len;
-
-	if (!p || (p > line && p[-1] != ' ' && p[-1] != '\t'))
-		return false;
-	*alone = true;
-	for (const char *c = line; c < p; c++)
-		*alone = *alone && (*c == ' ' || *c == '\t');
-	for (p += strlen(IGNORE); p < end;) {
-		size_t n = 0;
-
-		while (p < end && strchr(" \t,\r\n", *p))
-			p++;
-		while (p + n < end && !strchr(" \t,\r\n", p[n]))
-			n++;
-		if (n == strlen(code) && memcmp(p, code, n) == 0)
-			return true;
-		p += n;
-	}
-	return false;
-}
+/* So much of the list of codes is read: no line shall cost each finding more. */
+#define IGNORE_LIST_MAX 4096
 
 struct lines {
 	const char **start; /* of each, and behind the last */
 	size_t len;
+	/* Where the comment is in the lines that were asked for last, even and odd. */
+	struct {
+		size_t line; /* from 1 */
+		const char *comment;
+	} seen[2];
 };
 
 static struct lines split_lines(const char *data, size_t len)
 {
-	struct lines l = { NULL, 0 };
+	struct lines l = { .start = NULL };
 	size_t alloc = 0;
 	const char *p = data, *end = data + len;
 
@@ -279,22 +262,61 @@ static struct lines split_lines(const char *data, size_t len)
 	return l;
 }
 
-static bool is_silenced(const struct lines *lines, const struct diag *d)
+/* The comment of line N, from 1; NULL: there is none. */
+static const char *comment_of(struct lines *lines, size_t n)
 {
-	bool alone;
-	size_t n = d->mark.line;
+	const char *line, *p;
 
-	if (n >= 1 && n <= lines->len &&
-		line_ignores(lines->start[n - 1],
-			(size_t)(lines->start[n] - lines->start[n - 1]), d->code,
-			&alone) &&
-		!alone)
+	if (n < 1 || n > lines->len)
+		return NULL;
+	if (lines->seen[n % 2].line == n)
+		return lines->seen[n % 2].comment;
+	line = lines->start[n - 1];
+	p = memmem(line, (size_t)(lines->start[n] - line), IGNORE, strlen(IGNORE));
+	if (p && p > line && p[-1] != ' ' && p[-1] != '\t')
+		p = NULL;
+	lines->seen[n % 2].line = n;
+	lines->seen[n % 2].comment = p;
+	return p;
+}
+
+static bool stands_alone(const char *line, const char *comment)
+{
+	return line + strspn(line, " \t") == comment;
+}
+
+/* The comment at P, which ends before END, has CODE in its list. */
+static bool list_has(const char *p, const char *end, const char *code)
+{
+	p += strlen(IGNORE);
+	if (end - p > IGNORE_LIST_MAX)
+		end = p + IGNORE_LIST_MAX;
+	while (p < end) {
+		size_t n = 0;
+
+		while (p < end && strchr(" \t,\r\n", *p))
+			p++;
+		while (p + n < end && !strchr(" \t,\r\n", p[n]))
+			n++;
+		if (n == strlen(code) && memcmp(p, code, n) == 0)
+			return true;
+		p += n;
+	}
+	return false;
+}
+
+/* By a comment behind its line, or by one that stands alone in the line above. */
+static bool is_silenced(struct lines *lines, const struct diag *d)
+{
+	size_t n = d->mark.line;
+	const char *here = comment_of(lines, n);
+	const char *above = n > 1 ? comment_of(lines, n - 1) : NULL;
+
+	if (here && !stands_alone(lines->start[n - 1], here) &&
+		list_has(here, lines->start[n], d->code))
 		return true;
-	return n >= 2 && n - 1 <= lines->len &&
-	       line_ignores(lines->start[n - 2],
-		       (size_t)(lines->start[n - 1] - lines->start[n - 2]), d->code,
-		       &alone) &&
-	       alone;
+	return above && stands_alone(lines->start[n - 2], above) &&
+	       list_has(above, lines->start[n - 1], d->code);
 }
 
 bool lint_is_silenced(const char *data, size_t len, const struct diag *d)
@@ -307,7 +329,7 @@ bool lint_is_silenced(const char *data, size_t len, const struct diag *d)
 }
 
 static bool is_wanted(
-	const struct lint_options *opt, const struct diag *d, const struct lines *lines)
+	const struct lint_options *opt, const struct diag *d, struct lines *lines)
 {
 	const struct lint_rule *r = lint_find_rule(d->code);
 
@@ -361,7 +383,7 @@ void lint_workflow(const char *file, const char *data, size_t len,
 	if (w) {
 		l.w = w;
 		l.doc = w->doc;
-		l.arena = w->doc->arena;
+		l.arena = l.types.arena = w->doc->arena;
 		look(&l);
 		lint_files_free(&l);
 	}

@@ -9,6 +9,8 @@
 
 struct mark lint_expr_mark(const struct lint_expr *x, const struct expr_node *n)
 {
+	if (diagnostics_is_full(x->l->d)) /* a search for nothing */
+		return x->scalar->mark;
 	return yaml_mark_at(x->l->doc, x->scalar, x->base + n->offset, n->len);
 }
 
@@ -127,7 +129,11 @@ static void unknown_property(struct lint_expr *x, const struct expr_node *n,
 	else
 		d = lint_add(x->l, lint_expr_mark(x, n), "unknown-property",
 			"'%s' has no property '%.60s'", words.buf, name);
-	for (; d && len < t->len && len < ARRAY_SIZE(names) - 1; len++) {
+	if (!d) { /* told before, or too many */
+		strbuf_done(&words);
+		return;
+	}
+	for (; len < t->len && len < ARRAY_SIZE(names) - 1; len++) {
 		names[len] = t->props[len].name;
 		if (len < 12)
 			strbuf_addf(&all, "%s%s", len ? ", " : "", names[len]);
@@ -144,6 +150,17 @@ static void unknown_property(struct lint_expr *x, const struct expr_node *n,
 		diag_hint(d, "there is none here");
 	strbuf_done(&words);
 	strbuf_done(&all);
+}
+
+static const struct lint_type *filtered(struct lint_expr *x, const struct lint_type *elem)
+{
+	struct lint_type *a;
+
+	if (elem == &type_any)
+		return &type_any_filter;
+	a = (struct lint_type *)type_new_array(x->l->arena, elem);
+	a->is_filter = true;
+	return a;
 }
 
 static const struct lint_type *property(struct lint_expr *x, const struct expr_node *n,
@@ -165,14 +182,9 @@ static const struct lint_type *property(struct lint_expr *x, const struct expr_n
 		}
 		return t->elem ? t->elem : &type_any;
 	case TYPE_ARRAY:
-		if (t->is_filter) {
-			struct lint_type *a = (struct lint_type *)type_new_array(
-				x->l->arena,
+		if (t->is_filter)
+			return filtered(x,
 				property(x, n, t->elem ? t->elem : &type_any, name, len));
-
-			a->is_filter = true;
-			return a;
-		}
 		break;
 	case TYPE_NULL:
 	case TYPE_BOOL:
@@ -223,25 +235,15 @@ static const struct lint_type *index_type(struct lint_expr *x, const struct expr
 
 static const struct lint_type *filter_type(struct lint_expr *x, const struct expr_node *n)
 {
-	const struct lint_type *t = lint_expr_type(x, n->children[0]), *elem = NULL;
+	const struct lint_type *t = lint_expr_type(x, n->children[0]);
 	struct strbuf words = STRBUF_INIT;
-	struct lint_type *a;
 
 	switch (t->kind) {
 	case TYPE_ANY:
 		break;
 	case TYPE_ARRAY:
-		elem = t->elem;
-		break;
 	case TYPE_OBJECT:
-		for (size_t i = 0; i < t->len; i++)
-			elem = elem ? type_merge(x->l->arena, elem, t->props[i].type)
-				    : t->props[i].type;
-		if (!t->is_strict)
-			elem = elem && t->elem ? type_merge(x->l->arena, elem, t->elem)
-			       : t->elem       ? t->elem
-					       : &type_any;
-		break;
+		return type_filter(&x->l->types, t);
 	case TYPE_NULL:
 	case TYPE_BOOL:
 	case TYPE_NUMBER:
@@ -252,9 +254,7 @@ static const struct lint_type *filter_type(struct lint_expr *x, const struct exp
 		strbuf_done(&words);
 		break;
 	}
-	a = (struct lint_type *)type_new_array(x->l->arena, elem ? elem : &type_any);
-	a->is_filter = true;
-	return a;
+	return &type_any_filter;
 }
 
 /* ---- calls ------------------------------------------------------------------------ */
@@ -351,6 +351,9 @@ static void check_format(struct lint_expr *x, const struct expr_node *n)
 				"drop it, or put {%zu} into the text", i);
 }
 
+/* A longer text given to fromJSON is read, but its type is not made out. */
+#define JSON_TYPED_MAX 4096
+
 static const struct lint_type *from_json_type(
 	struct lint_expr *x, const struct expr_node *n)
 {
@@ -366,8 +369,10 @@ static const struct lint_type *from_json_type(
 			"the text given to fromJSON is not JSON: %s", err.msg);
 		return &type_any;
 	}
+	if (value_str_len(arg->value) > JSON_TYPED_MAX)
+		return &type_any;
 	v = value_from_json(j);
-	return type_of_value(x->l->arena, v);
+	return type_of_value(&x->l->types, v);
 }
 
 static const struct lint_type *case_type(
@@ -376,7 +381,7 @@ static const struct lint_type *case_type(
 	const struct lint_type *t = len ? types[len - 1] : &type_any;
 
 	for (size_t i = 1; i + 1 < len; i += 2)
-		t = type_merge(x->l->arena, t, types[i]);
+		t = type_merge(&x->l->types, t, types[i]);
 	return t;
 }
 
@@ -473,7 +478,7 @@ static const struct lint_type *choice_type(struct lint_expr *x, const struct exp
 		const struct expr_node *child = n->children[i];
 		const struct lint_type *own = lint_expr_type(x, child);
 
-		t = t && !gives_way ? type_merge(x->l->arena, t, own) : own;
+		t = t && !gives_way ? type_merge(&x->l->types, t, own) : own;
 		/* `c && x || y`: a string in front that is there gives way to x. */
 		gives_way = n->name[0] == '&' && child->kind == EXPR_NODE_LITERAL &&
 			    value_truthy(child->value);
@@ -508,7 +513,7 @@ const struct lint_type *lint_expr_type(struct lint_expr *x, const struct expr_no
 {
 	switch (n->kind) {
 	case EXPR_NODE_LITERAL:
-		return type_of_value(x->l->arena, n->value);
+		return type_of_value(&x->l->types, n->value);
 	case EXPR_NODE_CONTEXT:
 		return lint_context(x->l, n->name);
 	case EXPR_NODE_INDEX:

@@ -6,9 +6,6 @@
 #include "workflows/expr.h"
 #include "workflows/lint-internal.h"
 
-static const struct expr_rules any_rules = { NULL,
-	EXPR_FN_STATUS | EXPR_FN_JOB_STATUS | EXPR_FN_HASHFILES };
-
 /* Bytes for an evaluation: a bomb in each of ten thousand conditions costs nothing. */
 #define CONSTANT_MAX 4096
 
@@ -35,18 +32,13 @@ static bool is_constant(const struct expr_node *n)
 	return true;
 }
 
-static void check_constant(
-	struct lint *l, const struct yaml_node *n, const char *text, size_t len)
+void lint_constant(struct lint *l, const struct yaml_node *n, const struct expr *e)
 {
-	_cleanup_(expr_freep) struct expr *e = NULL;
 	_cleanup_(value_unrefp) struct value *v = NULL, *contexts = NULL;
 	struct expr_env env = { .memory_max = CONSTANT_MAX };
-	struct expr_error error;
 	struct err err = ERR_INIT;
 
-	if (strspn(text, " \t\r\n") >= len ||
-		expr_compile(text, len, &any_rules, &e, &error) < 0 ||
-		!is_constant(expr_root(e)))
+	if (!is_constant(expr_root(e)))
 		return;
 	contexts = value_new_object();
 	env.contexts = contexts;
@@ -58,36 +50,8 @@ static void check_constant(
 				: "remove what it guards, or silence this on purpose");
 }
 
-struct inner {
-	const char *text;
-	size_t len, offset, count;
-};
-
-static int take(const char *text, size_t len, size_t offset, void *data)
+void lint_text_around(struct lint *l, const struct yaml_node *n)
 {
-	struct inner *in = data;
-
-	*in = (struct inner){ text, len, offset, in->count + 1 };
-	return 0;
-}
-
-void lint_condition(struct lint *l, const struct yaml_node *n)
-{
-	struct inner in = { 0 };
-	struct expr_error error;
-
-	if (n->kind == YAML_NULL)
-		return;
-	if (!strstr(n->str, "${{")) {
-		check_constant(l, n, n->str, n->str_len);
-		return;
-	}
-	if (template_each(n->str, n->str_len, take, &in, &error) < 0)
-		return;
-	if (in.count == 1 && in.offset == 3 && in.offset + in.len + 2 == n->str_len) {
-		check_constant(l, n, in.text, in.len);
-		return;
-	}
 	diag_hint(lint_add(l, n->mark, "if-always-true",
 			  "condition is always true: text outside '${{ }}' makes it a "
 			  "string"),

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/limits.h"
 #include "workflows/lint-internal.h"
 #include "workflows/parse-internal.h"
 
@@ -31,7 +32,7 @@ static const char *const known_labels[] = { "ubuntu-latest", "ubuntu-24.04",
 static bool in_list(const char *s, const char *const *list)
 {
 	for (; list && *list; list++)
-		if (strcasecmp(*list, s) == 0)
+		if (((**list ^ *s) | 0x20) == 0x20 && strcasecmp(*list, s) == 0)
 			return true;
 	return false;
 }
@@ -55,13 +56,14 @@ static void check_label(struct lint *l, const struct yaml_node *n, bool is_self_
 {
 	struct diag *d;
 
-	if (!yaml_is_scalar(n) || n->str_len == 0 || has_template(n) || is_self_hosted ||
+	if (is_self_hosted || !yaml_is_scalar(n) || n->str_len == 0 || has_template(n) ||
 		in_list(n->str, known_labels) || in_list(n->str, l->opt->labels) ||
 		in_list("*", l->opt->labels))
 		return;
 	d = lint_add(l, n->mark, "runner-label",
 		"no runner is known with the label '%.60s'", n->str);
-	diag_nearest(d, n->str, known_labels);
+	if (d)
+		diag_nearest(d, n->str, known_labels);
 	if (d && !d->hint)
 		diag_hint(d,
 			"a label of your own: add it to 'labels' of the configuration");
@@ -71,14 +73,14 @@ static void check_label(struct lint *l, const struct yaml_node *n, bool is_self_
 static void check_matrix_labels(struct lint *l, const struct job *job,
 	const struct yaml_node *n, bool is_self_hosted)
 {
-	const struct yaml_node *m = yaml_get(yaml_get(job->node, "strategy"), "matrix");
 	const char *p = n->str + strspn(n->str, "${ ");
-	const struct yaml_node *list;
+	const struct yaml_node *list, *m;
 	char key[64];
 	size_t len;
 
 	if (!str_starts(n->str, "${{") || !str_starts(p, "matrix."))
 		return;
+	m = yaml_get(yaml_get(job->node, "strategy"), "matrix");
 	p += strlen("matrix.");
 	len = strcspn(p, " }.[&|=!");
 	if (len >= sizeof(key) || strspn(p + len, " }") != strlen(p + len))
@@ -87,10 +89,12 @@ static void check_matrix_labels(struct lint *l, const struct job *job,
 	key[len] = '\0';
 	list = yaml_get(m, key);
 	for (size_t i = 0; yaml_is(list, YAML_SEQUENCE) && i < list->len; i++)
-		check_label(l, list->items[i], is_self_hosted);
+		if (i < LIMIT_MATRIX_ROWS)
+			check_label(l, list->items[i], is_self_hosted);
 	list = yaml_get(m, "include");
 	for (size_t i = 0; yaml_is(list, YAML_SEQUENCE) && i < list->len; i++)
-		check_label(l, yaml_get(list->items[i], key), is_self_hosted);
+		if (i < LIMIT_MATRIX_ROWS)
+			check_label(l, yaml_get(list->items[i], key), is_self_hosted);
 }
 
 static void check_conflicts(struct lint *l, const struct yaml_node *list)
@@ -120,6 +124,9 @@ static const struct yaml_node *labels_of(const struct job *job)
 	return yaml_is(n, YAML_MAPPING) ? yaml_get(n, "labels") : n;
 }
 
+/* Labels of one job whose values in the matrix are looked at: many times many is a square. */
+#define MATRIX_LABELS_MAX 16
+
 static void check_runs_on(struct lint *l, const struct job *job)
 {
 	const struct yaml_node *n = labels_of(job);
@@ -138,7 +145,7 @@ static void check_runs_on(struct lint *l, const struct job *job)
 								   "self-hosted") == 0);
 	for (size_t i = 0; i < n->len; i++) {
 		check_label(l, n->items[i], is_self_hosted);
-		if (yaml_is_scalar(n->items[i]))
+		if (i < MATRIX_LABELS_MAX && yaml_is_scalar(n->items[i]))
 			check_matrix_labels(l, job, n->items[i], is_self_hosted);
 	}
 	check_conflicts(l, n);

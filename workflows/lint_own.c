@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/limits.h"
 #include "workflows/expr.h"
 #include "workflows/lint-internal.h"
 #include "workflows/parse-internal.h"
@@ -111,8 +112,10 @@ static void facts_of(struct lint *l, const struct job *job, struct facts *f)
 			return;
 		len = n->str_len - 5;
 	}
-	if (expr_compile(text, len, &any_rules, &e, &error) < 0)
+	if (l->expr_nodes > LIMIT_EXPR_NODES ||
+		expr_compile(text, len, &any_rules, &e, &error) < 0)
 		return;
+	l->expr_nodes += expr_size(e);
 	f->has_status = expr_calls_status(e);
 	collect(f, l->arena, text, expr_root(e));
 }
@@ -171,9 +174,12 @@ static size_t ancestors(struct lint *l, const struct job *job, bool *seen, size_
 	}
 }
 
+/* Pairs of facts that are compared in all: a chain of many jobs has the square of them. */
+#define PAIRS_MAX 500000
+
 static void check_never_runs(struct lint *l)
 {
-	size_t n = l->w->jobs_len;
+	size_t n = l->w->jobs_len, pairs = 0;
 	struct facts *all = arena_alloc(l->arena, (n + 1) * sizeof(*all));
 	bool *seen = arena_alloc(l->arena, (n + 1) * sizeof(*seen));
 	size_t *list = arena_alloc(l->arena, (n + 1) * sizeof(*list));
@@ -186,10 +192,11 @@ static void check_never_runs(struct lint *l)
 				     ? 0
 				     : ancestors(l, job, seen, list);
 
-		for (size_t k = 0; k < len; k++) {
+		for (size_t k = 0; k < len && pairs < PAIRS_MAX; k++) {
 			const struct job *need = &l->w->jobs[list[k]];
 			const struct fact *f = find_conflict(&all[i], &all[list[k]]);
 
+			pairs += all[i].len * all[list[k]].len + 1;
 			if (!f)
 				continue;
 			diag_hint(lint_add(l, yaml_get(job->node, "if")->mark,

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/limits.h"
 #include "workflows/expr.h"
 #include "workflows/lint-internal.h"
 #include "workflows/parse-internal.h"
@@ -30,7 +31,8 @@ static void add_inputs(
 		const struct lint_type *other =
 			type_prop(t, list[i].name, strlen(list[i].name));
 
-		type_add(t, list[i].name, other ? type_merge(l->arena, own, other) : own);
+		type_add(
+			t, list[i].name, other ? type_merge(&l->types, own, other) : own);
 	}
 }
 
@@ -188,7 +190,7 @@ const struct lint_type *lint_node_type(struct lint *l, const struct yaml_node *n
 			/* A list that an expression gives is spliced in. */
 			if (has_template(n->items[i]) && one->kind == TYPE_ARRAY)
 				one = one->elem ? one->elem : &type_any;
-			elem = elem ? type_merge(l->arena, elem, one) : one;
+			elem = elem ? type_merge(&l->types, elem, one) : one;
 		}
 		return type_new_array(l->arena, elem ? elem : &type_any);
 	case YAML_MAPPING:
@@ -229,7 +231,7 @@ static void add_include(
 				t->is_strict = false;
 			else
 				type_add(t, key,
-					old ? type_merge(l->arena, old, own) : own);
+					old ? type_merge(&l->types, old, own) : own);
 		}
 	}
 }
@@ -280,6 +282,8 @@ struct visit {
 	const struct lint_type *type; /* of the last expression */
 	size_t count;
 	bool is_whole;
+	bool is_condition;
+	bool is_alone; /* the last expression was all of the text */
 };
 
 static bool is_whole(const struct yaml_node *n)
@@ -299,7 +303,8 @@ static bool is_script(const struct visit *v)
 	if (strcmp(p->key, "run") == 0)
 		return true;
 	return strcmp(p->key, "with") == 0 && p->name && strcmp(p->name, "script") == 0 &&
-	       uses && yaml_is_scalar(uses) && str_starts(uses->str, "actions/github-script@");
+	       uses && yaml_is_scalar(uses) &&
+	       str_starts(uses->str, "actions/github-script@");
 }
 
 static void check_text_type(struct visit *v, struct lint_expr *x,
@@ -331,14 +336,19 @@ static int visit_inner(const char *inner, size_t len, size_t offset, void *data)
 
 	v->count++;
 	v->type = &type_any;
-	if (strspn(inner, " \t\r\n") >= len)
-		return 0;
+	v->is_alone = len == v->place->node->str_len ||
+		      (offset == 3 && offset + len + 2 == v->place->node->str_len);
+	if (strspn(inner, " \t\r\n") >= len || v->l->expr_nodes > LIMIT_EXPR_NODES)
+		return 0; /* the schema has told of too many */
 	if (expr_compile(inner, len, &any_rules, &e, &error) < 0)
 		return 0; /* the schema has told */
+	v->l->expr_nodes += expr_size(e);
 	v->type = lint_expr_type(&x, expr_root(e));
 	check_text_type(v, &x, expr_root(e), v->type);
 	if (is_script(v))
 		lint_script_expr(v->l, v->place->node, offset, expr_root(e));
+	if (v->is_condition && v->is_alone)
+		lint_constant(v->l, v->place->node, e);
 	return 0;
 }
 
@@ -376,19 +386,22 @@ static void visit_scalar(const struct schema_place *p, void *data)
 {
 	struct visit v = { .l = data, .place = p };
 	struct expr_error error;
+	int r;
 
+	v.is_condition = p->def && (p->def->flags & SCHEMA_EXPRESSION) &&
+			 p->node->kind != YAML_NULL;
 	if (strstr(p->node->str, "${{")) {
 		if (schema_text_is_too_long(p->node->str, p->node->str_len))
 			return; /* the schema has told */
 		v.is_whole = is_whole(p->node);
-		(void)template_each(
+		r = template_each(
 			p->node->str, p->node->str_len, visit_inner, &v, &error);
 		if (v.is_whole && v.count == 1)
 			check_whole_type(&v);
-	} else if (p->def && (p->def->flags & SCHEMA_EXPRESSION))
+		if (r == 0 && v.is_condition && !v.is_alone)
+			lint_text_around(v.l, p->node);
+	} else if (v.is_condition)
 		(void)visit_inner(p->node->str, p->node->str_len, 0, &v);
-	if (p->def && (p->def->flags & SCHEMA_EXPRESSION))
-		lint_condition(v.l, p->node);
 }
 
 static void visit_below(struct lint *l, const struct yaml_node *map,

@@ -11,37 +11,37 @@
 
 #define PATH_MAX_PARTS 8
 
-/* '*' stands for any element. */
+/* Below `github`; '*' stands for any element. */
 static const char *const untrusted[] = {
-	"github.head_ref",
-	"github.event.comment.body",
-	"github.event.commits.*.author.email",
-	"github.event.commits.*.author.name",
-	"github.event.commits.*.message",
-	"github.event.discussion.body",
-	"github.event.discussion.title",
-	"github.event.head_commit.author.email",
-	"github.event.head_commit.author.name",
-	"github.event.head_commit.message",
-	"github.event.issue.body",
-	"github.event.issue.title",
-	"github.event.merge_group.head_commit.author.email",
-	"github.event.merge_group.head_commit.author.name",
-	"github.event.merge_group.head_commit.message",
-	"github.event.pages.*.page_name",
-	"github.event.pull_request.body",
-	"github.event.pull_request.head.label",
-	"github.event.pull_request.head.ref",
-	"github.event.pull_request.head.repo.default_branch",
-	"github.event.pull_request.title",
-	"github.event.review.body",
-	"github.event.review_comment.body",
-	"github.event.workflow_run.display_title",
-	"github.event.workflow_run.head_branch",
-	"github.event.workflow_run.head_commit.author.email",
-	"github.event.workflow_run.head_commit.author.name",
-	"github.event.workflow_run.head_commit.message",
-	"github.event.workflow_run.head_repository.description",
+	"head_ref",
+	"event.comment.body",
+	"event.commits.*.author.email",
+	"event.commits.*.author.name",
+	"event.commits.*.message",
+	"event.discussion.body",
+	"event.discussion.title",
+	"event.head_commit.author.email",
+	"event.head_commit.author.name",
+	"event.head_commit.message",
+	"event.issue.body",
+	"event.issue.title",
+	"event.merge_group.head_commit.author.email",
+	"event.merge_group.head_commit.author.name",
+	"event.merge_group.head_commit.message",
+	"event.pages.*.page_name",
+	"event.pull_request.body",
+	"event.pull_request.head.label",
+	"event.pull_request.head.ref",
+	"event.pull_request.head.repo.default_branch",
+	"event.pull_request.title",
+	"event.review.body",
+	"event.review_comment.body",
+	"event.workflow_run.display_title",
+	"event.workflow_run.head_branch",
+	"event.workflow_run.head_commit.author.email",
+	"event.workflow_run.head_commit.author.name",
+	"event.workflow_run.head_commit.message",
+	"event.workflow_run.head_repository.description",
 };
 
 /* The parts of `a.b.*.c`; 0 when it is no such path. */
@@ -99,8 +99,10 @@ static const char *untrusted_path(const struct expr_node *n)
 	const char *parts[PATH_MAX_PARTS];
 	size_t len = path_of(n, parts);
 
-	for (size_t i = 0; len > 0 && i < ARRAY_SIZE(untrusted); i++)
-		if (path_matches(untrusted[i], parts, len))
+	if (len < 2 || strcasecmp(parts[0], "github") != 0)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(untrusted); i++)
+		if (path_matches(untrusted[i], parts + 1, len - 1))
 			return untrusted[i];
 	return NULL;
 }
@@ -126,10 +128,16 @@ static void tell_untrusted(
 	struct lint_expr *x, const struct expr_node *n, const char *path)
 {
 	const struct yaml_node *step = x->l->step ? x->l->step->node : NULL;
-	char *name = arena_strdup(x->l->arena, strrchr(path, '.') + 1);
+	const char *dot = strrchr(path, '.');
 	bool is_shell = yaml_get(step, "run") != NULL;
 	struct diag *d;
+	char *name;
 
+	if (diagnostics_is_full(x->l->d)) {
+		(void)lint_add(x->l, x->scalar->mark, "script-injection", "more");
+		return;
+	}
+	name = arena_strdup(x->l->arena, dot ? dot + 1 : path);
 	for (char *c = name; *c; c++)
 		*c = (char)toupper((unsigned char)*c);
 	d = lint_add(x->l, lint_expr_mark(x, n), "script-injection",

@@ -12,6 +12,9 @@ const struct lint_type type_number = { .kind = TYPE_NUMBER };
 const struct lint_type type_string = { .kind = TYPE_STRING };
 const struct lint_type type_any_object = { .kind = TYPE_OBJECT };
 const struct lint_type type_any_array = { .kind = TYPE_ARRAY };
+const struct lint_type type_any_filter = {
+	.kind = TYPE_ARRAY, .elem = &type_any, .is_filter = true
+};
 const struct lint_type type_strings = { .kind = TYPE_OBJECT, .elem = &type_string };
 const struct lint_type type_empty_object = { .kind = TYPE_OBJECT, .is_strict = true };
 
@@ -83,23 +86,32 @@ static const struct lint_type *elem_of(const struct lint_type *t)
 	return t->elem ? t->elem : &type_any;
 }
 
-/* Merging objects of objects of ... is cut: deeper they are just objects. */
+/* Objects of so many properties are just objects, and so are all after so many in all. */
 #define MERGE_PROPS_MAX 256
+#define MERGED_MAX	50000
+
+static bool may_merge(struct lint_types *ts, size_t props)
+{
+	if (props > MERGE_PROPS_MAX || ts->merged > MERGED_MAX)
+		return false;
+	ts->merged += props + 1;
+	return true;
+}
 
 static const struct lint_type *merge_objects(
-	struct arena *a, const struct lint_type *x, const struct lint_type *y)
+	struct lint_types *ts, const struct lint_type *x, const struct lint_type *y)
 {
 	struct lint_type *t;
 
-	if (x->len + y->len > MERGE_PROPS_MAX)
+	if (!may_merge(ts, x->len + y->len))
 		return &type_any_object;
-	t = type_new_object(a, x->len + y->len, x->is_strict && y->is_strict);
+	t = type_new_object(ts->arena, x->len + y->len, x->is_strict && y->is_strict);
 	for (size_t i = 0; i < x->len; i++) {
 		const struct lint_type *other =
 			type_prop(y, x->props[i].name, strlen(x->props[i].name));
 
 		type_add(t, x->props[i].name,
-			other ? type_merge(a, x->props[i].type, other)
+			other ? type_merge(ts, x->props[i].type, other)
 			      : x->props[i].type);
 	}
 	for (size_t i = 0; i < y->len; i++)
@@ -107,12 +119,12 @@ static const struct lint_type *merge_objects(
 			type_add(t, y->props[i].name, y->props[i].type);
 	if (!t->is_strict)
 		t->elem =
-			x->elem && y->elem ? type_merge(a, x->elem, y->elem) : &type_any;
+			x->elem && y->elem ? type_merge(ts, x->elem, y->elem) : &type_any;
 	return t;
 }
 
 const struct lint_type *type_merge(
-	struct arena *a, const struct lint_type *x, const struct lint_type *y)
+	struct lint_types *ts, const struct lint_type *x, const struct lint_type *y)
 {
 	struct lint_type *t;
 
@@ -123,15 +135,52 @@ const struct lint_type *type_merge(
 	if (x->kind != y->kind)
 		return &type_any;
 	if (x->kind == TYPE_OBJECT)
-		return merge_objects(a, x, y);
+		return merge_objects(ts, x, y);
 	if (x->kind != TYPE_ARRAY)
 		return x;
-	t = (struct lint_type *)type_new_array(a, type_merge(a, elem_of(x), elem_of(y)));
+	if (!may_merge(ts, 1))
+		return &type_any_array;
+	t = (struct lint_type *)type_new_array(
+		ts->arena, type_merge(ts, elem_of(x), elem_of(y)));
 	t->is_filter = x->is_filter && y->is_filter;
 	return t;
 }
 
-const struct lint_type *type_of_value(struct arena *a, const struct value *v)
+/* So many properties are looked at for what `.*` gives; more are anything. */
+#define FILTER_PROPS_MAX 64
+
+static const struct lint_type *elem_of_object(
+	struct lint_types *ts, const struct lint_type *t)
+{
+	const struct lint_type *elem = NULL;
+
+	if (t->len > FILTER_PROPS_MAX)
+		return &type_any;
+	for (size_t i = 0; i < t->len; i++)
+		elem = elem ? type_merge(ts, elem, t->props[i].type) : t->props[i].type;
+	if (t->is_strict)
+		return elem ? elem : &type_any;
+	if (!t->elem)
+		return &type_any;
+	return elem ? type_merge(ts, elem, t->elem) : t->elem;
+}
+
+const struct lint_type *type_filter(struct lint_types *ts, const struct lint_type *t)
+{
+	const struct lint_type *elem =
+		t->kind == TYPE_OBJECT ? elem_of_object(ts, t) : elem_of(t);
+	struct lint_type *a;
+
+	if (t->kind == TYPE_ARRAY && t->is_filter)
+		return t;
+	if (elem == &type_any)
+		return &type_any_filter;
+	a = (struct lint_type *)type_new_array(ts->arena, elem);
+	a->is_filter = true;
+	return a;
+}
+
+const struct lint_type *type_of_value(struct lint_types *ts, const struct value *v)
 {
 	const struct lint_type *elem = NULL;
 	struct lint_type *t;
@@ -146,19 +195,23 @@ const struct lint_type *type_of_value(struct arena *a, const struct value *v)
 	case VALUE_STRING:
 		return &type_string;
 	case VALUE_ARRAY:
+		if (value_count(v) == 0)
+			return &type_any_array;
 		for (size_t i = 0; i < value_count(v); i++) {
-			const struct lint_type *one = type_of_value(a, value_at(v, i));
+			const struct lint_type *one = type_of_value(ts, value_at(v, i));
 
-			elem = elem ? type_merge(a, elem, one) : one;
+			elem = elem ? type_merge(ts, elem, one) : one;
 		}
-		return type_new_array(a, elem ? elem : &type_any);
+		return type_new_array(ts->arena, elem);
 	case VALUE_OBJECT:
+		if (value_count(v) == 0)
+			return &type_empty_object;
 		break;
 	}
-	t = type_new_object(a, value_count(v), true);
+	t = type_new_object(ts->arena, value_count(v), true);
 	for (size_t i = 0; i < value_count(v); i++)
-		type_add(t, arena_strdup(a, value_key_at(v, i)),
-			type_of_value(a, value_member_at(v, i)));
+		type_add(t, arena_strdup(ts->arena, value_key_at(v, i)),
+			type_of_value(ts, value_member_at(v, i)));
 	return t;
 }
 

@@ -13,6 +13,7 @@ struct walk {
 	void (*fn)(const struct schema_place *p, void *data);
 	void *data;
 	bool is_too_deep;
+	size_t expr_nodes; /* of all expressions so far */
 };
 
 /* Where the walk is; copied on the way down. */
@@ -176,7 +177,8 @@ static void check_scalar(struct walk *w, const struct yaml_node *n,
 
 	if (has_braces || (def->flags & SCHEMA_EXPRESSION)) {
 		if (n->kind == YAML_STRING || (def->flags & SCHEMA_EXPRESSION))
-			(void)schema_check_scalar_expr(w->doc, p, w->diags);
+			(void)schema_check_scalar_expr(
+				w->doc, p, &w->expr_nodes, w->diags);
 		if (has_braces)
 			return;
 	}
@@ -220,7 +222,7 @@ static const struct schema_prop *find_prop(
 	const struct schema_prop *props, const char *key)
 {
 	for (; props && props->key; props++)
-		if (strcmp(props->key, key) == 0)
+		if (props->key[0] == key[0] && strcmp(props->key, key) == 0)
 			return props;
 	return NULL;
 }
@@ -278,6 +280,10 @@ static void unknown_key(struct walk *w, const struct yaml_node *key, const struc
 	struct strbuf where = STRBUF_INIT, all = STRBUF_INIT;
 	struct diag *d;
 
+	if (!w->doc || diagnostics_is_full(w->diags)) { /* no words for nobody */
+		(void)error_at(w, key->mark, "unknown-key", "one more");
+		return;
+	}
 	known_keys(def, shapes, shapes_len, names);
 	add_where(at, &where);
 	if (def->props && find_prop(def->props, "push") &&
@@ -359,7 +365,7 @@ static void walk_key(struct walk *w, const struct yaml_node *key, const struct a
 	if (w->fn)
 		w->fn(&p, w->data);
 	if (w->doc)
-		(void)schema_check_scalar_expr(w->doc, &p, w->diags);
+		(void)schema_check_scalar_expr(w->doc, &p, &w->expr_nodes, w->diags);
 }
 
 static void walk_value(struct walk *w, const struct yaml_pair *pair,

@@ -124,10 +124,11 @@ void schema_place_words(const struct schema_place *p, struct strbuf *out);
 
 /*
  * Checks the expressions of one scalar for syntax and scope (schema_check does it for the
- * whole file). Returns the number of findings.
+ * whole file). Returns the number of findings. *NODES counts the parts of all expressions of
+ * the file, which may not be more than LIMIT_EXPR_NODES.
  */
 size_t schema_check_scalar_expr(const struct yaml_doc *doc, const struct schema_place *p,
-	struct diagnostics *d);
+	size_t *nodes, struct diagnostics *d);
 
 /*
  * GitHub turns text with expressions into one call of format(), whose 21,000 characters

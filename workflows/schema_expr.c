@@ -58,7 +58,8 @@ struct expr_check {
 	const struct yaml_doc *doc;
 	struct diagnostics *diags;
 	const struct schema_place *place;
-	size_t base; /* offset of the expression in it */
+	size_t base;   /* offset of the expression in it */
+	size_t *nodes; /* of all expressions of the file */
 	size_t found;
 };
 
@@ -79,6 +80,8 @@ static struct diag *expr_error_at(const struct expr_check *c, struct mark mark,
 
 static struct mark expr_mark(const struct expr_check *c, size_t offset, size_t len)
 {
+	if (diagnostics_is_full(c->diags)) /* a search for nothing */
+		return c->place->node->mark;
 	return yaml_mark_at(c->doc, c->place->node, c->base + offset, len);
 }
 
@@ -200,10 +203,22 @@ static void check_expr(struct expr_check *c, const char *text, size_t len, size_
 	struct expr_error error;
 
 	c->base = base;
+	if (*c->nodes > LIMIT_EXPR_NODES) /* told below, once */
+		return;
 	if (expr_compile(text, len, &all, &e, &error) < 0) {
 		c->found++;
 		(void)expr_error_at(c, expr_mark(c, error.offset, error.len),
 			"expression", "%s", error.msg);
+		return;
+	}
+	*c->nodes += expr_size(e);
+	if (*c->nodes > LIMIT_EXPR_NODES) {
+		c->found++;
+		diag_hint(expr_error_at(c, c->place->node->mark, "limit",
+				  "the expressions of the file up to here have more than "
+				  "%d parts",
+				  LIMIT_EXPR_NODES),
+			"split the file, or hand values over in 'env'");
 		return;
 	}
 	check_tree(c, expr_root(e), NULL);
@@ -296,10 +311,10 @@ bool schema_text_is_too_long(const char *text, size_t len)
 	return is_too_long(text, len) || has_too_many(text, len);
 }
 
-size_t schema_check_scalar_expr(
-	const struct yaml_doc *doc, const struct schema_place *p, struct diagnostics *d)
+size_t schema_check_scalar_expr(const struct yaml_doc *doc, const struct schema_place *p,
+	size_t *nodes, struct diagnostics *d)
 {
-	struct expr_check c = { .doc = doc, .diags = d, .place = p };
+	struct expr_check c = { .doc = doc, .diags = d, .place = p, .nodes = nodes };
 	const char *s = p->node->str;
 	size_t len = p->node->str_len;
 	bool has_braces = strstr(s, "${{") != NULL;

@@ -8,8 +8,10 @@
 struct value_member {
 	char *key; /* NUL-ended, owned */
 	size_t key_len;
-	uint32_t hash; /* fold_hash of the key */
 	struct value *value;
+	uint32_t hash;	      /* fold_hash of the key */
+	uint32_t left, right; /* members before and behind it in the tree; from 1, 0: none */
+	uint32_t level;	      /* in the tree */
 };
 
 struct value {
@@ -26,10 +28,9 @@ struct value {
 			size_t len, alloc;
 		} array;
 		struct {
-			struct value_member *members;
+			struct value_member *members; /* in the order of their making */
 			size_t len, alloc;
-			uint32_t *slots;  /* open addressing: member + 1, 0 is free */
-			size_t slots_len; /* a power of two, or 0: few members, no table */
+			uint32_t root; /* of the tree, from 1; 0: few members, no tree */
 		} object;
 	} u;
 	char text[]; /* of a string */

@@ -10,7 +10,7 @@
 #include "workflows/fold.h"
 #include "workflows/value-internal.h"
 
-/* With so few members a walk over the hashes beats a table. */
+/* With so few members a walk over the hashes beats a tree. */
 #define VALUE_SMALL_OBJECT 8
 
 const struct value value_null = { .kind = VALUE_NULL };
@@ -113,7 +113,6 @@ void value_unref(struct value *v)
 			value_unref(v->u.object.members[i].value);
 		}
 		free(v->u.object.members);
-		free(v->u.object.slots);
 	}
 	free(v);
 }
@@ -213,23 +212,45 @@ static bool member_is(const struct value *obj, const struct value_member *m,
 	return !obj->keeps_case && fold_equal(m->key, m->key_len, key, len);
 }
 
+/*
+ * More members than a few are in a balanced tree (Andersson's), in the order of their hashes
+ * and then of their keys. A table would be quicker by a little, until somebody writes keys
+ * whose hashes are all the same, which nothing that is pure could keep from him.
+ */
+static int member_order(const struct value *obj, const struct value_member *m,
+	const char *key, size_t len, uint32_t hash)
+{
+	int c;
+
+	if (hash != m->hash)
+		return hash < m->hash ? -1 : 1;
+	if (m->key_len == len && memcmp(m->key, key, len) == 0)
+		return 0;
+	if (!obj->keeps_case)
+		return fold_compare(key, len, m->key, m->key_len);
+	c = memcmp(key, m->key, len < m->key_len ? len : m->key_len);
+	return c != 0 ? c : len < m->key_len ? -1 : 1;
+}
+
 static struct value_member *member_find(
 	const struct value *obj, const char *key, size_t len, uint32_t hash)
 {
 	struct value_member *members = obj->u.object.members;
-	size_t mask = obj->u.object.slots_len - 1;
+	uint32_t at = obj->u.object.root;
 
-	if (obj->u.object.slots_len == 0) {
+	if (at == 0) {
 		for (size_t i = 0; i < obj->u.object.len; i++)
 			if (member_is(obj, &members[i], key, len, hash))
 				return &members[i];
 		return NULL;
 	}
-	for (size_t at = hash & mask; obj->u.object.slots[at]; at = (at + 1) & mask) {
-		struct value_member *m = &members[obj->u.object.slots[at] - 1];
+	while (at) {
+		struct value_member *m = &members[at - 1];
+		int order = member_order(obj, m, key, len, hash);
 
-		if (member_is(obj, m, key, len, hash))
+		if (order == 0)
 			return m;
+		at = order < 0 ? m->left : m->right;
 	}
 	return NULL;
 }
@@ -280,32 +301,68 @@ void value_push(struct value *arr, struct value *member)
 	arr->u.array.items[arr->u.array.len++] = member ? member : value_new_null();
 }
 
-static void object_slot(struct value *obj, size_t i)
+/* A left child of the same level changes places with its parent. */
+static uint32_t tree_skew(struct value_member *members, uint32_t at)
 {
-	size_t mask = obj->u.object.slots_len - 1;
-	size_t at = obj->u.object.members[i].hash & mask;
+	struct value_member *m = &members[at - 1];
+	uint32_t left = m->left;
 
-	while (obj->u.object.slots[at])
-		at = (at + 1) & mask;
-	obj->u.object.slots[at] = (uint32_t)i + 1;
+	if (left == 0 || members[left - 1].level != m->level)
+		return at;
+	m->left = members[left - 1].right;
+	members[left - 1].right = at;
+	return left;
 }
 
-/* Makes the table anew: at most half full, so that a search ends soon. */
+/* Two right children in a row of the same level: the middle one goes up. */
+static uint32_t tree_split(struct value_member *members, uint32_t at)
+{
+	struct value_member *m = &members[at - 1], *right;
+	uint32_t up = m->right;
+
+	if (up == 0)
+		return at;
+	right = &members[up - 1];
+	if (right->right == 0 || members[right->right - 1].level != m->level)
+		return at;
+	m->right = right->left;
+	right->left = at;
+	right->level++;
+	return up;
+}
+
+/* No key stands twice. As deep as twice the logarithm of the members. */
+static uint32_t tree_insert(struct value *obj, uint32_t at, uint32_t added)
+{
+	struct value_member *members = obj->u.object.members, *m;
+	const struct value_member *new = &members[added - 1];
+
+	if (at == 0)
+		return added;
+	m = &members[at - 1];
+	if (member_order(obj, m, new->key, new->key_len, new->hash) < 0)
+		m->left = tree_insert(obj, m->left, added);
+	else
+		m->right = tree_insert(obj, m->right, added);
+	return tree_split(members, tree_skew(members, at));
+}
+
+static void object_link(struct value *obj, size_t i)
+{
+	struct value_member *m = &obj->u.object.members[i];
+
+	m->left = m->right = 0;
+	m->level = 1;
+	obj->u.object.root = tree_insert(obj, obj->u.object.root, (uint32_t)i + 1);
+}
+
+/* Makes the tree anew, if there are members enough for one. */
 static void object_index(struct value *obj)
 {
-	size_t want = 4 * VALUE_SMALL_OBJECT;
-
-	free(obj->u.object.slots);
-	obj->u.object.slots = NULL;
-	obj->u.object.slots_len = 0;
-	if (obj->u.object.len <= VALUE_SMALL_OBJECT)
-		return;
-	while (want < 4 * obj->u.object.len)
-		want *= 2;
-	obj->u.object.slots = xcalloc(want, sizeof(*obj->u.object.slots));
-	obj->u.object.slots_len = want;
-	for (size_t i = 0; i < obj->u.object.len; i++)
-		object_slot(obj, i);
+	obj->u.object.root = 0;
+	for (size_t i = 0;
+		obj->u.object.len > VALUE_SMALL_OBJECT && i < obj->u.object.len; i++)
+		object_link(obj, i);
 }
 
 void value_setn(struct value *obj, const char *key, size_t len, struct value *member)
@@ -323,6 +380,7 @@ void value_setn(struct value *obj, const char *key, size_t len, struct value *me
 		return;
 	}
 	GROW(obj->u.object.members, obj->u.object.alloc, obj->u.object.len + 1);
+	assert(obj->u.object.members); /* GROW makes room for one at least */
 	m = &obj->u.object.members[obj->u.object.len++];
 	m->key = xmalloc(len + 1);
 	memcpy(m->key, key, len);
@@ -330,10 +388,10 @@ void value_setn(struct value *obj, const char *key, size_t len, struct value *me
 	m->key_len = len;
 	m->hash = hash;
 	m->value = member;
-	if (2 * obj->u.object.len > obj->u.object.slots_len)
+	if (obj->u.object.root)
+		object_link(obj, obj->u.object.len - 1);
+	else if (obj->u.object.len > VALUE_SMALL_OBJECT)
 		object_index(obj);
-	else
-		object_slot(obj, obj->u.object.len - 1);
 }
 
 void value_set(struct value *obj, const char *key, struct value *member)

@@ -13,6 +13,7 @@
 #include <yaml.h>
 
 #include "base/limits.h"
+#include "workflows/names.h"
 #include "workflows/yaml-internal.h"
 
 /* What a file may hold in bytes once aliases are counted out. */
@@ -148,7 +149,10 @@ static void type_plain(struct yaml_node *n)
 {
 	double d;
 
-	if (one_of(n->str, null_words))
+	/* Most are plain text: nothing else begins as they do. */
+	if (n->str[0] && !strchr("~nNtTfF.+-0123456789", n->str[0]))
+		n->kind = YAML_STRING;
+	else if (one_of(n->str, null_words))
 		n->kind = YAML_NULL;
 	else if (one_of(n->str, true_words) || one_of(n->str, false_words)) {
 		n->kind = YAML_BOOL;
@@ -257,10 +261,14 @@ static void push_null(struct loader *l, struct mark mark)
 /* The bucket that holds NAME or is free for it. */
 static uint16_t *anchor_bucket(struct loader *l, const char *name)
 {
-	uint32_t hash = 2166136261u;
+	uint32_t hash = 2166136261u ^ (uint32_t)((uintptr_t)l->doc >> 4);
 
+	/* From an address, so that nobody can write names that all lie in one place. */
 	for (const char *p = name; *p; p++)
 		hash = (hash ^ (unsigned char)*p) * 16777619u;
+	hash ^= hash >> 15;
+	hash *= 0x2c1b3c6du;
+	hash ^= hash >> 12;
 	for (;; hash++) {
 		uint16_t *b = &l->buckets[hash & (ANCHOR_BUCKETS - 1)];
 
@@ -360,47 +368,53 @@ static int on_alias(struct loader *l, const yaml_event_t *e)
 	return 0;
 }
 
-static int key_cmp(const void *pa, const void *pb)
-{
-	const struct yaml_node *a = *(const struct yaml_node *const *)pa;
-	const struct yaml_node *b = *(const struct yaml_node *const *)pb;
-	int c = strcasecmp(a->str, b->str);
-
-	if (c)
-		return c;
-	if (a->mark.line != b->mark.line)
-		return a->mark.line < b->mark.line ? -1 : 1;
-	return a->mark.column < b->mark.column ? -1 : a->mark.column > b->mark.column;
-}
-
 /* A key that is an expression can hold anything once evaluated. */
 static bool is_template(const struct yaml_node *n)
 {
 	return strstr(n->str, "${{") != NULL;
 }
 
+static void tell_double(
+	struct loader *l, const struct yaml_node *first, const struct yaml_node *key)
+{
+	struct diag *d = diag_add(l->diags, l->doc->file, key->mark, SEVERITY_ERROR,
+		"duplicate-key", "key '%.60s' is already defined", key->str);
+
+	diag_hint(d, "first at line %u%s", first->mark.line,
+		strcmp(first->str, key->str) == 0 ? ""
+						  : "; keys are compared without case");
+}
+
+/* So many keys are compared with each other; more are found by name. */
+#define COMPARED_MAX 8
+
 static void check_unique(struct loader *l, const struct yaml_node *map)
 {
-	_cleanup_free_ const struct yaml_node **keys =
-		xmalloc((map->len + 1) * sizeof(*keys));
-	size_t n = 0;
+	_cleanup_(arena_freep) struct arena *scratch = NULL;
+	struct names seen = NAMES_INIT;
 
-	for (size_t i = 0; i < map->len; i++)
-		if (!is_template(map->pairs[i].key))
-			keys[n++] = map->pairs[i].key;
-	qsort(keys, n, sizeof(*keys), key_cmp);
-	for (size_t i = 1; i < n; i++) {
-		const struct yaml_node *first = keys[i - 1];
-		struct diag *d;
+	if (map->len > COMPARED_MAX) {
+		scratch = arena_new();
+		names_reserve(&seen, scratch, map->len);
+	}
+	for (size_t i = 0; i < map->len; i++) {
+		const struct yaml_node *key = map->pairs[i].key, *first = NULL;
+		bool is_new = true;
 
-		if (strcasecmp(first->str, keys[i]->str) != 0)
+		if (is_template(key))
 			continue;
-		d = diag_add(l->diags, l->doc->file, keys[i]->mark, SEVERITY_ERROR,
-			"duplicate-key", "key '%.60s' is already defined", keys[i]->str);
-		diag_hint(d, "first at line %u%s", first->mark.line,
-			strcmp(first->str, keys[i]->str) == 0
-				? ""
-				: "; keys are compared without case");
+		if (scratch) {
+			const struct name_entry *e =
+				names_add(&seen, scratch, key->str, (uint32_t)i, &is_new);
+
+			first = map->pairs[e->value].key;
+		}
+		for (size_t k = 0; !scratch && is_new && k < i; k++) {
+			first = map->pairs[k].key;
+			is_new = strcasecmp(first->str, key->str) != 0;
+		}
+		if (!is_new)
+			tell_double(l, first, key);
 	}
 }
 

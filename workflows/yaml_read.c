@@ -11,10 +11,13 @@
 
 static struct yaml_pair *find_pair(const struct yaml_node *map, const char *key)
 {
+	size_t len = strlen(key);
+
 	if (!yaml_is(map, YAML_MAPPING))
 		return NULL;
 	for (size_t i = 0; i < map->len; i++)
-		if (strcmp(map->pairs[i].key->str, key) == 0)
+		if (map->pairs[i].key->str_len == len &&
+			memcmp(map->pairs[i].key->str, key, len) == 0)
 			return &map->pairs[i];
 	return NULL;
 }

@@ -2,12 +2,12 @@
 /*
  * Expressions as workflows have them: nanoseconds to compile and to evaluate each, and the
  * time for a million evaluations of all together; then a curve over the length of one
- * expression, which must be a line. Contexts are those of a push with 20 commits.
+ * expression, which must be a line. Processor time. Contexts are those of a push with 20 commits.
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "workflows/expr.h"
@@ -27,6 +27,15 @@ static const char *const conditions[] = {
 	"env.DEPLOY == 'true' && inputs.target || 'staging'",
 	"github.event.pull_request.head.repo.full_name == github.repository",
 };
+
+/* Of the processor: on a busy machine the clock tells of the others. */
+static int64_t cpu_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts); /* cannot fail */
+	return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
+}
 
 static bool all_well(const char *name, const char *const *args, size_t len, void *data)
 {
@@ -85,7 +94,7 @@ static struct expr *compiled(const char *text, size_t len)
 /* Microseconds for N evaluations. */
 static int64_t time_eval(const struct expr *e, const struct expr_env *env, int n)
 {
-	int64_t start = clock_boot_us();
+	int64_t start = cpu_us();
 
 	for (int i = 0; i < n; i++) {
 		struct value *v = NULL;
@@ -95,16 +104,16 @@ static int64_t time_eval(const struct expr *e, const struct expr_env *env, int n
 			(void)fprintf(stderr, "%s\n", err.msg);
 		value_unref(v);
 	}
-	return clock_boot_us() - start;
+	return cpu_us() - start;
 }
 
 static int64_t time_compile(const char *text, int n)
 {
-	int64_t start = clock_boot_us();
+	int64_t start = cpu_us();
 
 	for (int i = 0; i < n; i++)
 		expr_free(compiled(text, strlen(text)));
-	return clock_boot_us() - start;
+	return cpu_us() - start;
 }
 
 static void measure_conditions(const struct expr_env *env)
@@ -163,11 +172,11 @@ static void measure_globs(void)
 
 		if (glob_compile(patterns[i], strlen(patterns[i]), &g, NULL) < 0)
 			continue;
-		start = clock_boot_us();
+		start = cpu_us();
 		for (int k = 0; k < 100000; k++)
 			found += glob_match(g, path, sizeof(path) - 1);
 		(void)printf("100,000 paths against %-22s %5.1f ms (%d match)\n",
-			patterns[i], (double)(clock_boot_us() - start) / 1e3, found);
+			patterns[i], (double)(cpu_us() - start) / 1e3, found);
 		glob_free(g);
 	}
 }

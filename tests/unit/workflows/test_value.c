@@ -2,7 +2,9 @@
 #include "tests/lib/test.h"
 
 #include <math.h>
+#include <time.h>
 
+#include "workflows/fold.h"
 #include "workflows/value.h"
 
 static struct value *from(const char *json)
@@ -252,6 +254,104 @@ static void many_keys_are_all_found_again(void **state)
 	}
 }
 
+/* ---- keys of one hash ---- */
+
+#define BLOCKS	    8
+#define VARIANTS    3
+#define FLOOD	    6561 /* so often all of them */
+#define HASH_PRIME  16777619u
+#define IDEOGRAPH_A 0x4E00u
+#define IDEOGRAPH_Z 0x9FFFu
+
+/* Characters without case. */
+static bool is_ideograph(uint32_t c)
+{
+	return (c >= IDEOGRAPH_A && c <= IDEOGRAPH_Z) || (c >= 0x20000 && c <= 0x10FFFF);
+}
+
+static void add_utf8(struct strbuf *out, uint32_t c)
+{
+	if (c >= 0x10000) {
+		strbuf_addc(out, (char)(0xF0 | c >> 18));
+		strbuf_addc(out, (char)(0x80 | (c >> 12 & 0x3F)));
+	} else {
+		strbuf_addc(out, (char)(0xE0 | c >> 12));
+	}
+	strbuf_addc(out, (char)(0x80 | (c >> 6 & 0x3F)));
+	strbuf_addc(out, (char)(0x80 | (c & 0x3F)));
+}
+
+/* Two characters that lead from the hash FROM to another, which is the same for all pairs. */
+static uint32_t find_pairs(uint32_t from, uint32_t pairs[VARIANTS][2])
+{
+	for (uint32_t first = IDEOGRAPH_A; first <= IDEOGRAPH_Z; first++) {
+		uint32_t to = (from ^ first) * HASH_PRIME ^ 0x80000;
+		size_t found = 0;
+
+		for (uint32_t c = IDEOGRAPH_A; c <= IDEOGRAPH_Z && found < VARIANTS;
+			c++) {
+			uint32_t next = to ^ (from ^ c) * HASH_PRIME;
+
+			if (!is_ideograph(next))
+				continue;
+			pairs[found][0] = c;
+			pairs[found++][1] = next;
+		}
+		if (found == VARIANTS)
+			return to * HASH_PRIME;
+	}
+	fail_msg("no pairs");
+	return 0;
+}
+
+static double fill_ms(char **keys, struct value **ret)
+{
+	clock_t start = clock();
+	struct value *obj = value_new_object();
+
+	for (size_t i = 0; i < FLOOD; i++)
+		value_set(obj, keys[i], value_new_number((double)i));
+	*ret = obj;
+	return (double)(clock() - start) * 1000 / CLOCKS_PER_SEC;
+}
+
+static void keys_of_one_hash_cost_no_square(void **state)
+{
+	uint32_t pairs[BLOCKS][VARIANTS][2], at = 2166136261u;
+	char **flood = xcalloc(FLOOD, sizeof(*flood));
+	char **plain = xcalloc(FLOOD, sizeof(*plain));
+	double flood_ms, plain_ms;
+	struct value *obj, *other;
+
+	for (size_t b = 0; b < BLOCKS; b++)
+		at = find_pairs(at, pairs[b]);
+	for (size_t i = 0; i < FLOOD; i++) {
+		struct strbuf key = STRBUF_INIT;
+
+		for (size_t b = 0, left = i; b < BLOCKS; b++, left /= VARIANTS)
+			for (size_t k = 0; k < 2; k++)
+				add_utf8(&key, pairs[b][left % VARIANTS][k]);
+		assert_int_equal(fold_hash(key.buf, key.len), at);
+		flood[i] = strbuf_take(&key);
+		plain[i] = xasprintf("an ordinary key %zu", i);
+	}
+	plain_ms = fill_ms(plain, &other);
+	flood_ms = fill_ms(flood, &obj);
+	/* The square would be some thousand times as much. */
+	if (flood_ms > 50 * plain_ms + 50)
+		fail_msg("%.0f ms, ordinary keys %.0f ms", flood_ms, plain_ms);
+	assert_int_equal(value_count(obj), FLOOD);
+	for (size_t i = 0; i < FLOOD; i++) {
+		assert_true(value_number(value_get(obj, flood[i])) == (double)i);
+		free(flood[i]);
+		free(plain[i]);
+	}
+	free(flood);
+	free(plain);
+	value_unref(obj);
+	value_unref(other);
+}
+
 static void a_clone_is_independent(void **state)
 {
 	_cleanup_(value_unrefp) struct value *o = from("{\"a\":[1,{\"b\":2}]}");
@@ -315,6 +415,7 @@ TEST_MAIN(TEST(numbers_are_read_as_github_coerces_text),
 	TEST(text_of_a_collection_is_its_kind),
 	TEST(keys_are_found_without_case_and_keep_their_order),
 	TEST(keys_may_keep_their_case), TEST(many_keys_are_all_found_again),
-	TEST(a_clone_is_independent), TEST(json_prints_with_two_spaces_and_tight_empties),
+	TEST(keys_of_one_hash_cost_no_square), TEST(a_clone_is_independent),
+	TEST(json_prints_with_two_spaces_and_tight_empties),
 	TEST(json_escapes_what_must_be), TEST(json_for_machines_keeps_all_digits),
 	TEST(json_values_go_there_and_back))
