@@ -27,6 +27,7 @@ struct report {
 	enum format format;
 	struct json *items; /* JSON: findings; SARIF: results */
 	size_t findings, files;
+	bool is_cut; /* not all are shown */
 };
 
 /* ---- what the library asks for ---------------------------------------------------- */
@@ -54,12 +55,28 @@ static const char *sarif_level(enum severity s)
 	return severity_name(s); /* the words are the same */
 }
 
+/* A path as a URI reference (RFC 3986): names may hold anything. */
+static void add_uri(const char *path, struct strbuf *out)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789-._~/";
+
+	if (path[0] == '/')
+		strbuf_adds(out, "file://");
+	for (; *path; path++)
+		if (strchr(plain, *path))
+			strbuf_addc(out, *path);
+		else
+			strbuf_addf(out, "%%%02X", (unsigned char)*path);
+}
+
 static struct json *sarif_result(const struct diag *d)
 {
 	struct json *r = json_new_object(), *message = json_new_object();
 	struct json *locations = json_new_array(), *location = json_new_object();
 	struct json *physical = json_new_object(), *artifact = json_new_object();
 	struct json *region = json_new_object();
+	_cleanup_(strbuf_done) struct strbuf uri = STRBUF_INIT;
 
 	json_set_str(r, "ruleId", d->code);
 	json_set_str(r, "level", sarif_level(d->severity));
@@ -70,7 +87,8 @@ static struct json *sarif_result(const struct diag *d)
 	} else
 		json_set_str(message, "text", d->msg);
 	json_set(r, "message", message);
-	json_set_str(artifact, "uri", d->file);
+	add_uri(d->file, &uri);
+	json_set_str(artifact, "uri", uri.buf);
 	json_set_int(region, "startLine", d->mark.line ? d->mark.line : 1);
 	json_set_int(region, "startColumn", d->mark.column ? d->mark.column : 1);
 	if (d->mark.end_line == d->mark.line && d->mark.end_column > d->mark.column)
@@ -142,6 +160,7 @@ static void add_findings(struct report *r, const struct diagnostics *d, const ch
 					    ? diag_to_json(&d->items[i])
 					    : sarif_result(&d->items[i]));
 	r->findings += d->len + d->dropped;
+	r->is_cut = r->is_cut || d->dropped > 0;
 	r->files++;
 }
 
@@ -158,6 +177,9 @@ static int finish(const struct report *r)
 	}
 	if (fflush(stdout) != 0 && errno != EPIPE)
 		(void)fprintf(stderr, "lint: cannot write: %s\n", err_sys_text(errno));
+	if (r->is_cut && r->format == FORMAT_TEXT)
+		(void)fprintf(
+			stderr, "lint: the first %d of each file are shown\n", DIAG_MAX);
 	if (r->findings > 0 && r->format == FORMAT_TEXT)
 		(void)fprintf(stderr,
 			"lint: %zu finding%s in %zu file%s; each code: "

@@ -68,7 +68,8 @@ static void parse_inputs(struct action *a)
 			.is_required = required && strcasecmp(required, "true") == 0,
 			.mark = n->pairs[i].key->mark,
 		};
-		names_add(&a->input_names, a->doc->arena, a->inputs[i].name, (uint32_t)i, NULL);
+		names_add(&a->input_names, a->doc->arena, a->inputs[i].name, (uint32_t)i,
+			NULL);
 	}
 	a->inputs_len = n->len;
 }
@@ -202,14 +203,6 @@ const struct action_input *action_find_input(const struct action *a, const char 
 	const struct name_entry *e = names_find(&a->input_names, name, strlen(name));
 
 	return e ? &a->inputs[e->value] : NULL;
-}
-
-const struct action_output *action_find_output(const struct action *a, const char *name)
-{
-	for (size_t i = 0; i < a->outputs_len; i++)
-		if (strcasecmp(a->outputs[i].name, name) == 0)
-			return &a->outputs[i];
-	return NULL;
 }
 
 struct json *action_args(const struct action *a)

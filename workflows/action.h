@@ -71,7 +71,6 @@ void action_free(struct action *a); /* NULL is fine */
 DEFINE_CLEANUP(struct action, action_free);
 
 const struct action_input *action_find_input(const struct action *a, const char *name);
-const struct action_output *action_find_output(const struct action *a, const char *name);
 /* args, env of a docker action as JSON (texts); null when not given. */
 struct json *action_args(const struct action *a);
 struct json *action_env(const struct action *a);

@@ -156,8 +156,6 @@ int template_each(const char *text, size_t len,
  */
 int condition_compile(const char *text, size_t len, const struct expr_rules *rules,
 	struct template **ret, struct expr_error *error);
-/* No status function in it: success() && is put before it. */
-bool condition_is_implicit(const struct template *t);
 int condition_run(
 	const struct template *t, const struct expr_env *env, bool *ret, struct err *err);
 int condition_eval(const char *text, size_t len, const struct expr_rules *rules,

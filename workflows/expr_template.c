@@ -342,11 +342,6 @@ int condition_compile(const char *text, size_t len, const struct expr_rules *rul
 	return 0;
 }
 
-bool condition_is_implicit(const struct template *t)
-{
-	return t->is_implicit;
-}
-
 int condition_run(
 	const struct template *t, const struct expr_env *env, bool *ret, struct err *err)
 {

@@ -95,11 +95,6 @@ const char *glob_path_base(const struct glob *g)
 	return g->base ? g->base : "";
 }
 
-bool glob_path_wants_dir(const struct glob *g)
-{
-	return g->wants_dir;
-}
-
 /* ---- places ---- */
 
 struct places {

@@ -54,8 +54,6 @@ bool glob_path_match_tree(
 	const struct glob *g, const char *name, size_t len, bool is_dir);
 /* Path patterns: the part before the first wildcard, "" for the root; lent by G. */
 const char *glob_path_base(const struct glob *g);
-/* Path patterns: the pattern ends in '/', so it names folders alone. */
-bool glob_path_wants_dir(const struct glob *g);
 
 /*
  * What a filter pattern may hold but surely is a mistake: characters that no branch or tag

@@ -28,10 +28,9 @@ const struct lint_rule lint_rules[] = {
 		"anchor, several documents and NUL characters are refused."),
 	INVALID("limit", "Something is larger than a workflow may be",
 		"The file, its nesting, its aliases written out, the rows of a matrix, "
-		"the jobs "
-		"of a run and the length of an expression are limited. Split the file, "
-		"or call "
-		"other workflows."),
+		"the jobs of a run, the length of an expression and the parts of all "
+		"expressions of a file are limited. Split the file, or call other "
+		"workflows."),
 	INVALID("duplicate-key", "A key stands twice in one mapping",
 		"Keys are compared without case. Only one of the two could count."),
 	INVALID("merge-key", "The YAML merge key '<<'",

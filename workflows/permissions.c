@@ -18,11 +18,6 @@ const char *permission_scope_name(unsigned i)
 	return i < PERMISSION_SCOPES ? scopes[i] : NULL;
 }
 
-const char *permission_level_name(enum permission_level level)
-{
-	return levels[level];
-}
-
 static enum permission_level level_of(const char *text)
 {
 	for (enum permission_level l = PERMISSION_READ; l <= PERMISSION_WRITE; l++)
@@ -83,16 +78,6 @@ bool permissions_exceed(const struct permissions *asked,
 	return is_more;
 }
 
-struct permissions permissions_cap(
-	const struct permissions *a, const struct permissions *b)
-{
-	struct permissions p;
-
-	for (unsigned i = 0; i < PERMISSION_SCOPES; i++)
-		p.level[i] = a->level[i] < b->level[i] ? a->level[i] : b->level[i];
-	return p;
-}
-
 struct json *permissions_to_json(const struct permissions *p)
 {
 	struct json *j = json_new_object();
@@ -101,13 +86,4 @@ struct json *permissions_to_json(const struct permissions *p)
 		if (p->level[i] != PERMISSION_NONE)
 			json_set_str(j, scopes[i], levels[p->level[i]]);
 	return j;
-}
-
-struct permissions permissions_from_json(const struct json *j)
-{
-	struct permissions p = permissions_all(PERMISSION_NONE);
-
-	for (unsigned i = 0; i < PERMISSION_SCOPES; i++)
-		p.level[i] = level_of(json_get_str(j, scopes[i], "none"));
-	return p;
 }

@@ -18,7 +18,6 @@ struct permissions {
 };
 
 const char *permission_scope_name(unsigned i);
-const char *permission_level_name(enum permission_level level);
 
 /* Of a checked `permissions:` node. Naming one scope sets all others to none. */
 struct permissions permissions_of(const struct yaml_node *n);
@@ -30,10 +29,7 @@ struct permissions permissions_all(enum permission_level level); /* read-all, wr
  */
 bool permissions_exceed(const struct permissions *asked, const struct permissions *allowed,
 	struct strbuf *ret_asked, struct strbuf *ret_allowed);
-/* The lower of both, scope by scope. */
-struct permissions permissions_cap(const struct permissions *a, const struct permissions *b);
 
 struct json *permissions_to_json(const struct permissions *p);
-struct permissions permissions_from_json(const struct json *j);
 
 #endif

@@ -40,7 +40,6 @@ enum schema_scope {
 
 /* NULL-ended names of the contexts in SCOPE, into BUF; returns BUF. */
 const char *const *scope_contexts(unsigned scope, const char *buf[SCOPE_CONTEXT_COUNT + 1]);
-unsigned scope_functions(unsigned scope); /* enum expr_functions */
 unsigned scope_of_name(const char *context); /* 0: no such context; without case */
 
 enum schema_kinds {

@@ -24,13 +24,6 @@ const char *const *scope_contexts(
 	return buf;
 }
 
-unsigned scope_functions(unsigned scope)
-{
-	return (scope & SCOPE_FN_STATUS ? EXPR_FN_STATUS : 0) |
-	       (scope & SCOPE_FN_JOB_STATUS ? EXPR_FN_JOB_STATUS : 0) |
-	       (scope & SCOPE_FN_HASHFILES ? EXPR_FN_HASHFILES : 0);
-}
-
 unsigned scope_of_name(const char *context)
 {
 	for (unsigned i = 0; i < SCOPE_CONTEXT_COUNT; i++)

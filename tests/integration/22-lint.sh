@@ -3,7 +3,7 @@
 # `sluice lint`: exit status, formats, and that the derived documents are up to date.
 . tests/lib/tap.sh
 
-plan 17
+plan 20
 top=$PWD
 docs=$(dirname "$(readlink -f "$SLUICE")")/tests/tools/workflow_docs
 
@@ -42,6 +42,20 @@ like "$out" '"end_column": [0-9]+' 'with the column behind'
 capture "$SLUICE" lint --format sarif old.yml
 like "$out" '"version": "2.1.0"' 'SARIF has its version'
 like "$out" '"ruleId": "deprecated-command"' 'and the finding'
+if command -v python3 >/dev/null; then
+  # Every kind of finding there is, and names that are no URI as they stand.
+  mkdir -p 'a b' && cp bad.yml 'a b/é%20#?.yml'
+  "$SLUICE" lint --rules all --format sarif "$top"/tests/data/workflows/mistakes/*.yml \
+    old.yml bad.yml 'a b/é%20#?.yml' >all.sarif
+  like "$(python3 "$top/tests/lib/sarif.py" <all.sarif)" \
+    '^[0-9][0-9]+ results, all as the standard has them$' 'SARIF keeps the rules of the standard'
+  like "$(cat all.sarif)" '"uri": "a%20b/%C3%A9%2520%23%3F.yml"' 'a name becomes a URI'
+  # What reads it would see a mistake.
+  like "$(sed 's/"level": "error"/"level": "fatal"/; s/%20b/ b/' all.sarif |
+    python3 "$top/tests/lib/sarif.py")" "level 'fatal'.*'a b.* is no URI" 'and one that does not is told'
+else
+  skip 'python3 is not installed' 3
+fi
 exits 2 'an unknown format is a usage error' "$SLUICE" lint --format xml good.yml
 exits 1 'a file that is not there is exit 1' "$SLUICE" lint none.yml
 

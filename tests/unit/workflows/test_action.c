@@ -32,8 +32,8 @@ static void reads_a_javascript_action(void **state)
 	assert_true(action_find_input(a, "who-to")->is_required);
 	assert_string_equal(action_find_input(a, "old")->deprecation, "use new");
 	assert_null(action_find_input(a, "bare")->otherwise);
-	assert_non_null(action_find_output(a, "TIME"));
-	assert_null(action_find_output(a, "gone"));
+	assert_int_equal(a->outputs_len, 1);
+	assert_string_equal(a->outputs[0].name, "time");
 	assert_string_equal(a->main, "dist/i.js");
 	assert_string_equal(a->pre, "p.js");
 	assert_string_equal(a->post, "q.js");
@@ -55,8 +55,8 @@ static void reads_a_composite_with_its_steps(void **state)
 	_cleanup_free_ char *text = NULL;
 
 	assert_int_equal(a->using, ACTION_COMPOSITE);
-	assert_string_equal(
-		action_find_output(a, "o")->value, "${{ steps.s.outputs.x }}");
+	assert_string_equal(a->outputs[0].name, "o");
+	assert_string_equal(a->outputs[0].value, "${{ steps.s.outputs.x }}");
 	assert_int_equal(json_count(a->steps), 4);
 	text = json_text(json_at(a->steps, 0));
 	assert_string_equal(text, "{\"id\":\"s\",\"generated_id\":false,\"run\":\"echo\","

@@ -106,6 +106,57 @@ static void our_own_kinds_come_when_asked_for(void **state)
 	}
 }
 
+static void inputs_are_counted(void **state)
+{
+	struct lint_options opt = LINT_OPTIONS_INIT;
+	static const char after[] = "jobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: "
+				    "[{run: x}]\n";
+
+	for (int count = 25; count <= 26; count++) {
+		_cleanup_(strbuf_done) struct strbuf file = STRBUF_INIT;
+		_cleanup_free_ char *got = NULL;
+
+		strbuf_adds(&file, "on:\n  workflow_dispatch:\n    inputs:\n");
+		for (int i = 0; i < count; i++)
+			strbuf_addf(&file, "      i%d: {type: string}\n", i);
+		strbuf_adds(&file, after);
+		got = lint_text("f.yml", file.buf, &opt);
+		assert_string_equal(got, count == 25
+						 ? ""
+						 : "f.yml:2:3: 26 inputs: GitHub takes "
+						   "25 [too-many-inputs]\n"
+						   " 2 |   workflow_dispatch:\n"
+						   "   |   ^^^^^^^^^^^^^^^^^\n");
+	}
+}
+
+/* Of all expressions of a file; one more than there may be is told once, where it is. */
+static void parts_of_expressions_are_counted(void **state)
+{
+	struct lint_options opt = LINT_OPTIONS_INIT;
+
+	/* 37 times three, and the operators between. */
+	for (int lines = 1020; lines <= 1021; lines++) {
+		_cleanup_(strbuf_done) struct strbuf file = STRBUF_INIT;
+		_cleanup_free_ char *got = NULL;
+
+		strbuf_adds(&file, "on: push\njobs:\n");
+		for (int i = 0; i < lines; i++) {
+			if (i % 1000 == 0)
+				strbuf_addf(&file,
+					"  a%d:\n    runs-on: ubuntu-latest\n"
+					"    steps:\n",
+					i);
+			strbuf_adds(&file, "      - run: a\n        if: vars.a");
+			for (int k = 0; k < 36; k++)
+				strbuf_adds(&file, "&&vars.a");
+			strbuf_adds(&file, "\n");
+		}
+		got = codes_of(file.buf, &opt);
+		assert_string_equal(got, lines == 1020 ? "" : "limit");
+	}
+}
+
 #define JOB(id, rest) \
 	"  " id ":\n    runs-on: ubuntu-latest\n" rest "    steps: [{run: x}]\n"
 
@@ -344,8 +395,10 @@ static void every_code_has_a_rule_and_a_page(void **state)
 }
 
 TEST_MAIN(TEST(says_of_each_mistake_what_the_golden_file_says),
-	TEST(our_own_kinds_come_when_asked_for), TEST(finds_jobs_that_can_never_run),
+	TEST(our_own_kinds_come_when_asked_for), TEST(inputs_are_counted),
+	TEST(parts_of_expressions_are_counted), TEST(finds_jobs_that_can_never_run),
 	TEST(a_comment_silences_its_line_or_the_next),
 	TEST(knows_the_labels_of_the_configuration),
-	TEST(each_kind_has_a_file_that_shows_it), TEST(looks_at_called_files_together_with_the_caller),
+	TEST(each_kind_has_a_file_that_shows_it),
+	TEST(looks_at_called_files_together_with_the_caller),
 	TEST(asks_for_time_zones_only_by_name), TEST(every_code_has_a_rule_and_a_page))
