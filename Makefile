@@ -23,6 +23,7 @@ Q        := $(if $(V),,@)
 say       = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
 
 # ---- third-party libraries: who may link what (see ARCHITECTURE.md, "Libraries") ----
+# libmicrohttpd is here for its header: the first server loads it (runner/http.c).
 PC            := pkg-config
 SLUICE_PKGS   := jansson yaml-0.1 libcrypto sqlite3 libseccomp libmicrohttpd
 HELPER_PKGS   := jansson libcrypto libseccomp libgit2 libcurl libarchive libpcre2-8 libzstd

@@ -3,6 +3,7 @@
 #include "runner/http.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
@@ -21,6 +22,56 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+
+/* ---- the library ---- */
+
+/*
+ * It brings GnuTLS and ten more libraries along, which cost more than all the rest of a
+ * start, and of all commands and processes `web` alone serves anything. So it is loaded by
+ * the first server, before `web` gives its rights away, not by every start.
+ */
+#define MHD_LIBRARY "libmicrohttpd.so.12" /* as microhttpd.h has it */
+
+#define MHD_FUNCTIONS(X) \
+	X(add_response_header) \
+	X(create_response_from_buffer) \
+	X(create_response_from_callback) \
+	X(create_response_from_fd_at_offset64) \
+	X(destroy_response) \
+	X(get_connection_info) \
+	X(get_connection_values_n) \
+	X(get_daemon_info) \
+	X(get_timeout) \
+	X(lookup_connection_value) \
+	X(queue_response) \
+	X(quiesce_daemon) \
+	X(resume_connection) \
+	X(run) \
+	X(start_daemon) \
+	X(stop_daemon) \
+	X(suspend_connection)
+
+#define MHD_MEMBER(name) __typeof__(&MHD_##name) name;
+static struct {
+	MHD_FUNCTIONS(MHD_MEMBER)
+} mhd; /* a table of imports: written once, before anything is served */
+
+static int load_library(struct err *err)
+{
+	void *lib;
+
+	if (mhd.run)
+		return 0;
+	lib = dlopen(MHD_LIBRARY, RTLD_NOW | RTLD_LOCAL); /* kept for good */
+	if (!lib)
+		return err_set(err, ERR_UNAVAILABLE, "cannot load the HTTP library: %s", dlerror());
+#define MHD_LOOK_UP(name) *(void **)&mhd.name = dlsym(lib, "MHD_" #name);
+	MHD_FUNCTIONS(MHD_LOOK_UP)
+#define MHD_IS_MISSING(name) || !mhd.name
+	if (false MHD_FUNCTIONS(MHD_IS_MISSING))
+		return err_set(err, ERR_UNAVAILABLE, "'%s' lacks a function", MHD_LIBRARY);
+	return 0;
+}
 
 #define TARGET_MAX 8192
 #define SWEEP_MS 1000
@@ -201,7 +252,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
 		return;
 	}
 	c = xcalloc(1, sizeof(*c));
-	c->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+	c->fd = mhd.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
 			->connect_fd;
 	c->deadline = clock_boot_ms() + l->http->o.header_ms;
 	c->next = l->http->conns;
@@ -282,7 +333,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *connectio
 	crypto_random(id, sizeof(id));
 	hex_encode(id, sizeof(id), r->id);
 	r->is_unix = l->is_unix;
-	r->conn = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+	r->conn = mhd.get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
 			  ->socket_context;
 	if (r->conn)
 		r->conn->request = r;
@@ -391,7 +442,7 @@ static void take_forwarded(struct http_request *r, const char *list)
 static void find_peer(struct http_request *r)
 {
 	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+		mhd.get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	const struct sockaddr *sa = info ? info->client_addr : NULL;
 	const char *forwarded;
 
@@ -445,7 +496,7 @@ static const char *check_request(struct http_request *r, const char *version)
 	if (r->target[path_len] == '?')
 		parse_pairs(r->target + path_len + 1, strlen(r->target + path_len + 1),
 			&r->query, &r->query_len);
-	MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, check_header, &c);
+	mhd.get_connection_values_n(r->connection, MHD_HEADER_KIND, check_header, &c);
 	if (c.is_odd)
 		return "a header holds characters that have no place there";
 	if (c.host == 0 && is_http_1_1(version))
@@ -514,10 +565,10 @@ static void take_body(struct http_request *r, const char *data, size_t len)
 static enum MHD_Result queue(struct http_request *r)
 {
 	struct MHD_Response *response = r->response;
-	enum MHD_Result ok = MHD_queue_response(r->connection, (unsigned)r->status, response);
+	enum MHD_Result ok = mhd.queue_response(r->connection, (unsigned)r->status, response);
 
 	r->response = NULL;
-	MHD_destroy_response(response);
+	mhd.destroy_response(response);
 	if (r->conn)
 		r->conn->deadline = r->streaming ? 0 :
 			clock_boot_ms() + r->http->o.total_ms + (int64_t)(r->len / READ_RATE);
@@ -556,7 +607,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *connection,
 		if (r->response)
 			return queue(r);
 		r->suspended = true;
-		MHD_suspend_connection(connection);
+		mhd.suspend_connection(connection);
 	}
 	return MHD_YES;
 }
@@ -588,21 +639,21 @@ static void finish(struct http_request *r, int status, const char *type,
 	struct MHD_Response *response)
 {
 	if (r->gone) { /* the other end left while we were thinking */
-		MHD_destroy_response(response);
+		mhd.destroy_response(response);
 		request_free(r);
 		return;
 	}
 	if (type)
-		MHD_add_response_header(response, "Content-Type", type);
+		mhd.add_response_header(response, "Content-Type", type);
 	for (size_t i = 0; i < ARRAY_SIZE(security_headers); i++)
 		if (!has_header(r, security_headers[i].name))
-			MHD_add_response_header(response, security_headers[i].name,
+			mhd.add_response_header(response, security_headers[i].name,
 				security_headers[i].value);
 	if (!has_header(r, "Cache-Control"))
-		MHD_add_response_header(response, "Cache-Control", "no-store");
-	MHD_add_response_header(response, "X-Request-Id", r->id);
+		mhd.add_response_header(response, "Cache-Control", "no-store");
+	mhd.add_response_header(response, "X-Request-Id", r->id);
 	for (struct header *x = r->headers; x; x = x->next)
-		MHD_add_response_header(response, x->name, x->value);
+		mhd.add_response_header(response, x->name, x->value);
 	r->response = response;
 	r->status = status;
 	r->answered = true;
@@ -611,7 +662,7 @@ static void finish(struct http_request *r, int status, const char *type,
 	if (r->suspended) {
 		r->suspended = false;
 		r->http->must_run = true;
-		MHD_resume_connection(r->connection);
+		mhd.resume_connection(r->connection);
 	}
 }
 
@@ -633,7 +684,7 @@ void http_answer(struct http_request *r, int status, const char *type, const voi
 {
 	r->len = len;
 	finish(r, status, type,
-		MHD_create_response_from_buffer(len, (void *)(uintptr_t)data,
+		mhd.create_response_from_buffer(len, (void *)(uintptr_t)data,
 			MHD_RESPMEM_MUST_COPY));
 }
 
@@ -645,14 +696,14 @@ void http_answer_take(struct http_request *r, int status, const char *type,
 
 	r->len = len;
 	finish(r, status, type,
-		MHD_create_response_from_buffer(len, bytes, MHD_RESPMEM_MUST_FREE));
+		mhd.create_response_from_buffer(len, bytes, MHD_RESPMEM_MUST_FREE));
 }
 
 void http_answer_file(struct http_request *r, int status, const char *type, int fd,
 	uint64_t offset, uint64_t len)
 {
 	r->len = len;
-	finish(r, status, type, MHD_create_response_from_fd_at_offset64(len, fd, offset));
+	finish(r, status, type, mhd.create_response_from_fd_at_offset64(len, fd, offset));
 }
 
 void http_redirect(struct http_request *r, int status, const char *location)
@@ -671,7 +722,7 @@ static ssize_t on_pull(void *cls, uint64_t pos, char *buf, size_t max)
 					    MHD_CONTENT_READER_END_OF_STREAM;
 	if (n == 0 && !r->suspended) {
 		r->suspended = true;
-		MHD_suspend_connection(r->connection);
+		mhd.suspend_connection(r->connection);
 	}
 	return n;
 }
@@ -685,7 +736,7 @@ void http_stream(struct http_request *r, const char *type, http_pull_fn *pull,
 	r->streaming = true;
 	http_add_header(r, "Connection", "close");
 	finish(r, 200, type,
-		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 32768, on_pull, r, NULL));
+		mhd.create_response_from_callback(MHD_SIZE_UNKNOWN, 32768, on_pull, r, NULL));
 }
 
 void http_wake(struct http_request *r)
@@ -694,7 +745,7 @@ void http_wake(struct http_request *r)
 		return;
 	r->suspended = false;
 	r->http->must_run = true;
-	MHD_resume_connection(r->connection);
+	mhd.resume_connection(r->connection);
 }
 
 /* ---- accessors ---- */
@@ -722,12 +773,12 @@ const char *http_query(const struct http_request *r, const char *name)
 const char *http_header(const struct http_request *r, const char *name)
 {
 	/* The connection is gone before the request when the other end left. */
-	return r->gone ? NULL : MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+	return r->gone ? NULL : mhd.lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
 }
 
 const char *http_cookie(const struct http_request *r, const char *name)
 {
-	return r->gone ? NULL : MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, name);
+	return r->gone ? NULL : mhd.lookup_connection_value(r->connection, MHD_COOKIE_KIND, name);
 }
 
 const char *http_form(struct http_request *r, const char *name)
@@ -804,11 +855,11 @@ static void run_all(struct http *h)
 {
 	h->must_run = false;
 	for (size_t i = 0; i < h->listeners_len; i++)
-		MHD_run(h->listeners[i].daemon);
+		mhd.run(h->listeners[i].daemon);
 	for (size_t i = 0; i < h->listeners_len; i++) {
 		MHD_UNSIGNED_LONG_LONG ms;
 
-		if (MHD_get_timeout(h->listeners[i].daemon, &ms) == MHD_YES && ms == 0)
+		if (mhd.get_timeout(h->listeners[i].daemon, &ms) == MHD_YES && ms == 0)
 			h->must_run = true;
 	}
 	if (h->must_run && !h->again)
@@ -833,8 +884,11 @@ static void on_turn(struct loop *l, void *data)
 int http_new(struct loop *l, const struct http_options *o, struct http **ret,
 	struct err *err)
 {
-	struct http *h = xcalloc(1, sizeof(*h));
+	struct http *h;
 
+	if (load_library(err) < 0)
+		return -1;
+	h = xcalloc(1, sizeof(*h));
 	h->loop = l;
 	h->o = *o;
 	if (!h->o.header_ms)
@@ -853,7 +907,7 @@ static void resume_all(struct http *h)
 	for (struct conn *c = h->conns; c; c = c->next)
 		if (c->request && c->request->suspended) {
 			c->request->suspended = false;
-			MHD_resume_connection(c->request->connection);
+			mhd.resume_connection(c->request->connection);
 		}
 }
 
@@ -864,7 +918,7 @@ void http_free(struct http *h)
 	resume_all(h);
 	for (size_t i = 0; i < h->listeners_len; i++) {
 		loop_remove(h->listeners[i].source);
-		MHD_stop_daemon(h->listeners[i].daemon);
+		mhd.stop_daemon(h->listeners[i].daemon);
 	}
 	loop_remove(h->again);
 	loop_remove(h->turn);
@@ -910,7 +964,7 @@ int http_listen(struct http *h, int fd, struct err *err)
 	};
 	struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
 
-	l->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, l,
+	l->daemon = mhd.start_daemon(flags, 0, NULL, NULL, on_access, l,
 		MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIMIT_HTTP_CONNECTIONS,
 		MHD_OPTION_PER_IP_CONNECTION_LIMIT,
@@ -927,7 +981,7 @@ int http_listen(struct http *h, int fd, struct err *err)
 		return err_set(err, ERR_SYS, "cannot start the HTTP server%s",
 			tls ? "; are tls.certificate and tls.key a pair?" : "");
 	}
-	info = MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	info = mhd.get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	l->source = loop_add_fd(h->loop, info->epoll_fd, EPOLLIN, on_epoll, h);
 	h->listeners_len++;
 	return 0;
@@ -936,7 +990,7 @@ int http_listen(struct http *h, int fd, struct err *err)
 void http_quiesce(struct http *h)
 {
 	for (size_t i = 0; i < h->listeners_len; i++) {
-		int fd = MHD_quiesce_daemon(h->listeners[i].daemon);
+		int fd = mhd.quiesce_daemon(h->listeners[i].daemon);
 
 		if (fd >= 0)
 			(void)close(fd);

@@ -12,7 +12,7 @@
 #include "tests/lib/worst.h"
 #include "workflows/plan.h" /* what is measured: the Makefile links what is included */
 
-#define ROUNDS 2
+#define ROUNDS 5
 
 static struct worst_cost least(void (*fn)(struct strbuf *file), struct strbuf *file)
 {

@@ -186,6 +186,7 @@ jobs:
     needs: leak
     runs-on: ubuntu-latest
     name: takes \${{ needs.leak.outputs.out }}
+    if: contains(needs.leak.outputs.plain, 'canary') && needs.leak.outputs.out == ''
     steps:
       - run: echo "taken '\${{ needs.leak.outputs.out }}' '\${{ needs.leak.outputs.plain }}'"
   deploy:
@@ -206,7 +207,7 @@ like "$(decrypts)" 'PRIVATE' 'then they are, and the audit says so'
 
 S logs 4 >"$T/logs" 2>&1
 S runs 4 --format json >"$T/run.json"
-S explain 4 >"$T/explain" 2>&1
+{ S explain 4; S explain 4/takes; } >"$T/explain" 2>&1
 S audit --format json >"$T/audit.json"
 # shellcheck disable=SC2046 # words
 crawl "$T/pages" / /runs/4 /repos /repos/acme/app /environments /audit /queue /metrics /live \
@@ -234,6 +235,8 @@ canary() { grep -rlaF "$CANARY" "$@" | wc -l; }
 ok 'control: what is no secret is in log, journal and database' \
   test "$(canary "$DATA/jobs")" -ge 4 -a "$(canary "$DATA/db")" -ge 1
 ok 'control: in what the command line shows' test "$(canary "$T/logs" "$T/run.json")" -eq 2
+like "$(cat "$T/explain")" "needs.leak.outputs.plain = .*$CANARY" \
+  'control: a traced condition shows the values it met'
 ok 'control: in pages and documents' test "$(canary "$T/pages")" -ge 6
 ok 'control: the search finds a secret where one is' test -n "$(printf %s "x$TOKEN" >"$T/has" && search "$T/has")"
 ok 'control: the search finds its base64' test -n "$(printf %s "user:$TOKEN" | base64 -w0 >"$T/has" && search "$T/has")"

@@ -7,7 +7,7 @@ need readelf
 plan 9
 
 always='libc.so.6 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1 libm.so.6'
-sluice='libjansson.so.4 libyaml-0.so.2 libcrypto.so.3 libsqlite3.so.0 libseccomp.so.2 libmicrohttpd.so.12'
+sluice='libjansson.so.4 libyaml-0.so.2 libcrypto.so.3 libsqlite3.so.0 libseccomp.so.2' # and libmicrohttpd once it serves
 # Of each fork that a job is made of. No database, no HTTP server.
 spawner='libjansson.so.4 libyaml-0.so.2 libcrypto.so.3 libseccomp.so.2'
 helper='libjansson.so.4 libcrypto.so.3 libgit2.so. libcurl.so.4 libarchive.so.13 libpcre2-8.so.0 libzstd.so.1 libseccomp.so.2 libyaml-0.so.2'
