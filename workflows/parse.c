@@ -243,30 +243,45 @@ static void parse_job(struct parser *p, struct job *job)
 
 /* ---- needs ------------------------------------------------------------------------ */
 
+/* Of so many jobs the ids are compared with what was needed, and so many are listed. */
+#define NEEDS_COMPARED_MAX 128
+#define NEEDS_LISTED_MAX   12
+
 static void unknown_need(
 	struct parser *p, const struct job *job, const struct yaml_node *node)
 {
-	_cleanup_free_ const char **ids = NULL;
+	_cleanup_(strbuf_done) struct strbuf all = STRBUF_INIT;
+	const char *ids[NEEDS_COMPARED_MAX + 1] = { NULL };
 	const char *near;
 	struct diag *d;
+	size_t len = p->w->jobs_len;
 
 	d = parse_error(p, node->mark, "unknown-need",
 		"job '%s' needs '%.60s', which is not a job of this workflow", job->id,
 		node->str);
 	if (!d)
 		return;
-	ids = xcalloc(p->w->jobs_len + 1, sizeof(*ids));
-	for (size_t i = 0; i < p->w->jobs_len; i++)
+	if (len > NEEDS_COMPARED_MAX)
+		len = NEEDS_COMPARED_MAX;
+	for (size_t i = 0; i < len; i++) {
 		ids[i] = p->w->jobs[i].id;
+		if (i < NEEDS_LISTED_MAX && &p->w->jobs[i] != job)
+			strbuf_addf(&all, "%s%s", all.len ? ", " : "", ids[i]);
+	}
 	near = str_nearest(node->str, ids);
-	for (size_t i = 0; near && i < p->w->jobs_len; i++)
+	for (size_t i = 0; near && i < len; i++)
 		if (ids[i] == near)
 			diag_hint(d, "did you mean '%s' (line %u)?", near,
 				p->w->jobs[i].key->mark.line);
+	if (!near && all.len > 0)
+		diag_hint(d, "the other jobs are: %s%s", all.buf,
+			p->w->jobs_len > NEEDS_LISTED_MAX ? ", ..." : "");
+	else if (!near)
+		diag_hint(d, "there is no other job: drop the need");
 }
 
-static void add_need(struct parser *p, bool *seen, struct job *job,
-	const struct yaml_node *node)
+static void add_need(
+	struct parser *p, bool *seen, struct job *job, const struct yaml_node *node)
 {
 	const char *text = yaml_text(node, p->arena);
 	const struct name_entry *e;
@@ -424,7 +439,8 @@ void parse_jobs(struct parser *p)
 		*job = (struct job){ .id = jobs->pairs[i].key->str,
 			.key = jobs->pairs[i].key,
 			.node = jobs->pairs[i].value };
-		names_add(&p->w->job_names, p->arena, job->id, (uint32_t)p->w->jobs_len, NULL);
+		names_add(&p->w->job_names, p->arena, job->id, (uint32_t)p->w->jobs_len,
+			NULL);
 		p->w->jobs_len++;
 	}
 	for (size_t i = 0; i < p->w->jobs_len; i++) {

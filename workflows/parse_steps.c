@@ -142,8 +142,9 @@ static void check_target(struct parser *p, const struct step_ids *ids,
 			"reserved",
 			text);
 	else if (!e)
-		(void)parse_error(p, n->mark, "unknown-step",
-			"there is no step '%.60s' before this one", text);
+		diag_hint(parse_error(p, n->mark, "unknown-step",
+				  "there is no step '%.60s' before this one", text),
+			"name the 'id' of an earlier step");
 }
 
 static void check_targets(
@@ -285,7 +286,8 @@ void parse_strategy(struct parser *p, const struct yaml_node *strategy)
 			return;
 		if (!is_vector(matrix, i))
 			continue;
-		names_add(&vectors, p->arena, matrix->pairs[i].key->str, (uint32_t)i, NULL);
+		names_add(
+			&vectors, p->arena, matrix->pairs[i].key->str, (uint32_t)i, NULL);
 		if (yaml_is(v, YAML_SEQUENCE) && v->len == 0)
 			(void)parse_error(p, v->mark, "empty-value",
 				"matrix key '%.60s' has no values",

@@ -305,6 +305,17 @@ static void near_names(struct strbuf *out)
 			i);
 }
 
+static void near_needs(struct strbuf *out)
+{
+	strbuf_adds(out, HEAD);
+	for (int i = 0; i < 1000; i++)
+		strbuf_addf(out,
+			"  s%03dababababababababababababababababababababababababababab:\n"
+			"    runs-on: x\n" STEPS
+			"    needs: t%03dbabababababababababababababababababababababababababa\n",
+			i, i);
+}
+
 /* Anchors whose names hash alike, and aliases of the last of them. */
 static void colliding_anchors(struct strbuf *out)
 {
@@ -438,9 +449,9 @@ const struct worst_file worst_files[] = {
 	X(long_conditions), X(conditions_that_make_text), X(shared_text),
 	X(steps_without_end), X(dense_expressions), X(filters_on_filters),
 	X(filters_over_inputs), X(objects_in_a_matrix), X(objects_of_json),
-	X(choices_of_objects), X(long_ignore), X(near_names), X(colliding_anchors),
-	X(colliding_keys), X(many_anchors), X(many_lines), X(labels_times_matrix),
-	X(triggers), X(deep_sequences), X(conditions_of_jobs), X(long_globs),
-	X(quoted_escapes), X(hidden_places)
+	X(choices_of_objects), X(long_ignore), X(near_names), X(near_needs),
+	X(colliding_anchors), X(colliding_keys), X(many_anchors), X(many_lines),
+	X(labels_times_matrix), X(triggers), X(deep_sequences), X(conditions_of_jobs),
+	X(long_globs), X(quoted_escapes), X(hidden_places)
 };
 const size_t worst_files_len = ARRAY_SIZE(worst_files);
