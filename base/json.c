@@ -35,49 +35,55 @@ static json_t *must(json_t *j)
 struct scan {
 	const char *at;
 	const char *end;
-	size_t line;
-	size_t column;
 };
 
 /* From behind an opening quote to behind the closing one. */
 static void scan_string(struct scan *s)
 {
-	while (s->at < s->end && *s->at != '"') {
-		size_t step = *s->at == '\\' && s->end - s->at > 1 ? 2 : 1;
+	while (s->at < s->end) {
+		const char *quote = memchr(s->at, '"', (size_t)(s->end - s->at));
+		const char *stop = quote ? quote : s->end;
+		const char *slash = memchr(s->at, '\\', (size_t)(stop - s->at));
 
+		if (!slash) {
+			s->at = quote ? quote + 1 : s->end;
+			return;
+		}
+		s->at = s->end - slash > 1 ? slash + 2 : s->end;
+	}
+}
+
+static int too_deep(const char *data, const char *at, struct err *err)
+{
+	size_t line = 1, column = 0;
+
+	for (; data < at; data++) {
 		/* Columns count letters, not bytes. */
-		for (size_t i = 0; i < step; i++)
-			s->column += ((unsigned char)s->at[i] & 0xc0) != 0x80;
-		s->at += step;
+		column += ((unsigned char)*data & 0xc0) != 0x80;
+		if (*data == '\n') {
+			line++;
+			column = 0;
+		}
 	}
-	if (s->at < s->end) {
-		s->at++;
-		s->column++;
-	}
+	return err_set(err, ERR_INPUT, "json:%zu:%zu: nested deeper than %d", line, column,
+		DEPTH_MAX);
 }
 
 /* jansson would let 2048 levels through. Anything else that is wrong is left to it. */
 static int check_depth(const char *data, size_t len, struct err *err)
 {
-	struct scan s = { data, data + len, 1, 0 };
+	struct scan s = { data, data + len };
 	size_t depth = 0;
 
 	while (s.at < s.end) {
 		char c = *s.at++;
 
-		s.column++;
-		if (c == '\n') {
-			s.line++;
-			s.column = 0;
-		} else if (c == '"') {
+		if (c == '"')
 			scan_string(&s);
-		} else if ((c == '[' || c == '{') && ++depth > DEPTH_MAX) {
-			return err_set(err, ERR_INPUT,
-				"json:%zu:%zu: nested deeper than %d", s.line, s.column,
-				DEPTH_MAX);
-		} else if ((c == ']' || c == '}') && depth > 0) {
+		else if ((c == '[' || c == '{') && ++depth > DEPTH_MAX)
+			return too_deep(data, s.at, err);
+		else if ((c == ']' || c == '}') && depth > 0)
 			depth--;
-		}
 	}
 	return 0;
 }
@@ -117,7 +123,7 @@ static size_t widen_number(const char *token, size_t len, struct strbuf *wide)
 static size_t widen_integers(
 	const char *data, size_t len, size_t stop, struct strbuf *wide)
 {
-	struct scan s = { data, data + len, 1, 0 };
+	struct scan s = { data, data + len };
 	size_t grown = 0;
 
 	while (s.at < s.end && wide->len < stop) {

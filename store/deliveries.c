@@ -49,12 +49,38 @@ static int insert_delivery(struct store *s, const struct delivery_new *d,
 	return state_born(s, &born, err);
 }
 
+/*
+ * The document as text. The payload is most of it and is not written anew when it is at
+ * hand as it came: then it takes the place of a null at the end.
+ */
+static char *document_text(const struct event_new *e)
+{
+	static const char hole[] = "\"event\":null}}";
+	struct json *github = json_get(e->document, "github"), *event;
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+
+	if (!e->document)
+		return xstrdup("{}");
+	if (!e->payload)
+		return json_text(e->document);
+	event = json_share(json_get(github, "event"));
+	json_set(github, "event", NULL);
+	strbuf_reserve(&text, e->payload_len + 4096);
+	json_write(e->document, 0, &text);
+	json_set(github, "event", event);
+	if (!strbuf_ends_with(&text, hole))
+		return json_text(e->document);
+	strbuf_truncate(&text, text.len - strlen("null}}"));
+	strbuf_add(&text, e->payload, e->payload_len);
+	strbuf_adds(&text, "}}");
+	return strbuf_take(&text);
+}
+
 static int insert_event(struct store *s, int64_t delivery, int64_t repo,
 	const struct event_new *e, const char *request, int64_t *ret_id, struct err *err)
 {
 	enum event_state state = e->ignore ? EVENT_IGNORED : EVENT_PENDING;
-	_cleanup_free_ char *document =
-		e->document ? json_text(e->document) : xstrdup("{}");
+	_cleanup_free_ char *document = document_text(e);
 	int64_t now = clock_wall_ms();
 	struct state_move born = {
 		.machine = MACHINE_EVENT,

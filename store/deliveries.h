@@ -46,7 +46,9 @@ struct event_new {
 	const char *actor;    /* login, display only */
 	const char *actor_id; /* the forge's number */
 	enum trust trust;
-	const struct json *document; /* the whole neutral event with github.event */
+	struct json *document; /* the whole neutral event; github.event its last member */
+	const char *payload;   /* github.event as text, when that is at hand; or NULL */
+	size_t payload_len;
 	const char *ignore; /* a reason: the event is born ignored; NULL: pending */
 };
 

@@ -19,6 +19,7 @@ struct hook_shape {
 	char *key;	      /* owned; NULL: none */
 	char *ignore; /* owned; NULL: nothing of the forge's own to ignore it for */
 	bool names_all_commits;
+	bool is_as_sent; /* the payload is the body, nothing had to be added */
 };
 void hook_shape_done(struct hook_shape *s);
 
@@ -46,6 +47,6 @@ bool hook_ref_is_valid(const char *ref); /* full, as git check-ref-format has it
 /* The members every push has in GitHub's shape, from those that are there. */
 extern const struct hook_member hook_push_members[];
 extern const struct hook_member hook_pull_members[];
-void hook_fill_push(struct json *payload);
+bool hook_fill_push(struct json *payload); /* true: nothing was missing */
 
 #endif

@@ -119,12 +119,12 @@ const struct hook_member hook_pull_members[] = {
 	{ NULL, JSON_KIND_NULL },
 };
 
-void hook_fill_push(struct json *p)
+bool hook_fill_push(struct json *p)
 {
 	bool is_new = hook_sha_is_zero(json_get_str(p, "before", ""));
 	bool is_gone = hook_sha_is_zero(json_get_str(p, "after", ""));
 	const struct json *commits = json_get(p, "commits");
-	size_t n = json_count(commits);
+	size_t n = json_count(commits), before = json_count(p);
 
 	if (!json_get(p, "created"))
 		json_set_bool(p, "created", is_new);
@@ -139,6 +139,7 @@ void hook_fill_push(struct json *p)
 	if (!json_get(p, "head_commit"))
 		json_set(
 			p, "head_commit", n ? json_share(json_at(commits, n - 1)) : NULL);
+	return json_count(p) == before;
 }
 
 /* ---- text -------------------------------------------------------------------------- */
@@ -669,6 +670,10 @@ int hook_event_read(const char *forge, const struct json *headers, const void *b
 	if (read_kind(&s, &e, err))
 		return -1;
 	make_document(forge, &s, &e);
+	if (s.is_as_sent) {
+		e.payload = body;
+		e.payload_len = len;
+	}
 	*ret = e;
 	e = (struct hook_event){ 0 };
 	return 0;
@@ -689,6 +694,8 @@ struct event_new hook_event_lend(const struct hook_event *e)
 		.actor_id = e->actor_id,
 		.trust = e->trust,
 		.document = e->document,
+		.payload = e->payload,
+		.payload_len = e->payload_len,
 		.ignore = e->ignore,
 	};
 }

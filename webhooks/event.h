@@ -56,6 +56,8 @@ struct hook_event {
 	char *ignore;	      /* why it starts nothing; NULL: it may */
 	enum trust trust;
 	struct json *document;
+	const char *payload; /* github.event as it was sent, lent by the body; or NULL */
+	size_t payload_len;
 };
 void hook_event_done(struct hook_event *e);
 

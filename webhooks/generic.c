@@ -62,22 +62,33 @@ static int check_time(const struct json *body, struct err *err)
 	return 0;
 }
 
-static void fill(struct json *body)
+/* Takes VALUE; RET_IS_SAME turns false unless the member is that already. */
+static void put(
+	struct json *object, const char *key, struct json *value, bool *ret_is_same)
+{
+	*ret_is_same = *ret_is_same && json_same(json_get(object, key), value);
+	json_set(object, key, value);
+}
+
+/* True when nothing was missing. */
+static bool fill(struct json *body)
 {
 	struct json *sender = json_new_object();
 	const char *full = json_as_str(json_path(body, "repository.full_name"), "");
 	struct json *repo = json_get(body, "repository");
 	const char *slash = strrchr(full, '/');
 	struct json *owner = json_new_object();
+	bool is_same = true;
 	_cleanup_free_ char *login =
 		xstrndup(full, slash ? (size_t)(slash - full) : strlen(full));
 
 	json_set_str(owner, "login", login);
 	json_set_str(owner, "name", login);
-	json_set(repo, "owner", owner);
-	json_set_str(repo, "name", slash ? slash + 1 : full);
 	json_set_str(sender, "login", json_as_str(json_path(body, "pusher.name"), ""));
-	json_set(body, "sender", sender);
+	put(repo, "owner", owner, &is_same);
+	put(repo, "name", json_new_str(slash ? slash + 1 : full), &is_same);
+	put(body, "sender", sender, &is_same);
+	return is_same;
 }
 
 int generic_shape(const struct json *headers, struct json *body, struct hook_shape *ret,
@@ -98,9 +109,9 @@ int generic_shape(const struct json *headers, struct json *body, struct hook_sha
 			continue;
 		if (hook_need(body, name, kinds[i].members, err))
 			return -1;
-		fill(body);
+		ret->is_as_sent = fill(body);
 		if (str_eq(name, "push"))
-			hook_fill_push(body);
+			ret->is_as_sent = hook_fill_push(body) && ret->is_as_sent;
 		ret->name = kinds[i].name;
 		ret->payload = json_share(body);
 		ret->key = xstrdup_null(hook_header(headers, "x-sluice-delivery"));

@@ -30,7 +30,7 @@ static int shape_push(struct json *body, struct hook_shape *ret, struct err *err
 		return err_set(
 			err, ERR_INPUT, "this is no 'push' event: it has 'pull_request'");
 	fill_pusher(body);
-	hook_fill_push(body);
+	(void)hook_fill_push(body);
 	/* Newest first, and only so many of them: "total_commits" tells. */
 	ret->names_all_commits = json_get_int(body, "total_commits", -1) == listed;
 	return 0;

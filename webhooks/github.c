@@ -23,7 +23,7 @@ static int shape_push(struct json *body, struct hook_shape *ret, struct err *err
 		only_one_shape(body, "push", "pull_request", err) ||
 		only_one_shape(body, "push", "zen", err))
 		return -1;
-	hook_fill_push(body);
+	ret->is_as_sent = hook_fill_push(body);
 	/* GitHub lists at most 2048 commits; then it is git that knows. */
 	ret->names_all_commits = json_count(json_get(body, "commits")) < 2048;
 	return 0;
@@ -38,6 +38,7 @@ static int shape_pull(struct json *body, struct hook_shape *ret, struct err *err
 	if (hook_need(body, "pull_request", hook_pull_members, err) ||
 		only_one_shape(body, "pull_request", "commits", err))
 		return -1;
+	ret->is_as_sent = true;
 	ret->refs = json_new_array();
 	json_push_str(ret->refs, head);
 	if (json_as_bool(json_path(body, "pull_request.mergeable"), false))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sends signed webhooks of one size, each a branch deleted (so that nothing is to be run and
- * acceptance alone is measured) and each body different, COUNT connections at a time,
- * one request a connection (as the server closes after a body). Prints one line:
+ * acceptance alone is measured) with all the members that a forge sends, each body
+ * different, COUNT connections at a time, one request a connection (as the server closes after a body). Prints one line:
  * accepted, per second, p50 and p99 in microseconds, and how many were refused.
  *
  *	load_hooks PORT PATH SECRET HEADER REQUESTS CONNECTIONS BYTES [REPO]
@@ -44,13 +44,18 @@ static void make_request(struct slot *s)
 	_cleanup_(strbuf_done) struct strbuf body = STRBUF_INIT;
 	uint8_t mac[SHA256_LEN];
 	char hex[SHA256_HEX_MAX];
+	int owner = (int)strcspn(repo, "/");
 
 	strbuf_addf(&body,
 		"{\"event\":\"push\",\"ref\":\"refs/heads/bench-%ld\",\"before\":\"%040ld\","
-		"\"after\":\"%040ld\",\"repository\":{\"full_name\":\"%s\"},"
+		"\"after\":\"%040ld\",\"repository\":{\"full_name\":\"%s\",\"name\":\"%s\","
+		"\"owner\":{\"login\":\"%.*s\",\"name\":\"%.*s\"}},"
+		"\"pusher\":{\"name\":\"bench\"},\"sender\":{\"login\":\"bench\"},"
+		"\"created\":false,\"forced\":false,\"base_ref\":null,\"head_commit\":null,"
 		"\"nonce\":\"bench-%ld-%lld\",\"time\":%lld,\"commits\":[],"
 		"\"deleted\":true,\"pad\":\"",
-		started, started, 0L, repo, started, (long long)clock_boot_us(),
+		started, started, 0L, repo, strchr(repo, '/') + 1, owner, repo, owner, repo,
+		started, (long long)clock_boot_us(),
 		(long long)clock_wall_ms() / 1000);
 	if (body.len + 2 < body_size) {
 		size_t pad = body_size - 2 - body.len;
@@ -140,6 +145,10 @@ int main(int argc, char **argv)
 	connections = (int)strtol(argv[6], NULL, 10);
 	body_size = strtoul(argv[7], NULL, 10);
 	repo = argc > 8 ? argv[8] : "bench/load";
+	if (!strchr(repo, '/')) {
+		fprintf(stderr, "load_hooks: REPO is OWNER/NAME\n");
+		return 2;
+	}
 	slots = xcalloc((size_t)connections, sizeof(*slots));
 	times = xcalloc((size_t)requests, sizeof(*times));
 	start = clock_boot_us();

@@ -61,6 +61,13 @@ static void look_at(const struct hook_event *e)
 	need(json_parse(text, strlen(text), &again, NULL) == 0);
 	need(json_same(again, e->document));
 	json_free(again);
+	again = NULL;
+	if (!e->payload)
+		return;
+	/* The bytes that are kept instead are the same event. */
+	need(json_parse(e->payload, e->payload_len, &again, NULL) == 0);
+	need(json_same(again, json_path(e->document, "github.event")));
+	json_free(again);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -38,6 +38,51 @@ static void a_delivery_comes_with_its_event(void **state)
 	world_check(w);
 }
 
+/* The payload's own bytes stand in the document, wherever they are put. */
+static void a_payload_is_kept_as_it_came(void **state)
+{
+	static const char payload[] =
+		"{ \"b\": [1, 2],\n\"a\":\"x\\u0000y\", \"n\":1e2 }";
+	static const struct {
+		const char *before, *after; /* of the payload in the document */
+		bool is_kept;
+	} rows[] = {
+		{ "{\"kind\":\"push\",\"github\":{\"sha\":\"a\",\"event\":", "}}", true },
+		{ "{\"github\":{\"event\":", ",\"sha\":\"a\"}}", false },
+		{ "{\"github\":{\"event\":", "},\"kind\":\"push\"}", false },
+	};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *text =
+			xasprintf("%s%s%s", rows[i].before, payload, rows[i].after);
+		_cleanup_free_ char *key = xasprintf("k%zu", i);
+		_cleanup_(json_freep) struct json *document = NULL, *as_it_was = NULL;
+		_cleanup_(event_done) struct event e = { 0 };
+		struct delivery_new d = world_delivery(w, key, text);
+		struct event_new event = world_push;
+		struct accept_result r;
+		int64_t is_kept;
+
+		assert_ok(json_parse(text, strlen(text), &document, &w->err), &w->err);
+		as_it_was = json_clone(document);
+		event.document = document;
+		event.payload = payload;
+		event.payload_len = strlen(payload);
+		assert_ok(deliveries_accept(w->s, &d, &event, &r, &w->err), &w->err);
+		assert_true(json_same(document, as_it_was));
+		assert_ok(events_get(w->s, r.event, &e, &w->err), &w->err);
+		assert_true(json_same(e.document, as_it_was));
+		assert_ok(
+			db_value(store_db(w->s), &is_kept, 0, &w->err,
+				"SELECT instr(document, ?) > 0 FROM events WHERE id = ?",
+				db_arg_str(payload), db_arg_int(r.event)),
+			&w->err);
+		assert_int_equal(is_kept, rows[i].is_kept);
+	}
+	world_check(w);
+}
+
 static void the_same_id_is_a_duplicate_whatever_the_body(void **state)
 {
 	struct world *w = *state;
@@ -198,6 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD(a_delivery_comes_with_its_event),
+		WORLD(a_payload_is_kept_as_it_came),
 		WORLD(the_same_id_is_a_duplicate_whatever_the_body),
 		WORLD(the_same_body_is_a_duplicate_for_a_day),
 		WORLD(hooks_do_not_share_ids_or_bodies),
