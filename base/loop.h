@@ -30,7 +30,8 @@ typedef void loop_idle_fn(struct loop *l, void *data);
 /*
  * EVENTS are EPOLLIN, EPOLLOUT, level-triggered. The descriptor stays the caller's, who
  * removes the source before closing it. NULL with errno if it cannot be watched (EPERM: a
- * regular file, EEXIST: it is watched already).
+ * regular file, EEXIST: it is watched already, EBADF). Out of memory for it ends the process, as
+ * out of memory does everywhere.
  */
 struct loop_source *loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn,
 	void *data);

@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/strvec.h"
@@ -20,6 +22,7 @@
 #define INFO_MAX   (64 * KiB)
 #define OWNERS_MAX ((size_t)(512 * MiB))
 #define SUFFIX	   ".json"
+#define STAGE_TRIES 8
 
 static bool is_digest(const char *hex)
 {
@@ -63,7 +66,8 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int list_names(int roots, struct strvec *out, struct err *err)
+/* Names in the store that end so, in their order; with "" those that begin with a dot. */
+static int list_names(int roots, const char *suffix, struct strvec *out, struct err *err)
 {
 	int fd = openat(roots, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -71,9 +75,13 @@ static int list_names(int roots, struct strvec *out, struct err *err)
 
 	if (!d)
 		return err_sys(err, "cannot read '" ROOTSTORE_DIR "'");
-	while ((e = readdir(d)))
-		if (path_is_name(e->d_name) && str_ends(e->d_name, SUFFIX))
+	while ((e = readdir(d))) {
+		bool is_hidden = e->d_name[0] == '.';
+
+		if (is_hidden == !*suffix && path_is_name(e->d_name + is_hidden) &&
+			str_ends(e->d_name, suffix))
 			(void)strvec_push(out, e->d_name);
+	}
 	(void)closedir(d); /* read only */
 	if (out->len)
 		qsort(out->v, out->len, sizeof(*out->v), by_text);
@@ -85,7 +93,7 @@ int rootstore_list(int roots, struct json **ret, struct err *err)
 	_cleanup_(strvec_done) struct strvec names = STRVEC_INIT;
 	_cleanup_(json_freep) struct json *list = json_new_array();
 
-	if (list_names(roots, &names, err) < 0)
+	if (list_names(roots, SUFFIX, &names, err) < 0)
 		return -1;
 	for (size_t i = 0; i < names.len; i++) {
 		struct json *one = NULL;
@@ -150,15 +158,89 @@ bool rootstore_is_owned(const struct rootstore_root *root)
 
 /* ---- making one --------------------------------------------------------------------- */
 
+/* Whoever makes or removes a folder of these names holds it locked. */
+#define NEW ".new-"
+#define OLD ".old-"
+#define TAR ".tar-"
+
+/* The folder NAME, locked by us alone; -1 with ERR_CONFLICT: by another, or gone since. */
+static int lock_folder(int roots, const char *name, struct err *err)
+{
+	_cleanup_close_ int fd = path_open(
+		roots, name, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
+	struct stat ours, now;
+
+	if (fd < 0)
+		return -1;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK
+			       ? err_set(err, ERR_CONFLICT, "'%s' is in use", name)
+			       : err_sys(err, "cannot lock '%s'", name);
+	/* Between the two somebody may have taken it for a leftover. */
+	if (fstat(fd, &ours) < 0 || fstatat(roots, name, &now, AT_SYMLINK_NOFOLLOW) < 0 ||
+		ours.st_ino != now.st_ino || ours.st_dev != now.st_dev)
+		return err_set(err, ERR_CONFLICT, "'%s' has been removed", name);
+	return take_fd(&fd);
+}
+
 int rootstore_stage(int roots, char name[ROOTSTORE_STAGE_MAX], int *ret, struct err *err)
 {
-	_cleanup_free_ char *random = crypto_random_hex(8);
+	struct err why = ERR_INIT;
 
-	(void)snprintf(name, ROOTSTORE_STAGE_MAX, ".new-%s", random);
-	if (mkdirat(roots, name, 0755) < 0 || fchmodat(roots, name, 0755, 0) < 0)
-		return err_sys(err, "cannot make a folder in '" ROOTSTORE_DIR "'");
-	*ret = path_open(roots, name, O_RDONLY | O_DIRECTORY, 0, PATH_NO_SYMLINKS, err);
-	return *ret < 0 ? -1 : 0;
+	for (int i = 0; i < STAGE_TRIES; i++) {
+		_cleanup_free_ char *random = crypto_random_hex(8);
+
+		err_clear(&why);
+		(void)snprintf(name, ROOTSTORE_STAGE_MAX, NEW "%s", random);
+		if (mkdirat(roots, name, 0755) < 0 || fchmodat(roots, name, 0755, 0) < 0)
+			return err_sys(err, "cannot make a folder in '" ROOTSTORE_DIR "'");
+		*ret = lock_folder(roots, name, &why);
+		if (*ret >= 0)
+			return 0;
+		if (why.code != ERR_CONFLICT)
+			break;
+	}
+	if (err)
+		*err = why;
+	return -1;
+}
+
+char *rootstore_stage_tar(const char *stage)
+{
+	return xasprintf(TAR "%s.tar", stage + strlen(NEW));
+}
+
+static void sweep_folder(int roots, const char *name)
+{
+	struct err err = ERR_INIT;
+	_cleanup_close_ int fd = lock_folder(roots, name, &err);
+
+	if (fd >= 0 && path_remove_tree(roots, name, &err) < 0)
+		log_warnx("'%s/%s' stays: %s", ROOTSTORE_DIR, name, err.msg);
+}
+
+/* ".tar-X.tar" belongs to ".new-X". */
+static void sweep_tar(int roots, const char *name)
+{
+	_cleanup_free_ char *stage = xasprintf(
+		NEW "%.*s", (int)strcspn(name + strlen(TAR), "."), name + strlen(TAR));
+
+	if (faccessat(roots, stage, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		(void)unlinkat(roots, name, 0); /* not ours to remove: it stays */
+}
+
+void rootstore_sweep(int roots)
+{
+	_cleanup_(strvec_done) struct strvec names = STRVEC_INIT;
+
+	if (list_names(roots, "", &names, NULL) < 0)
+		return;
+	strvec_foreach (name, &names)
+		if (str_starts(*name, NEW) || str_starts(*name, OLD))
+			sweep_folder(roots, *name);
+	strvec_foreach (name, &names)
+		if (str_starts(*name, TAR))
+			sweep_tar(roots, *name);
 }
 
 /* One record "UID GID PATH". What a later layer took away is not there any more. */
@@ -265,7 +347,7 @@ int rootstore_remove(int roots, const char *name, struct err *err)
 {
 	_cleanup_free_ char *file = xasprintf("%s" SUFFIX, name);
 	_cleanup_(json_freep) struct json *info = NULL;
-	_cleanup_close_ int lock = -1;
+	_cleanup_close_ int lock = -1, dir = -1;
 	char path[96], gone[ROOTSTORE_STAGE_MAX];
 	const char *hex;
 
@@ -281,7 +363,8 @@ int rootstore_remove(int roots, const char *name, struct err *err)
 	if (is_named(roots, hex))
 		return 0;
 	(void)snprintf(path, sizeof(path), "sha256/%s", hex);
-	(void)snprintf(gone, sizeof(gone), ".old-%.12s", hex);
+	(void)snprintf(gone, sizeof(gone), OLD "%.12s", hex);
+	dir = lock_folder(roots, path, NULL); /* so that nobody else takes it for a leftover */
 	if (renameat(roots, path, roots, gone) < 0)
 		return errno == ENOENT ? 0 : err_sys(err, "cannot remove '%s'", path);
 	return path_remove_tree(roots, gone, err);

@@ -42,9 +42,13 @@ bool rootstore_is_owned(const struct rootstore_root *root);
 /* Files beneath TREE get the owners that OWNERS names, counted from UID and GID. */
 int rootstore_give(int tree, int owners, uid_t uid, gid_t gid, struct err *err);
 
-/* A folder to prepare one in; its name goes to NAME. */
+/* A folder to prepare one in; its name goes to NAME. It is ours while *RET is open. */
 int rootstore_stage(
 	int roots, char name[ROOTSTORE_STAGE_MAX], int *ret, struct err *err);
+/* The file beside it that an archive may be put in, which goes when STAGE has: ".tar-...", heap. */
+char *rootstore_stage_tar(const char *stage);
+/* Removes what builds and removals that were killed have left, as far as we may. */
+void rootstore_sweep(int roots);
 /* As root: the files of STAGE get the owners that were written down. */
 int rootstore_own(int stage, struct err *err);
 /* The staged folder becomes the root that INFO (with "name" and "digest") describes. */

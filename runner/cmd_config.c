@@ -1,10 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluice config: check the file, say where each value comes from, print the reference. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
-#include "base/strbuf.h"
+#include "base/fd.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "executor/rootstore.h"
 #include "runner/cmd.h"
 #include "runner/config.h"
+#include "runner/labels.h"
+
+/* What a label stands for is there. A server starts without it: only its jobs would end so. */
+static int check_label(const struct config *c, const char *item, struct err *err)
+{
+	_cleanup_(label_root_done) struct label_root r = { 0 };
+	_cleanup_(json_freep) struct json *info = NULL;
+	_cleanup_free_ char *path = path_join(c->data_dir, ROOTSTORE_DIR);
+	_cleanup_close_ int fd = -1;
+
+	if (labels_read(item, &r, err) < 0)
+		return -1;
+	if (!r.dir && !r.image)
+		return 0;
+	fd = open(r.dir ? r.dir : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && r.image && errno == ENOENT)
+		return err_set(err, ERR_NOT_FOUND,
+			"'labels': '%s': there is no image '%s'; make it: sluice image build %s", item,
+			r.image, r.image);
+	if (fd < 0)
+		return err_sys(err, "'labels': '%s': cannot open '%s'", item, r.dir ? r.dir : path);
+	if (r.image && rootstore_find(fd, r.image, &info, err) < 0)
+		return err_wrap(err, "'labels': '%s'", item);
+	return 0;
+}
+
+static int check_labels(const struct config *c, const struct cli_args *a)
+{
+	int result = CLI_OK;
+
+	strvec_foreach (item, &c->labels) {
+		struct err err = ERR_INIT;
+
+		if (check_label(c, *item, &err) < 0)
+			result = cli_fail(a, &err);
+	}
+	return result;
+}
 
 static int check(const struct cli_args *a)
 {
@@ -19,7 +63,7 @@ static int check(const struct cli_args *a)
 	}
 	if (!cli_quiet(a))
 		config_print(c, stdout);
-	return CLI_OK;
+	return check_labels(c, a);
 }
 
 static int run(const struct cli_args *a)

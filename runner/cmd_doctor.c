@@ -340,6 +340,8 @@ static void on_attack(const struct sandbox_attack_result *r, void *data)
 		json_set_str(one, "what", r->what);
 		json_set_str(one, "verdict", words[r->verdict]);
 		json_set_str(one, "words", r->words);
+		if (r->design)
+			json_set_str(one, "by_design", r->design);
 		json_push(t->items, one);
 		return;
 	}
@@ -349,6 +351,8 @@ static void on_attack(const struct sandbox_attack_result *r, void *data)
 	printf("%-5s %-49s %s%-9s%s  %s\n", r->id, r->what,
 		cli_color(stdout, color_of(states[r->verdict])), words[r->verdict],
 		cli_color(stdout, CLI_PLAIN), r->words);
+	if (r->design && cli_verbose(t->args))
+		printf("%-5s %-49s %s\n", "", "", r->design);
 	(void)fflush(stdout); /* one line an attack, as it is known */
 }
 
@@ -363,7 +367,7 @@ static void print_tally(const struct tally *t)
 	puts(cli_verbose(t->args) || cli_arg(t->args, 0) ? "." : ".  -v: all of them");
 }
 
-static int attack(const struct cli_args *a)
+static int attack(const struct cli_args *a, enum sandbox_profile profile)
 {
 	static const char *const prefix[] = { "doctor", "--probe", NULL };
 	_cleanup_(sandbox_cgroup_tree_freep) struct sandbox_cgroup_tree *tree = NULL;
@@ -386,6 +390,7 @@ static int attack(const struct cli_args *a)
 	json_set(all, "items", t.items);
 	/* The strictest rules, but trusted: so that it can be tried on a weaker host, too. */
 	opts.sandbox.trust = SANDBOX_TRUSTED;
+	opts.sandbox.profile = profile;
 	(void)snprintf(group, sizeof(group), "doctor-%d", (int)getpid());
 	if (sandbox_cgroup_tree_open(&tree, NULL) == 0) {
 		opts.sandbox.cgroup_tree = tree;
@@ -394,6 +399,8 @@ static int attack(const struct cli_args *a)
 	if (sandbox_host_open(&host, &err) < 0 ||
 		sandbox_ids_for(
 			sandbox_host_caps(host), 0, 0, 0, &opts.sandbox.ids, &err) < 0 ||
+		(sandbox_profile_is_wide(profile) &&
+			sandbox_ids_widen(&opts.sandbox.ids, &err) < 0) ||
 		sandbox_attack_run(host, &opts, &err) < 0) {
 		strbuf_done(&t.quiet_ids);
 		return cli_fail(a, &err);
@@ -427,10 +434,15 @@ static int probe(const struct cli_args *a)
 
 static int run(const struct cli_args *a)
 {
+	enum sandbox_profile profile = SANDBOX_STRICT;
+
 	if (cli_has(a, "probe"))
 		return probe(a);
+	if (cli_get(a, "profile") && sandbox_profile_parse(cli_get(a, "profile"), &profile) < 0)
+		return cli_error(a, CLI_USAGE,
+			"'%s' is no profile: strict, standard, root or build", cli_get(a, "profile"));
 	if (cli_has(a, "attack"))
-		return attack(a);
+		return attack(a, profile);
 	if (cli_count(a))
 		return cli_error(a, CLI_USAGE,
 			"'%s' is the id of an attack: give --attack, too", cli_arg(a, 0));
@@ -440,6 +452,7 @@ static int run(const struct cli_args *a)
 static const struct cli_opt opts[] = {
 	{ "attack", 0, NULL,
 		"try the escapes here: each outside, then in a job" },
+	{ "profile", 0, "NAME", "what --attack tries: strict, standard, root, build" },
 	{ "format", 0, "text|json", "JSON is one object" },
 	{ "config", 0, "FILE", "instead of $SLUICE_CONFIG or /etc/sluice/sluice.yml" },
 	{ "probe", 0, "ID", "one attack's probe, used by --attack itself" },
@@ -449,7 +462,7 @@ static const struct cli_opt opts[] = {
 const struct cli_verb verb_doctor = {
 	.name = "doctor",
 	.group = "operate",
-	.usage = "[--config FILE] [--format text|json]\n--attack [ID]",
+	.usage = "[--config FILE] [--format text|json]\n--attack [ID] [--profile NAME]",
 	.summary = "Say what this host offers to confine jobs, and how to mend what is "
 		   "missing",
 	.opts = opts,

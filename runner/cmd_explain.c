@@ -323,6 +323,11 @@ static int explain_job(const struct cli_args *a, const struct json *run,
 	}
 	print_trace(trace);
 	print_needs(run, job);
+	if (json_get_str(job, "root", NULL)) {
+		printf("root      ");
+		put(json_get_str(job, "root", ""));
+		putchar('\n');
+	}
 	change(run, job);
 	return CLI_OK;
 }

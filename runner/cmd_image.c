@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/crypto.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -84,6 +83,7 @@ static int open_roots(
 		return -1;
 	if (ret_data)
 		*ret_data = xstrdup(c->data_dir);
+	rootstore_sweep(*ret);
 	return 0;
 }
 
@@ -121,9 +121,9 @@ static int open_tar(struct build *b, struct err *err)
 
 static void own_tar(struct build *b)
 {
-	_cleanup_free_ char *random = crypto_random_hex(6);
+	_cleanup_free_ char *name = rootstore_stage_tar(b->stage);
 
-	b->tar = xasprintf("%s/" ROOTSTORE_DIR "/.tar-%s.tar", b->data, random);
+	b->tar = xasprintf("%s/" ROOTSTORE_DIR "/%s", b->data, name);
 }
 
 /* The sources of packages: the administrator's file, else what this host itself uses. */
@@ -288,10 +288,9 @@ static int build(struct build *b, struct err *err)
 
 	if (!path_is_name(b->name))
 		return err_set(err, ERR_INPUT, "'%.60s' is no name of an image", b->name);
-	if (open_roots(b->args, &b->data, &b->roots, err) < 0 || open_source(b, err) < 0)
-		return -1;
-	if (rootstore_stage(b->roots, b->stage, &b->stage_fd, err) < 0 ||
-		unpack(b, &made, err) < 0)
+	if (open_roots(b->args, &b->data, &b->roots, err) < 0 ||
+		rootstore_stage(b->roots, b->stage, &b->stage_fd, err) < 0 ||
+		open_source(b, err) < 0 || unpack(b, &made, err) < 0)
 		return -1;
 	if (geteuid() == 0 && rootstore_own(b->stage_fd, err) < 0)
 		return -1;

@@ -631,10 +631,24 @@ static void on_log(int64_t job, int64_t size, void *data)
 	run_view_log(&((struct app *)data)->view, job, size);
 }
 
+/* Nobody else makes jobs here, and one that was killed or could not begin is not replaced. */
+static void look_at_spawner(struct app *a)
+{
+	if (a->spawner <= 0 || a->is_over || waitpid(a->spawner, NULL, WNOHANG) == 0)
+		return;
+	a->spawner = 0;
+	fputs("sluice run: the process that confines jobs has ended; no job can run without it\n",
+		stderr);
+	judge(a, "failure");
+	a->is_over = true;
+	loop_stop(a->loop, 0);
+}
+
 static void on_tick(struct loop *l, void *data)
 {
 	struct app *a = data;
 
+	look_at_spawner(a);
 	if (a->view.show->tick && a->has_begun)
 		a->view.show->tick(&a->view);
 	(void)loop_add_timer(l, TICK_MS, on_tick, a);

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/strbuf.h"
@@ -22,6 +23,7 @@ struct attack_args { /* what a probe is told of the world outside */
 	int port;	      /* a listener on the loopback outside */
 	const char *abstract; /* name of an abstract socket outside, without the NUL */
 	const char *marker;   /* name of a file planted in /tmp, /var/tmp and /dev/shm */
+	enum sandbox_profile profile;
 };
 
 enum attack_flags {
@@ -33,6 +35,14 @@ enum attack_flags {
 };
 
 struct attack_world;
+
+/* What a profile allows on purpose, within namespaces and files that are the job's own. */
+struct attack_design {
+	enum sandbox_profile profile;
+	const char *lines; /* names of lines that may say 0 there, "a b c" */
+	const char *words; /* "mounts of its own" */
+};
+#define ATTACK_DESIGNS_MAX 2
 
 struct attack {
 	const char *id, *what;
@@ -47,6 +57,7 @@ struct attack {
 		const struct attack *a, struct strbuf *words);
 	/* Why it cannot be shown on this host (then its lines alone prove nothing), or NULL. */
 	const char *(*unshown)(const struct attack_world *w);
+	struct attack_design designs[ATTACK_DESIGNS_MAX];
 };
 extern const struct attack sandbox_attacks[];
 extern const size_t sandbox_attacks_len;
@@ -64,7 +75,25 @@ struct attack_world {
 	const struct sandbox_options
 		*tight; /* the same with limits, and a cgroup if there is one */
 	const void *bait;
+	struct attack_root *root;
 };
+
+/* attack_root.c: a root that a job may change */
+struct attack_root {
+	char path[64];
+	int dir, tree, usr;
+	unsigned uppers;
+};
+#define ATTACK_ROOT_INIT                           \
+	{                                          \
+		.dir = -1, .tree = -1, .usr = -1 \
+	}
+int attack_root_open(struct attack_root *r, struct err *err);
+void attack_root_done(struct attack_root *r);
+/* sandbox_open, for each profile with what it needs. */
+int attack_sandbox(const struct attack_world *w, const struct sandbox_options *wanted,
+	struct sandbox **ret, struct err *err);
+
 /* Starts the probe of A in SB, its lines going to OUT; 0 or -1. */
 int attack_spawn(const struct attack_world *w, struct sandbox *sb, const struct attack *a,
 	int out, int *ret_id);

@@ -152,6 +152,7 @@ static void probe_argv(struct strvec *argv, const char *program,
 	strvec_pushf(argv, "port=%d", b->port);
 	strvec_pushf(argv, "abstract=%s", b->name);
 	strvec_pushf(argv, "marker=%s", b->name);
+	strvec_pushf(argv, "profile=%s", sandbox_profile_name(opts->sandbox.profile));
 	if (inside)
 		strvec_push(argv, "inside");
 }
@@ -221,7 +222,7 @@ static int inside_run(const struct attack_world *w, struct sandbox *sb,
 	int id, rc;
 
 	if (a->flags & ATTACK_ALONE) {
-		if (sandbox_open(w->host, w->tight, &alone, NULL) < 0)
+		if (attack_sandbox(w, w->tight, &alone, NULL) < 0)
 			return -1;
 		sb = alone;
 	}
@@ -282,9 +283,31 @@ static int value_of(const struct strvec *lines, const char *name, size_t len)
 	return -1;
 }
 
-static void judge(const struct attack *a, const struct strvec *outside,
-	const struct strvec *inside, struct sandbox_attack_result *r,
-	struct strbuf *what, struct strbuf *words)
+static const struct attack_design *design_of(
+	const struct attack *a, enum sandbox_profile profile)
+{
+	for (size_t i = 0; i < ATTACK_DESIGNS_MAX; i++)
+		if (a->designs[i].words && a->designs[i].profile == profile)
+			return &a->designs[i];
+	return NULL;
+}
+
+/* Is NAME a word of LIST? */
+static bool is_listed(const char *list, const char *name, size_t len)
+{
+	while (*list) {
+		size_t word = strcspn(list, " ");
+
+		if (word == len && strncmp(list, name, len) == 0)
+			return true;
+		list += word + strspn(list + word, " ");
+	}
+	return false;
+}
+
+static void judge(const struct attack *a, const struct attack_design *design,
+	const struct strvec *outside, const struct strvec *inside,
+	struct sandbox_attack_result *r, struct strbuf *what, struct strbuf *words)
 {
 	size_t tried = 0, works_outside = 0;
 	char said[48] = "";
@@ -293,7 +316,7 @@ static void judge(const struct attack *a, const struct strvec *outside,
 		size_t len = strcspn(*line, " ");
 		int value;
 
-		if (!**line)
+		if (!**line || (design && is_listed(design->lines, *line, len)))
 			continue;
 		value = (int)strtol(*line + len, NULL, 10);
 		tried++;
@@ -345,7 +368,7 @@ static void compare(const struct attack_world *w, struct sandbox *sb,
 		strbuf_adds(words, "the probe did not run to its end");
 		return;
 	}
-	judge(a, &outside, &inside, r, what, words);
+	judge(a, design_of(a, w->sandbox->profile), &outside, &inside, r, what, words);
 	if (!why || r->verdict == SANDBOX_ATTACK_BROKE_THROUGH)
 		return;
 	r->verdict = SANDBOX_ATTACK_NOT_SHOWN;
@@ -359,7 +382,9 @@ static void attack_one(
 	struct sandbox_attack_result r = { .id = a->id,
 		.is_headline = a->flags & ATTACK_HEADLINE };
 	_cleanup_(strbuf_done) struct strbuf what = STRBUF_INIT, words = STRBUF_INIT;
+	const struct attack_design *design = design_of(a, w->sandbox->profile);
 
+	r.design = design ? design->words : NULL;
 	if (a->judge)
 		r.verdict = a->judge(w, a, &words);
 	else
@@ -392,11 +417,13 @@ int sandbox_attack_run(const struct sandbox_host *host,
 	_cleanup_(bait_done) struct bait bait = {
 		.listener = -1, .abstract = -1, .named = -1, .shm = -1, .target = -1
 	};
+	_cleanup_(attack_root_done) struct attack_root root = ATTACK_ROOT_INIT;
 	_cleanup_free_ struct sandbox_mount *mounts =
-		xcalloc(opts->sandbox.mounts_len + 1, sizeof(*mounts));
+		xcalloc(opts->sandbox.mounts_len + 2, sizeof(*mounts));
 	struct sandbox_options with = opts->sandbox, tight;
 	struct attack_world w = {
-		.host = host, .opts = opts, .sandbox = &with, .tight = &tight, .bait = &bait
+		.host = host, .opts = opts, .sandbox = &with, .tight = &tight, .bait = &bait,
+		.root = &root
 	};
 
 	for (int i = 0; i < DECOYS; i++)
@@ -409,11 +436,16 @@ int sandbox_attack_run(const struct sandbox_host *host,
 		memcpy(mounts, with.mounts, with.mounts_len * sizeof(*mounts));
 	mounts[with.mounts_len++] =
 		(struct sandbox_mount){ exe, PROBE_INSIDE, SANDBOX_MOUNT_FILE };
+	if (profile_traits(with.profile)->owns_root) {
+		if (attack_root_open(&root, err) < 0)
+			return -1;
+		mounts[with.mounts_len++] = (struct sandbox_mount){ root.usr, "/usr", 0 };
+	}
 	with.mounts = mounts;
 	with.cgroup_name = NULL;
 	tight = with;
 	tighten(&tight, &opts->sandbox);
-	if (sandbox_open(host, &with, &sb, err) < 0)
+	if (attack_sandbox(&w, &with, &sb, err) < 0)
 		return -1;
 	for (size_t i = 0; i < sandbox_attacks_len; i++)
 		if (!opts->only || !strcmp(opts->only, sandbox_attacks[i].id))

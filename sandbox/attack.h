@@ -28,6 +28,7 @@ struct sandbox_attack_result {
 	enum sandbox_attack_verdict verdict;
 	const char *
 		words; /* "EPERM; control worked", or what went wrong; until the call ends */
+	const char *design; /* what the profile allows on purpose of it, or NULL */
 	bool is_headline; /* to be told even where only the exceptions are */
 };
 
@@ -43,7 +44,10 @@ struct sandbox_attack_options {
 	void *data;
 };
 
-/* 0 when all could be tried (whatever the verdicts), -1 when no sandbox could be made. */
+/*
+ * 0 when all could be tried (whatever the verdicts), -1 when no sandbox could be made. Under
+ * profile `root` a root is made for it, as root alone can, and taken away.
+ */
 int sandbox_attack_run(const struct sandbox_host *host,
 	const struct sandbox_attack_options *opts, struct err *err);
 

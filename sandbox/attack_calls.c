@@ -61,11 +61,18 @@ static void say_child(const char *name, int (*fn)(void))
 
 void attack_refused(const struct attack_args *a)
 {
-	(void)a;
+	static const unsigned sets[] = {
+		[SANDBOX_STRICT] = CALL_STRICT,
+		[SANDBOX_STANDARD] = CALL_STANDARD,
+		[SANDBOX_ROOT] = CALL_STANDARD,
+		[SANDBOX_BUILD] = CALL_BUILD,
+	};
+
 	(void)setsid(); /* vhangup: of no terminal */
 	for (size_t i = 0; i < sandbox_calls_len; i++) {
-		int nr = sandbox_calls[i].sets ? -1
-					       : filter_call_number(&sandbox_calls[i]);
+		int nr = (sandbox_calls[i].sets & sets[a->profile])
+				 ? -1
+				 : filter_call_number(&sandbox_calls[i]);
 
 		if (nr >= 0 && !str_starts(sandbox_calls[i].name, "io_uring"))
 			attack_say_rc(sandbox_calls[i].name, attack_bad_call(nr));
@@ -259,7 +266,15 @@ void attack_personality(const struct attack_args *a)
 
 void attack_userns(const struct attack_args *a)
 {
-	(void)a;
+	/* Where the limit can be written it is that of a lower namespace than the one that counts. */
+	if (a->inside) {
+		int fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
+
+		if (fd >= 0) {
+			(void)!write(fd, "100", 3);
+			(void)close(fd);
+		}
+	}
 	try_clone("clone", CLONE_NEWUSER);
 	attack_say_rc("unshare", unshare(CLONE_NEWUSER));
 }

@@ -32,7 +32,7 @@ static bool is_opened(const struct attack_world *w, const struct sandbox_options
 {
 	_cleanup_(sandbox_freep) struct sandbox *sb = NULL;
 
-	return sandbox_open(w->host, o, &sb, NULL) == 0;
+	return attack_sandbox(w, o, &sb, NULL) == 0;
 }
 
 enum sandbox_attack_verdict attack_judge_root_map(
@@ -48,11 +48,11 @@ enum sandbox_attack_verdict attack_judge_root_map(
 	if (is_opened(w, &o))
 		return broke(words, "a job was mapped to the host's root");
 	o.ids = w->sandbox->ids;
-	o.ids.job_uid = 0;
+	o.ids.job_uid = o.ids.range_uid = 0; /* whichever counts in this profile */
 	if (!self && is_opened(w, &o))
 		return broke(words, "a step was mapped to the host's root");
 	o.ids = w->sandbox->ids;
-	o.ids.job_uid = o.ids.service_uid;
+	o.ids.job_uid = o.ids.range_uid = o.ids.service_uid;
 	if (!self && is_opened(w, &o))
 		return broke(words, "a step was mapped to the service's own id");
 	strbuf_adds(words, "refused; with its own id it runs");
@@ -78,7 +78,7 @@ static int try_fault(const struct attack_world *w, enum sandbox_fault_in in, uns
 	cmd.argv = argv;
 	cmd.env = env;
 	cmd.out = cmd.errfd = out;
-	is_whole = sandbox_open(w->host, &o, &sb, NULL) == 0 &&
+	is_whole = attack_sandbox(w, &o, &sb, NULL) == 0 &&
 		   sandbox_spawn(sb, &cmd, &id, NULL) == 0 && attack_await(sb, id) == 0;
 	if (fstat(out, &st) < 0 || (st.st_size > 0) != is_whole)
 		return -1;
@@ -138,7 +138,7 @@ static int spawn_piped(const struct attack_world *w, const struct attack *a,
 		return -1;
 	ours = ends[0];
 	theirs = ends[1];
-	if (sandbox_open(w->host, w->tight, sb, NULL) < 0 ||
+	if (attack_sandbox(w, w->tight, sb, NULL) < 0 ||
 		attack_spawn(w, *sb, a, theirs, ret_id) < 0)
 		return -1;
 	*ret_fd = take_fd(&ours);

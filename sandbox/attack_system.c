@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -72,27 +73,42 @@ void attack_memory(const struct attack_args *a)
 	try_memory(a->outer, "server");
 }
 
+/* The line NAME of TEXT is this number and no other. */
+static bool has_caps(const char *text, const char *name, uint64_t want)
+{
+	const char *at = strstr(text, name);
+
+	return at && strtoull(at + strlen(name), NULL, 16) == want;
+}
+
 void attack_status(const struct attack_args *a)
 {
 	static const struct {
 		const char *line, *name;
-	} want[] = {
-		{ "CapInh:\t0000000000000000\n", "CapInh" },
-		{ "CapPrm:\t0000000000000000\n", "CapPrm" },
-		{ "CapEff:\t0000000000000000\n", "CapEff" },
-		{ "CapBnd:\t0000000000000000\n", "CapBnd" },
-		{ "CapAmb:\t0000000000000000\n", "CapAmb" },
-		{ "NoNewPrivs:\t1\n", "NoNewPrivs" },
-		{ "Seccomp:\t2\n", "Seccomp" },
+		bool is_profiles; /* it is what the profile gives; else there is none */
+	} caps[] = {
+		{ "CapInh:\t", "CapInh", false },
+		{ "CapPrm:\t", "CapPrm", true },
+		{ "CapEff:\t", "CapEff", true },
+		{ "CapBnd:\t", "CapBnd", true },
+		{ "CapAmb:\t", "CapAmb", false },
 	};
 	char text[8192] = "";
 	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	uint64_t all = 0; /* that this kernel has */
 
-	(void)a;
-	for (size_t i = 0; i < ARRAY_SIZE(want); i++)
-		attack_say(
-			want[i].name, len > 0 && strstr(text, want[i].line) ? 0 : EPROTO);
+	for (unsigned long cap = 0; cap < 64 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		all |= 1ULL << cap;
+	for (size_t i = 0; i < ARRAY_SIZE(caps); i++) {
+		uint64_t want =
+			caps[i].is_profiles ? profile_traits(a->profile)->caps & all : 0;
+
+		attack_say(caps[i].name,
+			len > 0 && has_caps(text, caps[i].line, want) ? 0 : EPROTO);
+	}
+	attack_say("NoNewPrivs", strstr(text, "NoNewPrivs:\t1\n") ? 0 : EPROTO);
+	attack_say("Seccomp", strstr(text, "Seccomp:\t2\n") ? 0 : EPROTO);
 	if (fd >= 0)
 		(void)close(fd);
 }
@@ -138,11 +154,17 @@ void attack_threads(const struct attack_args *a)
 	attack_say("threads", seen == 5 && !unfiltered ? 0 : EPROTO);
 }
 
+#define FAR_ID 4000000000u
+
 void attack_root(const struct attack_args *a)
 {
 	(void)a;
-	attack_say_rc("setuid", setresuid(0, 0, 0));
+	/* Before it is root: outside, that one may become anybody. */
 	attack_say_rc("setgid", setresgid(0, 0, 0));
+	attack_say_rc("setuid", setresuid(0, 0, 0));
+	/* Past every range. */
+	attack_say_rc("another-gid", setresgid(FAR_ID, FAR_ID, FAR_ID));
+	attack_say_rc("another-uid", setresuid(FAR_ID, FAR_ID, FAR_ID));
 }
 
 void attack_signal(const struct attack_args *a)
@@ -197,7 +219,8 @@ void attack_write_kernel(const struct attack_args *a)
 		"/proc/sys/kernel/hostname", "/proc/irq/default_smp_affinity",
 		"/proc/sys/user/max_user_namespaces", "/sys/kernel/uevent_helper",
 		"/sys/fs/cgroup/memory/release_agent",
-		"/proc/sys/fs/binfmt_misc/register", NULL };
+		"/proc/sys/fs/binfmt_misc/register", "/proc/1/oom_score_adj",
+		"/proc/2/oom_score_adj", NULL };
 
 	(void)a;
 	try_paths(paths, O_WRONLY);
@@ -313,7 +336,7 @@ void attack_network(const struct attack_args *a)
 	(void)inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
 	try_connect("host-loopback", (struct sockaddr *)&to, sizeof(to), SOCK_STREAM);
 	/* Nothing is sent: a datagram socket only looks for the route. */
-	(void)inet_pton(AF_INET, "192.0.2.1", &to.sin_addr);
+	(void)inet_pton(AF_INET, "198.51.100.1", &to.sin_addr);
 	if (a->inside)
 		try_connect("route", (struct sockaddr *)&to, sizeof(to), SOCK_DGRAM);
 }

@@ -15,35 +15,54 @@
 		__VA_ARGS__ \
 	}
 #define FINE .zero_is_held = true
+/* Not an escape in PROFILE: within namespaces and files that are the job's alone. */
+#define BY_DESIGN(profile, lines, words) { SANDBOX_##profile, (lines), (words) }
+#define UID_0 "setuid setgid"
 
 /* clang-format off */
 const struct attack sandbox_attacks[] = {
 	{ "SB01", "forbidden system calls: mount bpf keyctl ...", attack_refused,
-		HELD(EPERM), .flags = ATTACK_HEADLINE | ATTACK_COUNTED },
+		HELD(EPERM), .flags = ATTACK_HEADLINE | ATTACK_COUNTED,
+		.designs = { BY_DESIGN(BUILD, "", "mounts, chroot, namespaces and a host name of "
+			"its own (mount umount2 pivot_root chroot unshare setns sethostname keyctl)") } },
 	{ "SB02", "io_uring, which goes past a filter", attack_io_uring, HELD(EPERM) },
 	{ "SB03", "the new mount calls, by number", attack_mount_api, HELD(ENOSYS) },
 	{ "SB04", "clone3 with a user namespace in its struct", attack_clone3, HELD(ENOSYS) },
 	{ "SB05", "clone with each namespace flag, also junk bits", attack_clone,
-		HELD(EPERM) },
+		HELD(EPERM),
+		.designs = { BY_DESIGN(BUILD, "NEWNS NEWNS+junk NEWCGROUP NEWCGROUP+junk NEWUTS "
+			"NEWUTS+junk NEWIPC NEWIPC+junk NEWPID NEWPID+junk NEWNET NEWNET+junk",
+			"all namespaces but user and time") } },
 	{ "SB06", "system calls of a kernel to come", attack_unknown, HELD(ENOSYS),
 		.no_control = "no kernel knows them" },
 	{ "SB07", "32-bit and x32 calls, around the filter", attack_arch,
 		HELD(ATTACK_KILLED + SIGSYS) },
 	{ "SB08", "sockets of every odd family", attack_families, HELD(EAFNOSUPPORT) },
-	{ "SB09", "netlink beyond routes", attack_netlink, HELD(EAFNOSUPPORT) },
+	{ "SB09", "netlink beyond routes", attack_netlink, HELD(EAFNOSUPPORT),
+		.designs = { BY_DESIGN(BUILD, "netlink-12",
+			"packet filters of its own networks") } },
 	{ "SB10", "push keys into a terminal, also with junk bits", attack_ioctl,
 		HELD(EPERM, ENXIO) },
 	{ "SB11", "weaken memory by personality", attack_personality, HELD(ENOSYS) },
 	{ "SB12", "read the memory of init, executor, server", attack_memory,
 		HELD(EACCES, EPERM, ESRCH, ENOENT), .flags = ATTACK_HEADLINE },
 	{ "SB13", "nested user namespaces", attack_userns, HELD(EPERM, ENOSPC) },
-	{ "SB14", "become root", attack_root, HELD(EINVAL, EPERM) },
-	{ "SB15", "capabilities or privileges left", attack_status, FINE },
+	{ "SB14", "become root, or an id of another", attack_root, HELD(EINVAL, EPERM),
+		.designs = { BY_DESIGN(ROOT, UID_0, "it is uid 0 of its own ids"),
+			BY_DESIGN(BUILD, UID_0, "it is uid 0 of its own ids") } },
+	{ "SB15", "capabilities or privileges left", attack_status, FINE,
+		.designs = { BY_DESIGN(ROOT, "", "exactly CHOWN DAC_OVERRIDE FOWNER FSETID SETUID "
+			"SETGID, over its own ids"),
+			BY_DESIGN(BUILD, "", "all, over namespaces of its own") } },
 	{ "SB16", "map a job to the host's root", .judge = attack_judge_root_map },
 	{ "SB17", "write the kernel's switches", attack_write_kernel,
-		HELD(EROFS, EACCES, ENOENT, EPERM, ATTACK_MASKED) },
+		HELD(EROFS, EACCES, ENOENT, EPERM, ATTACK_MASKED),
+		.designs = { BY_DESIGN(BUILD, "/proc/sys/user/max_user_namespaces",
+			"the limits of its own user namespace, under the job's (SB13)") } },
 	{ "SB18", "read the kernel's secrets", attack_read_kernel,
-		HELD(EACCES, ENOENT, EPERM, ATTACK_MASKED) },
+		HELD(EACCES, ENOENT, EPERM, ATTACK_MASKED),
+		.designs = { BY_DESIGN(BUILD, "/sys/firmware /sys/kernel/debug",
+			"/sys as any account of the host sees it") } },
 	{ "SB20", "descriptors left open", attack_descriptors, FINE },
 	{ "SB21", "overwrite our program through /proc", attack_exe,
 		HELD(EACCES, EROFS, EPERM) },
@@ -54,7 +73,9 @@ const struct attack sandbox_attacks[] = {
 	{ "SB25", "files and memory of others", attack_markers, HELD(ENOENT) },
 	{ "SB26", "each call of the set-up failing in turn", .judge = attack_judge_faults },
 	{ "SB28", "a thread without the filter", attack_threads, FINE },
-	{ "SB29", "write into the system", attack_system_files, HELD(EROFS, EACCES) },
+	{ "SB29", "write into the system", attack_system_files, HELD(EROFS, EACCES),
+		.designs = { BY_DESIGN(ROOT, "/attack-file /etc/attack-file /var/attack-file",
+			"its own layer over the prepared root") } },
 	{ "FS03", "a second name for files of others", attack_links,
 		HELD(EXDEV, EPERM, ENOENT, EROFS, EACCES) },
 	{ "NET01", "the host's loopback and a way out", attack_network,
@@ -94,6 +115,8 @@ int sandbox_attack_probe(const char *const *argv)
 			a.abstract = *s + 9;
 		else if (str_starts(*s, "marker="))
 			a.marker = *s + 7;
+		else if (str_starts(*s, "profile="))
+			(void)sandbox_profile_parse(*s + 8, &a.profile);
 	}
 	for (size_t i = 0; id && i < sandbox_attacks_len; i++) {
 		if (strcmp(sandbox_attacks[i].id, id) != 0)

@@ -136,10 +136,24 @@ static int run_tool(const char *tool, pid_t pid, unsigned service, unsigned job,
 		said.len ? said.buf : "it could not be run");
 }
 
+/*
+ * The kernel's choice when memory runs out is a job, not the server. Init says so of itself, too;
+ * but only what a writer with CAP_SYS_RESOURCE has set is also the least that the process and
+ * all its children can go back to. Without one they can go back to what the server has.
+ */
+static void prefer_for_oom(pid_t pid)
+{
+	_cleanup_close_ int fd = proc_open(pid, "oom_score_adj", O_WRONLY);
+
+	if (fd >= 0)
+		(void)!write(fd, OOM_SCORE_ADJ, strlen(OOM_SCORE_ADJ));
+}
+
 int sandbox_write_maps(pid_t pid, const struct sandbox_ids *ids, struct err *err)
 {
 	if (idmap_check(ids, err) < 0)
 		return -1;
+	prefer_for_oom(pid);
 	switch (ids->how) {
 	case SANDBOX_IDMAP_ROOT:
 		return write_direct(pid, ids, err);

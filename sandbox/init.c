@@ -419,7 +419,7 @@ void init_main(struct plan *p)
 	become_service(&c, p);
 	wipe_arguments(&c);
 	/* The kernel's choice when memory runs out: a job, not the server. */
-	(void)child_write_file(AT_FDCWD, "/proc/self/oom_score_adj", "500");
+	(void)child_write_file(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE_ADJ);
 	/* Only now: the group we are in becomes the root of what is seen inside. */
 	child_must(&c, unshare(CLONE_NEWCGROUP), "make a cgroup namespace", NULL);
 	child_must(&c, sethostname(p->hostname, strlen(p->hostname)), "set the host name",

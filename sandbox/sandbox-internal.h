@@ -15,6 +15,7 @@
 #include "sandbox/sandbox.h"
 
 #define SETUP_TIMEOUT_MS 30000 /* a set-up call that hangs (dead NFS) must not hang us */
+#define OOM_SCORE_ADJ	 "500" /* of a job; the server's is lower */
 #define STEPS_MAX	 64    /* steps of one sandbox alive at once */
 
 /* ---- notes: what our processes inside and the caller tell each other --------------- */

@@ -63,6 +63,7 @@ int query_run(struct store *s, int64_t run, int64_t attempt, struct json **ret,
  * reason environment labels placement epoch tries trust run_state log_size log_lines
  * log_sha256 log_job log_tries log_state log_removed_at memory_peak pids_peak cpu_us (of its
  * end, else null) held (null, or {try step files bytes removed held_at expires_at}) url
+ * root (null: the host's system, else "IMAGE (DIGEST)" or a folder)
  * notes outputs gate_id carried_from created_at queued_at claimed_at released_at started_at
  * completed_at, steps [{number id name state outcome conclusion exit_code reason started_at
  * completed_at log_start log_end}],

@@ -202,7 +202,10 @@ int query_run_counts(
 	" pids_peak, nullif(j.cpu_us, 0) AS cpu_us, (SELECT json_object('try', h.try, 'step',"  \
 	" nullif(h.step, -1), 'files', h.files, 'bytes', h.bytes, 'removed', json(h.removed),"   \
 	" 'held_at', h.held_at, 'expires_at', h.expires_at) FROM holds h WHERE h.job_id = j.id"  \
-	" AND h.removed_at = 0) AS held_json, j.outputs AS outputs_json, j.created_at, j.queued_at, j.claimed_at,"          \
+	" AND h.removed_at = 0) AS held_json,"                                                  \
+	" (SELECT substr(n.note, 6) FROM job_notes n WHERE n.note LIKE 'root %' AND n.job_id ="  \
+	" CASE j.carried_from WHEN 0 THEN j.id ELSE j.carried_from END ORDER BY n.id LIMIT 1)"   \
+	" AS root, j.outputs AS outputs_json, j.created_at, j.queued_at, j.claimed_at,"          \
 	" j.released_at, j.started_at, j.completed_at"
 
 #define STEP_COLUMNS                                                                    \

@@ -267,6 +267,8 @@ static void job_sub(struct strbuf *out, const struct json *job, long long run)
 	}
 	if (json_get_int(job, "carried_from", 0))
 		strbuf_adds(out, " carried from an earlier attempt");
+	if (json_get_str(job, "root", NULL))
+		html_put(out, " in root $", json_get_str(job, "root", ""));
 	strbuf_adds(out, "</span>");
 }
 

@@ -90,7 +90,28 @@ like "$(S explain 1/missing 2>&1)" "there is no image 'nowhere'; make it: sluice
   'a label of no image ends the job with that reason'
 is "$(cd "$root" && find . -printf '%p %s %u %g %m\n' | sort | sha256sum)" "$before" \
   'the prepared root is as it was'
-like "$(cat "$T/run.json"; api GET /api/v1/jobs/1)" 'root deb' 'the job says which root it had'
+like "$(api GET /api/v1/jobs/1)" 'root deb' 'the job says which root it had'
+like "$(cat "$T/run.json")" '"root": *"deb \(' 'and the run'
+like "$(S explain 1/install 2>&1)" 'root +deb \(' 'explain, too'
+like "$(api GET /runs/1)" 'in root deb \(' 'and the page of the run'
+like "$("$SLUICE" config check --config "$D/sluice.yml" 2>&1)" \
+  "'gone=nowhere'.*there is no image 'nowhere'; make it: sluice image build nowhere" \
+  'config check says that a label stands for no image, and the command'
+exits 1 'and fails for it' "$SLUICE" config check --config "$D/sluice.yml"
+
+# A build that is killed: what it left goes with the next word, what is being made does not.
+mkfifo "$T/never.tar"
+"$SLUICE" image build slow --from "$T/never.tar" --config "$D/sluice.yml" 2>/dev/null &
+slow=$!
+staged() { [ -n "$(find "$D/data/roots" -maxdepth 1 -name '.new-*')" ]; }
+wait_for 10 staged
+ok 'what is being built stays' eval 'I list && staged'
+kill -KILL "$slow"
+wait "$slow" 2>/dev/null
+: >"$D/data/roots/.tar-0123456789abcdef.tar"
+ok 'a killed build leaves something' staged
+nok 'which the next word takes away' eval 'I list && staged'
+ok 'also its archive' test ! -e "$D/data/roots/.tar-0123456789abcdef.tar"
 ok 'what the job changed is gone' test ! -e "$D/data/jobs/1/1/rootfs"
 ok 'an image is removed' I remove deb
 is "$(ls "$D/data/roots/sha256")" '' 'with its files'

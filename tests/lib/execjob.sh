@@ -6,12 +6,13 @@
 #   job [OPTION...]                               # runs it: $frames, $log, $D
 #   has 'KEY":"VALUE' ...                         # some frame holds all of these
 #
-# SPEC_EXTRA are more members of the spec, JOB_EXTRA of its job. Skips everything where the
-# sandbox cannot run; USER_OPTS says how the executor is confined here.
+# SPEC_EXTRA are more members of the spec, JOB_EXTRA of its job, RULES of its network; PROFILE
+# names another than the trust's. Skips everything where the sandbox cannot run; USER_OPTS says
+# how the executor is confined here.
 
 EXECJOB=$(dirname "$(readlink -f "$SLUICE")")/tests/tools/execjob
 HELPER=$(readlink -f "$SOURCE/build/sluice-helper" 2>/dev/null || true)
-SPEC_EXTRA='' JOB_EXTRA='' NETWORK=none TRUSTED=true
+SPEC_EXTRA='' JOB_EXTRA='' NETWORK=none RULES='' TRUSTED=true PROFILE=''
 frames='' log='' D='' job_number=0
 
 # As root the executor is another account, as everywhere else.
@@ -24,8 +25,8 @@ steps() {
   for s; do list=$list${list:+,}$s; done
   cat >"$T/spec.json" <<EOF
 {"version":1,"run":7,"run_number":7,"job_id":1,"attempt":1,"epoch":3,"try":1,
- "trusted":$TRUSTED,"profile":"$([ "$TRUSTED" = true ] && echo standard || echo strict)",
- "network":{"level":"$NETWORK"},${SPEC_EXTRA:+$SPEC_EXTRA,}
+ "trusted":$TRUSTED,"profile":"${PROFILE:-$([ "$TRUSTED" = true ] && echo standard || echo strict)}",
+ "network":{"level":"$NETWORK"${RULES:+,$RULES}},${SPEC_EXTRA:+$SPEC_EXTRA,}
  "github":{"repository":"acme/app","event_name":"push","ref":"refs/heads/main","sha":"0123",
   "workflow":"CI","event":{"number":5}},
  "vars":{"REGION":"eu"},

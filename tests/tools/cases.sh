@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The table of docs/confinement.md: which case of tests/attack/cases.tsv is shown by which
 # test. A test says in its name what it shows: "nothing is left [RS06]"; the rows of
-# sandbox/attack_table.c are tests of 21-sandbox-doctor.sh.
+# sandbox/attack_table.c are tests of 21-sandbox-doctor.sh and of attack/profiles.sh, whose names
+# also say what a profile allows by design.
 #
 #   cases.sh            is the table whole and of these tests? (TAP, for make check)
 #   cases.sh producers  the tests that show a case
@@ -21,7 +22,9 @@ claims() {
     # In C by TEST_CASE("SB26 RS01", ...), in scripts by the names of tests themselves.
     grep -HoE "TEST_CASE(_WITH)?\(\"$ID( $ID)*\"" tests/unit/*/*.c
     grep -HoE "\[$ID( $ID)*\]" tests/integration/*.sh tests/attack/*.sh
-    sed -nE "s/^[[:space:]]*\{ \"($ID)\", .*/tests\/integration\/21-sandbox-doctor.sh:\1/p" sandbox/attack_table.c
+    for label in integration/21-sandbox-doctor attack/profiles; do
+      sed -nE "s|^[[:space:]]*\{ \"($ID)\", .*|tests/$label.sh:\1|p" sandbox/attack_table.c
+    done
   } 2>/dev/null | awk -F: '{
     label = $1; sub(/^tests\//, "", label); sub(/\.c$/, "", label)
     n = split($2, words, /[^A-Z0-9]+/)
@@ -98,6 +101,11 @@ rows() {
       if (!match($3, /\[[A-Z]+[0-9]+( [A-Z]+[0-9]+)*\]/)) next
       m = split(substr($3, RSTART + 1, RLENGTH - 2), ids, " ")
       for (i = 1; i <= m; i++) { got[ids[i] $2]++; if ($2 == "skip") why[ids[i]] = $4 }
+      if (match($3, /\(profile [a-z]+; by design: .*\)/)) {
+        words = substr($3, RSTART + 9, RLENGTH - 10)
+        sub(/; by design: /, " by design: ", words)
+        for (i = 1; i <= m; i++) design[ids[i]] = design[ids[i]] "; " words
+      }
       next
     }
     /^#/ { next }
@@ -109,6 +117,7 @@ rows() {
       else if ($4 != "") here = "not shown: " $4
       else here = "not shown: " (s ? why[$1] : "its tests did not run")
       if (p && $4 != "") here = here "; " $4
+      here = here design[$1]
       printf "| %s | %s | %s | %s | %s |\n", $1, $2, here, tests[$1], $3
     }' "$1" "$LIST"
 }

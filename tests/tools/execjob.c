@@ -31,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -127,6 +128,7 @@ static void child(struct driver *d, int listener, int chan)
 	struct executor_options o = EXECUTOR_OPTIONS_INIT;
 
 	(void)setsid();
+	(void)prctl(PR_SET_NAME, "sluice-executor");
 	log_open("executor", LOG_INFO);
 	o.job_dir = d->job_dir;
 	o.listener = listener;
@@ -134,6 +136,7 @@ static void child(struct driver *d, int listener, int chan)
 	o.store_dir = open_below(d, "store");
 	o.repos_dir = open_below(d, "repos");
 	o.actions_dir = open_below(d, "actions");
+	o.roots_dir = open_below(d, "roots"); /* whoever wants one has prepared it */
 	o.helper = d->helper;
 	o.host = d->host;
 	o.ids = d->ids;

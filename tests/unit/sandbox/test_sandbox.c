@@ -3,7 +3,9 @@
 #include "tests/unit/sandbox/box.h"
 
 #include <arpa/inet.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "sandbox/sandbox-internal.h"
@@ -532,6 +534,23 @@ static void a_file_past_the_limit_is_explained(void **state)
 		b->end.hint, "killed for writing past the limit on the size of a file");
 }
 
+/* Init's is beyond a step of any rights; its own is where the writer of the maps had the right. */
+static void a_step_cannot_spare_itself_when_memory_runs_out(void **state)
+{
+	struct box *b = *state;
+	const char *script = "cd /proc; echo 900 >self/oom_score_adj; cat self/oom_score_adj; "
+			     "for p in 1 2; do echo -1000 2>/dev/null >$p/oom_score_adj || "
+			     "cat $p/oom_score_adj; done; bash -c 'echo 499 "
+			     "2>/dev/null >/proc/self/oom_score_adj && echo lowered || echo kept'";
+	bool may = geteuid() == 0 && prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE, 0, 0, 0) == 1;
+
+	box_need(b);
+	box_open(b);
+	assert_says(b, script, may ? "900\n500\n500\nkept\n" : "900\n500\n500\nlowered\n");
+	if (!may)
+		test_skip("that it keeps its own takes CAP_SYS_RESOURCE, which this account lacks");
+}
+
 static void limits_of_a_step_are_set(void **state)
 {
 	struct box *b = *state;
@@ -756,6 +775,8 @@ TEST_MAIN(TEST_WITH(a_step_is_runner_in_a_world_of_its_own, box_setup, box_teard
 	TEST_CASE_WITH("RS02", too_much_memory_ends_the_job_and_says_so, box_setup, box_teardown),
 	TEST_CASE_WITH("RS01", a_fork_bomb_meets_the_process_limit, box_setup, box_teardown),
 	TEST_CASE_WITH("RS03", a_file_past_the_limit_is_explained, box_setup, box_teardown),
+	TEST_CASE_WITH("RS02", a_step_cannot_spare_itself_when_memory_runs_out, box_setup,
+		box_teardown),
 	TEST_WITH(limits_of_a_step_are_set, box_setup, box_teardown),
 	TEST_WITH(a_frozen_job_stands_still, box_setup, box_teardown),
 	TEST_WITH(a_listener_inside_is_served_outside, box_setup, box_teardown),
