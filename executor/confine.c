@@ -20,6 +20,7 @@
 #include "base/path.h"
 #include "executor/agent.h"
 #include "executor/containers.h"
+#include "executor/diskwatch.h"
 #include "executor/ends.h"
 #include "executor/helper.h"
 #include "executor/process.h"
@@ -288,7 +289,9 @@ static int on_mapped(const struct sandbox *sb, void *data, struct err *err)
 	/* While init builds the root; confine_open hears what came of it. */
 	if (agent_post_mkdirs(job, DIR_WORK, job->workspace_rel, err) < 0)
 		return -1;
-	return job->opt->is_shell ? 0 : ends_write_event(job, err);
+	if (!job->opt->is_shell && ends_write_event(job, err) < 0)
+		return -1;
+	return disk_watch_start(job, sb, err);
 }
 
 static int open_sandbox(struct jobrun *job, struct err *err)
@@ -319,6 +322,7 @@ static int open_sandbox(struct jobrun *job, struct err *err)
 		return err_wrap(err, "the sandbox");
 	job->sandbox_source = loop_add_fd(
 		job->loop, sandbox_fd(job->sandbox), EPOLLIN, on_sandbox, job);
+	disk_watch_listen(job);
 	return 0;
 }
 
@@ -379,6 +383,7 @@ void confine_kill(struct jobrun *job)
 		job->orphans = 0;
 	loop_remove(job->sandbox_source);
 	job->sandbox_source = NULL;
+	disk_watch_stop(job);
 	is_finishing = way_out_finish(job); /* it ends while they do */
 	(void)sandbox_kill_start(job->sandbox, NULL); /* said again, with its error, below */
 	sync_log(job);				      /* so does the disk */
@@ -436,6 +441,7 @@ void confine_clean(struct jobrun *job, bool is_held)
 
 void confine_close(struct jobrun *job)
 {
+	disk_watch_stop(job);
 	agent_stop(job);
 	way_out_done(job);
 	rootfs_close(job);

@@ -163,6 +163,7 @@ struct jobrun {
 	void *assist_data;
 
 	struct way_out *way_out; /* that is not forked yet */
+	struct disk_watch *disk_watch; /* NULL: there is no limit */
 	int proxy_chan; /* -1 */
 	pid_t proxy_pid;
 	struct loop_source *proxy_source, *proxy_timer;
@@ -170,6 +171,7 @@ struct jobrun {
 	struct strvec refused; /* what the log has named already */
 	struct step_begun *begun; /* steps so far, for whose connection it was */
 	size_t begun_len, begun_cap;
+	int64_t routed_in, routed_out; /* of a routed network, as far as it is in the ledger */
 	struct shell_session *shell; /* of a held job that somebody enters (shell.c) */
 	struct hold *hold;	/* NULL: it is not put aside when it fails */
 	struct json *usage; /* as it was asked last, and when */

@@ -349,6 +349,7 @@ int rootstore_remove(int roots, const char *name, struct err *err)
 	_cleanup_(json_freep) struct json *info = NULL;
 	_cleanup_close_ int lock = -1, dir = -1;
 	char path[96], gone[ROOTSTORE_STAGE_MAX];
+	struct err why = ERR_INIT;
 	const char *hex;
 
 	if (rootstore_find(roots, name, &info, err) < 0)
@@ -364,7 +365,9 @@ int rootstore_remove(int roots, const char *name, struct err *err)
 		return 0;
 	(void)snprintf(path, sizeof(path), "sha256/%s", hex);
 	(void)snprintf(gone, sizeof(gone), OLD "%.12s", hex);
-	dir = lock_folder(roots, path, NULL); /* so that nobody else takes it for a leftover */
+	dir = lock_folder(roots, path, &why); /* so that nobody else takes it for a leftover */
+	if (dir < 0 && why.code == ERR_CONFLICT)
+		return err_set(err, ERR_CONFLICT, "the image '%s' is being removed", name);
 	if (renameat(roots, path, roots, gone) < 0)
 		return errno == ENOENT ? 0 : err_sys(err, "cannot remove '%s'", path);
 	return path_remove_tree(roots, gone, err);

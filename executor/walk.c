@@ -3,6 +3,7 @@
 #include "executor/walk.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -35,6 +36,11 @@ int walk_tree(int root, walk_fn *fn, void *data, struct err *err)
 		stack.v[stack.len] = NULL;
 		fd = path_open(root, *dir ? dir : ".", O_RDONLY | O_DIRECTORY, 0,
 			PATH_NO_SYMLINKS, err);
+		if (fd < 0 && *dir && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
+			if (err) /* exchanged since it was seen */
+				err_clear(err);
+			continue;
+		}
 		if (fd < 0)
 			return -1;
 		d = fdopendir(fd);
@@ -49,6 +55,8 @@ int walk_tree(int root, walk_fn *fn, void *data, struct err *err)
 			if (is_dot(e->d_name))
 				continue;
 			if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+				if (errno == ENOENT) /* removed since it was read */
+					continue;
 				result = err_sys(err, "cannot look at '%s'", e->d_name);
 				break;
 			}

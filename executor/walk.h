@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every entry of a tree, folders before what is in them: any depth, no recursion, never
- * through a symlink. What is reported may be moved or removed by the callback.
+ * through a symlink. What is reported may be moved or removed by the callback; what somebody
+ * else removes meanwhile is passed over.
  */
 #ifndef EXECUTOR_WALK_H
 #define EXECUTOR_WALK_H

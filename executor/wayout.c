@@ -53,14 +53,6 @@ static bool is_news(struct jobrun *job, int n, const char *text)
 	return true;
 }
 
-void way_out_step(struct jobrun *job, int n)
-{
-	if (job->proxy_chan < 0)
-		return;
-	GROW(job->begun, job->begun_cap, job->begun_len + 1);
-	job->begun[job->begun_len++] = (struct step_begun){ n, clock_boot_ms() };
-}
-
 /* A connection may outlive its step, and its end is told later still. */
 static int step_of(const struct jobrun *job, int64_t ms)
 {
@@ -68,6 +60,41 @@ static int step_of(const struct jobrun *job, int64_t ms)
 		if (job->begun[i - 1].ms <= ms)
 			return job->begun[i - 1].n;
 	return 0;
+}
+
+/*
+ * A route names nobody: what it carried since the last look is the step's that began last. Whom
+ * it was sent to is not known here.
+ */
+static void say_routed(struct jobrun *job)
+{
+	struct json *frame;
+	int64_t in, out;
+
+	if (!str_eq(job->spec->network, "egress") || !job->sandbox ||
+		sandbox_traffic(job->sandbox, &in, &out) < 0 ||
+		(in == job->routed_in && out == job->routed_out))
+		return;
+	frame = json_new_object();
+	json_set_int(frame, "n", step_of(job, clock_boot_ms()));
+	json_set_str(frame, "host", "by the route");
+	json_set_int(frame, "port", 0);
+	json_set_str(frame, "verdict", "allowed");
+	json_set_str(frame, "rule", "egress");
+	json_set_int(frame, "bytes_in", in - job->routed_in);
+	json_set_int(frame, "bytes_out", out - job->routed_out);
+	job_frame(job, JOURNAL_NET, frame);
+	job->routed_in = in;
+	job->routed_out = out;
+}
+
+void way_out_step(struct jobrun *job, int n)
+{
+	if (job->proxy_chan < 0)
+		return;
+	say_routed(job);
+	GROW(job->begun, job->begun_cap, job->begun_len + 1);
+	job->begun[job->begun_len++] = (struct step_begun){ n, clock_boot_ms() };
 }
 
 static void say_net(struct jobrun *job, const struct json *m)
@@ -327,6 +354,7 @@ static void on_late(struct loop *l, void *data)
 
 bool way_out_finish(struct jobrun *job)
 {
+	say_routed(job);
 	return job->proxy_chan >= 0 && !job->proxy_ended &&
 	       chan_send_op(job->proxy_chan, "finish", NULL) == 0;
 }

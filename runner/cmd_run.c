@@ -701,6 +701,7 @@ static void fill_core_options(struct app *a)
 	o->job_pids = cfg->job_pids;
 	o->job_cpu_percent = cfg->job_cpu_percent;
 	o->job_disk = cfg->job_disk;
+	o->job_files = cfg->job_files;
 	o->job_minutes = cfg->job_minutes;
 	o->actions_dir = a->o.actions_dir ? a->o.actions_dir : cfg->actions_dir;
 	o->actions_url = cfg->actions_url;

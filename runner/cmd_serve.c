@@ -398,6 +398,7 @@ static void fill_options(struct serve *s)
 	o->job_pids = c->job_pids;
 	o->job_cpu_percent = c->job_cpu_percent;
 	o->job_disk = c->job_disk;
+	o->job_files = c->job_files;
 	o->job_minutes = c->job_minutes;
 	o->actions_dir = c->actions_dir;
 	o->actions_url = c->actions_url;

@@ -37,7 +37,7 @@ struct config {
 	char *profile;			/* for trusted work: strict or standard */
 	int64_t job_memory, job_pids;	/* limits of one job; 0: none */
 	int64_t job_cpu_percent;	/* of one processor; 0: none */
-	int64_t job_disk;		/* bytes of a job's directory; 0: none */
+	int64_t job_disk, job_files;	/* of a job's directory: bytes, entries; 0: none */
 	int64_t job_minutes;		/* default of timeout-minutes */
 	/* network of jobs */
 	char *network_default;		/* for trusted work: none, proxy, egress, host */

@@ -67,7 +67,7 @@ struct core_options {
 	struct strvec network_allow;
 	bool network_only_allowed;
 	struct strvec network_relay;
-	int64_t job_memory, job_pids, job_cpu_percent, job_disk, job_minutes;
+	int64_t job_memory, job_pids, job_cpu_percent, job_disk, job_files, job_minutes;
 	const char *actions_dir; /* OWNER/REPO work trees, or NULL */
 	const char *actions_url; /* where they are cloned from, or NULL */
 	int64_t keep_artifacts_ms, keep_logs_ms; /* 0: for ever */

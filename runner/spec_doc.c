@@ -206,6 +206,7 @@ static struct json *limits_of(const struct core *c)
 	json_set_int(l, "pids", c->o->job_pids);
 	json_set_real(l, "cpus", (double)c->o->job_cpu_percent / 100.0);
 	json_set_int(l, "disk", c->o->job_disk);
+	json_set_int(l, "files", c->o->job_files);
 	return l;
 }
 

@@ -9,6 +9,7 @@
 #include "executor/link.h"
 #include "runner/verbs.h"
 #include "store/holds.h"
+#include "store/query.h"
 
 /* ---- shell ------------------------------------------------------------------------- */
 
@@ -84,6 +85,25 @@ static int check_trust(struct store *s, int64_t run, struct err *err)
 							 : r.event_name);
 }
 
+/* Why there is nothing to enter: of some profiles no job ever is held (hold_new). */
+static const char *not_held_hint(struct store *s, int64_t job)
+{
+	_cleanup_(json_freep) struct json *j = NULL;
+	const struct json *notes;
+
+	if (query_job(s, job, &j, NULL) == 0) {
+		notes = json_get(j, "notes");
+		for (size_t i = 0; i < json_count(notes); i++) {
+			const char *note = json_as_str(json_at(notes, i), "");
+
+			if (str_eq(note, "root") || str_eq(note, "build"))
+				return "jobs of the profiles root and build are not held, for whose "
+				       "file was whose would be lost; reproduce it with: sluice run";
+		}
+	}
+	return "failed jobs of trusted runs are held, for keep.held: see the page of the job";
+}
+
 static void shell_open(struct verb_call *v)
 {
 	struct core *c = v->core;
@@ -92,7 +112,7 @@ static void shell_open(struct verb_call *v)
 	struct err err = ERR_INIT;
 	const char *text;
 	struct json *head;
-	int64_t run, job;
+	int64_t run, job = 0;
 
 	if (!verb_arg_str(v, "job", &text) || !verb_arg_run(v, &run))
 		return;
@@ -100,10 +120,7 @@ static void shell_open(struct verb_call *v)
 		find_job(c->store, run, text, &job, &e.step, &err) < 0 ||
 		holds_get(c->store, job, &e.hold, &err) < 0) {
 		verb_fail(v, &err,
-			err.code == ERR_NOT_FOUND
-				? "failed jobs of trusted runs are held, for keep.held: see the "
-				  "page of the job"
-				: NULL);
+			err.code == ERR_NOT_FOUND && job ? not_held_hint(c->store, job) : NULL);
 		return;
 	}
 	if (!spawn_is_up(c->spawn)) {

@@ -1,10 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What was probed and compiled once; the names of things; may a job run here. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
+#include "base/strbuf.h"
 #include "sandbox/sandbox-internal.h"
+
+/* As an account that makes jobs sees them: in its own user namespace. */
+static void read_shares(struct share *shares)
+{
+	static const char *const files[SHARES] = { "sys/user/max_inotify_instances",
+		"sys/user/max_inotify_watches", "sys/user/max_cgroup_namespaces",
+		"sys/user/max_ipc_namespaces", "sys/user/max_mnt_namespaces",
+		"sys/user/max_net_namespaces", "sys/user/max_pid_namespaces",
+		"sys/user/max_time_namespaces", "sys/user/max_uts_namespaces",
+		"sys/user/max_fanotify_groups" };
+
+	for (size_t i = 0; i < SHARES; i++) {
+		_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+		_cleanup_free_ char *path = xasprintf("/proc/%s", files[i]);
+		long long all = 0;
+
+		shares[i].file = files[i];
+		if (fd_read_file(AT_FDCWD, path, 64, &text, NULL) < 0)
+			continue;
+		strbuf_truncate(&text, strcspn(text.buf, "\n"));
+		if (str_to_int(text.buf, 0, INT32_MAX, &all) == 0 && all >= SHARE_OF_JOB)
+			shares[i].part = (uint64_t)all / SHARE_OF_JOB;
+	}
+}
 
 int sandbox_host_open(struct sandbox_host **ret, struct err *err)
 {
@@ -24,6 +51,7 @@ int sandbox_host_open(struct sandbox_host **ret, struct err *err)
 
 	if (sandbox_probe(&host->caps, err) < 0)
 		return -1;
+	read_shares(host->shares);
 	/* Without filters none can be compiled either, and sandbox_decide says no. */
 	if (host->caps.facts[SANDBOX_FACILITY_SECCOMP].state != SANDBOX_OK) {
 		*ret = take_ptr(host);

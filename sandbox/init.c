@@ -204,9 +204,19 @@ static void join_network(struct child *c, int proc, long pid)
  * Before we pivot: while the root of the namespace is not the forker's, the kernel takes it
  * for chrooted and refuses it a user namespace.
  */
-static void await_forker(struct child *c, int proc, int forker)
+static void await_forker(struct child *c, const struct plan *p, int proc, int forker)
 {
 	struct note n;
+
+	for (size_t i = 0; i < SHARES; i++) {
+		const struct share *s = &p->shares[i];
+		char text[24];
+
+		if (s->part)
+			child_must(c,
+				child_write_file(proc, s->file, child_digits(s->part, text)),
+				"limit what is counted by account", s->file);
+	}
 
 	/* One below ours, and none below that: the forker verifies it. */
 	child_must(c, child_write_file(proc, "sys/user/max_user_namespaces", "1"),
@@ -431,7 +441,7 @@ void init_main(struct plan *p)
 	await_root(p);
 	root = mounts_build(&c, p, &proc);
 	ruleset = mounts_landlock(&c, p, root);
-	await_forker(&c, proc, forker);
+	await_forker(&c, p, proc, forker);
 	if (p->traits->owns_mounts) {
 		join_network(&c, proc, pid);
 		mounts_sys(&c, root);

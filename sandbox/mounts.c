@@ -347,8 +347,9 @@ static void attach_bind(struct child *c, const struct plan *p, int root, struct 
 
 static void attach_devices(struct child *c, int root, const int *trees)
 {
+	/* All instances share what the host has: without a bound one job takes it all. */
 	static const char *const options[][2] = { { "ptmxmode", "0666" },
-		{ "mode", "0620" }, { NULL, NULL } };
+		{ "mode", "0620" }, { "max", "512" }, { NULL, NULL } };
 	int pts;
 
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {

@@ -2,14 +2,20 @@
 /* The job's network namespace: its loopback, and listeners made inside it. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+#include "base/strbuf.h"
 #include "sandbox/sandbox-internal.h"
+
+#define NET_DEV_MAX 65536
 
 int network_loopback_up(void)
 {
@@ -106,4 +112,31 @@ int network_listener(const char *addr, int port, int type)
 		return -1;
 	}
 	return fd;
+}
+
+/* "  s0job: BYTES packets errs drop fifo frame compressed multicast BYTES ...", a line each. */
+int sandbox_traffic(const struct sandbox *sb, int64_t *ret_in, int64_t *ret_out)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	_cleanup_close_ int fd = proc_open(sb->init.pid, "net/dev", O_RDONLY);
+	int64_t in = 0, out = 0;
+	const char *line;
+
+	if (fd < 0 || fd_read_to_end(fd, NET_DEV_MAX, &text, NULL) < 0)
+		return -1;
+	for (line = text.buf; line && *line; line = strchr(line, '\n')) {
+		char name[32];
+		long long received, sent;
+
+		line += *line == '\n';
+		if (sscanf(line, " %31[^:]: %lld %*s %*s %*s %*s %*s %*s %*s %lld", name,
+			    &received, &sent) != 3 ||
+			!strcmp(name, "lo"))
+			continue;
+		in += received;
+		out += sent;
+	}
+	*ret_in = in;
+	*ret_out = out;
+	return 0;
 }

@@ -361,6 +361,7 @@ int plan_make(struct plan *p, const struct sandbox_host *host,
 		     : opts->profile == SANDBOX_BUILD ? &host->build
 						      : &host->standard;
 	p->init = &host->init;
+	p->shares = host->shares;
 	p->limits = opts->limits;
 	p->fault = opts->fault;
 	if (p->traits->owns_root) {

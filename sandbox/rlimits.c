@@ -31,7 +31,8 @@ static const struct {
 	{ RLIMIT_MEMLOCK, 8 << 20 },
 	{ RLIMIT_RTPRIO, 0 },
 	{ RLIMIT_NICE, 0 },
-	{ RLIMIT_MSGQUEUE, 819200 },
+	/* Counted for the account that makes jobs, too: a part of the usual 819200. */
+	{ RLIMIT_MSGQUEUE, 819200 / SHARE_OF_JOB },
 	{ RLIMIT_SIGPENDING, 16384 },
 };
 

@@ -138,8 +138,21 @@ int filter_compile_args(unsigned sets, struct filter *ret, struct err *err);
 void filter_done(struct filter *f);
 int filter_load(const struct filter *f); /* (child) */
 
+/*
+ * Counts of the kernel that are kept by account, and charged to the account that made a
+ * user namespace for all that goes on below it: one job could take them from every other job of
+ * that account, and from its owner. So each gets a part of what the host allows.
+ */
+#define SHARES	     10
+#define SHARE_OF_JOB 4 /* one part in so many */
+struct share {
+	const char *file; /* below /proc */
+	uint64_t part;	  /* 0: this kernel has none */
+};
+
 struct sandbox_host {
 	struct sandbox_caps caps;
+	struct share shares[SHARES];
 	unsigned filters_outside; /* filters this process is under already */
 	struct filter args, build_args;
 	struct filter build;
@@ -221,6 +234,7 @@ struct plan {
 	const struct traits *traits;
 	int landlock_abi;
 	const struct filter *args, *profile_args, *profile, *init;
+	const struct share *shares;
 	struct sandbox_limits limits;
 	struct sandbox_fault fault;
 	int tasks[SANDBOX_CGROUP_FDS]; /* files to write "0" to, or -1 */

@@ -492,6 +492,12 @@ struct sandbox_stats { /* -1: not known here */
 };
 int sandbox_stats(const struct sandbox *sb, struct sandbox_stats *ret, struct err *err);
 
+/*
+ * Bytes that went over the job's own network so far, but for its loopback, headers and all: what
+ * a routed network carried. -1: it cannot be seen.
+ */
+int sandbox_traffic(const struct sandbox *sb, int64_t *ret_in, int64_t *ret_out);
+
 /* One process inside, as the host sees it; for a job's page. */
 struct sandbox_process {
 	pid_t pid, inside;

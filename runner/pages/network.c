@@ -9,8 +9,10 @@ void part_net_cells(struct strbuf *out, const struct json *n)
 	const char *verdict = json_get_str(n, "verdict", ""),
 		   *allow = json_get_str(n, "allow", "");
 
-	html_put(out, "<td class=\"mono\">$:#</td><td>", json_get_str(n, "host", ""),
-		(long long)json_get_int(n, "port", 0));
+	html_put(out, "<td class=\"mono\">$", json_get_str(n, "host", ""));
+	if (json_get_int(n, "port", 0)) /* none: all that a route carried */
+		html_put(out, ":#", (long long)json_get_int(n, "port", 0));
+	strbuf_adds(out, "</td><td>");
 	if (!str_eq(verdict, "allowed"))
 		html_put(out, "<b class=\"fail\">$</b> ", verdict);
 	html_text(out, json_get_str(n, "rule", ""));

@@ -31,6 +31,43 @@ else
   skip 'no memory controller for this account' 12 'more memory than the job has [RS02]'
 fi
 
+# ---- what the kernel counts by account: all jobs have one maker ----
+cp tests/attack/counts.py "$T/tools/"
+count() { another_job --ro "$T/tools" python3 "$T/tools/counts.py" "$@" 2>&1; }
+for kind in inotify queues terminals; do
+  spawn "$kind" bash -c '"$@"; exit $?' another "$CONFINE" --ro "$T/tools" python3 "$T/tools/counts.py" "$kind" 600
+  wait_for_text 30 "$T/$kind.out" "^$kind [1-9]"
+  like "$(cat "$T/$kind.out")" "^$kind [1-9][0-9]* (24|28)$" "control: a job has as many as it can get: $kind [RS13]"
+  like "$(count "$kind")" "^$kind [1-9]" "and another job gets its own: $kind [RS13]"
+  like "$(python3 tests/attack/counts.py "$kind" 2>&1)" "^$kind [1-9]" "so does the account that made both: $kind [RS13]"
+  stop "$kind" KILL
+done
+for kind in timers epoll descriptors; do
+  capture count "$kind"
+  like "$out" "^$kind [1-9][0-9]* (11|12|24)$" "they end before they are 120000: $kind [RS13]"
+  [ "$kind" != timers ] || inside=$(cut -d ' ' -f 2 <<<"$out")
+done
+outside=$(python3 tests/attack/counts.py timers | cut -d ' ' -f 2)
+diag "timers: $inside in a job, $outside outside"
+ok "control: outside there are more [RS13]" test "$outside" -gt "$inside"
+
+# ---- all of a job's files: counted, where there is no quota ----
+over_disk() { # LIMITS SCRIPT: the job that does it and then sleeps
+  SPEC_EXTRA="\"limits\":{$1}"
+  steps "{\"run\":\"$2; sleep 25; echo got to the end\"}"
+  job
+  SPEC_EXTRA=''
+}
+over_disk '"disk":20000000' 'for i in 1 2 3; do head -c 10000000 /dev/zero >$i; done; mkdir shut; chmod 000 shut'
+ok 'a job whose files take more than limits.disk ends [RS03]' ended failure
+like "$frames" '"reason":"disk limit: the job.s files take 2[89] MiB of 19 MiB \(limits.disk\)' 'and is told why [RS03]'
+nok 'before it is through [RS03]' grep -qx 'got to the end' <<<"$log"
+over_disk '"files":500' 'mkdir many; cd many; for i in $(seq 700); do echo x >$i; done'
+like "$frames" '"reason":"disk limit: the job has 7[0-9]* files of 500 \(limits.files\)' 'nor may it have too many files [RS03]'
+over_disk '"disk":20000000,"files":500' 'head -c 10000000 /dev/zero >a; for i in 1 2 3 4 5 6 7 8; do ln a b$i; done; while :; do mkdir d; touch d/x; rm -r d; done & sleep 1'
+ok 'control: a job within its limits gets to its end, whatever moves and however often a file is named [RS03]' ended success
+grep -qx 'got to the end' <<<"$log" || diag "$frames"
+
 # ---- files ----
 files=$((TORTURE ? 200000 : 70000))
 many="import os
@@ -117,4 +154,26 @@ diag "$ran ran, $cancelled cancelled, $killed killed"
 ok 'control: of all kinds there were some [RS18]' test "$ran" -gt 0 -a "$((cancelled + killed))" -gt 0
 wait_for 5 bash -c '! pgrep -f "soak-$0"' "$$"
 is "$(left)" "$before" "$rounds jobs leave no group, mount or process [RS18]"
+# ---- the processor ----
+latency() { # the middle of 15 answers, in microseconds
+  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+    curl -sS -o "$T/.live" -m 10 -w '%{time_total}\n' "$URL/health/live"
+    sleep 0.05
+  done | sort -n | awk '{ t[NR] = $1 * 1000000 } END { printf "%d\n", t[int((NR + 1) / 2)] }'
+}
+. tests/lib/serve.sh
+need curl
+serve_start
+quiet=$(latency)
+for i in 1 2; do
+  spawn "hog$i" bash -c '"$@"; exit $?' another "$CONFINE" --pids 100 bash -c \
+    'for i in $(seq 8); do (while :; do :; done) & done; sleep 5; cat /proc/loadavg; kill $(jobs -p)'
+done
+sleep 2
+busy=$(latency)
+ok 'control: somebody was at work [RS05]' pgrep -f 'while :; do :; done'
+wait_for_text 30 "$T/hog1.out" '^[0-9.]* '
+diag "the server answers in $quiet us, beside 16 endless loops of two jobs in $busy us"
+ok 'a server answers beside jobs that take every processor [RS05]' test "$busy" -lt 200000 -o "$busy" -lt $((quiet * 4))
+serve_stop
 done_testing

@@ -72,6 +72,9 @@ jobs:
           echo "says=pulled $(docker run --rm 127.0.0.1:5000/team/app:1 cat /taken /uid | tr '\n' ' ')"
           docker run --rm 127.0.0.1:5000/team/app:1 sh -c 'exit 7'
           echo "says=exit $?"
+          limits() { docker run --rm "$@" 2>&1 >/dev/null | grep -c "has no effect here: the job's limits hold"; }
+          i=127.0.0.1:5000/team/app:1
+          echo "says=limits $(limits $i echo --memory=1) $(limits --name=l -e A=1 --memory 64m $i true) $(limits -m=64m $i true)"
           docker inspect 127.0.0.1:5000/team/app:1 | grep -q Healthcheck && echo says=healthcheck
           echo "says=range $(docker run --rm 127.0.0.1:5000/team/app:1 cat /proc/self/uid_map | tr -s ' ')"
         shell: bash {0}
@@ -138,6 +141,7 @@ said() { # WORDS NAME
 }
 said 'pulled made 0 ' 'an image of several stages is built, pushed, pulled and run'
 said 'exit 7' 'docker run --rm hands on the exit code'
+said 'limits 0 1 0' 'limits of a single container are said to have no effect, once'
 said 'healthcheck' 'a HEALTHCHECK is kept'
 said 'range  0 1 65536' "a container is on the job's own ids"
 said 'ps one' 'docker ps'

@@ -98,6 +98,8 @@ like "$("$SLUICE" config check --config "$D/sluice.yml" 2>&1)" \
   "'gone=nowhere'.*there is no image 'nowhere'; make it: sluice image build nowhere" \
   'config check says that a label stands for no image, and the command'
 exits 1 'and fails for it' "$SLUICE" config check --config "$D/sluice.yml"
+exits 1 'a job of profile root is not entered' S shell 1/install
+like "$err$out" 'jobs of the profiles root and build are not held' 'and it is said why'
 
 # A build that is killed: what it left goes with the next word, what is being made does not.
 mkfifo "$T/never.tar"

@@ -146,4 +146,38 @@ for level in none proxy; do
   unlike "$LOG" " $registry registry" 'the port outside is not'
   ok 'the ledger has it' grep -qx "1 127.0.0.1 $registry allowed relay" <<<"$(net_rows)"
 done
+
+# ---- the server's own port, as a step could be given it (NET05) ----
+ask repo set demo/app network.relay= network.level=proxy >/dev/null 2>&1
+token=$(ask token create step --scope read 2>/dev/null | grep -oE '[A-Za-z0-9_-]{20,}' | head -n 1)
+api_job() { # what a job hears from the API through PORT of its loopback
+  workflow ci.yml "the API at $1 $RANDOM" <<YML
+on: push
+jobs:
+  one:
+    runs-on: here
+    steps:
+      - run: |
+          ask() { echo "\$1 \$(curl -sS -m 5 --noproxy '*' -o answer -w '%{http_code}' "\${@:2}" http://127.0.0.1:$1/api/v1/runs 2>/dev/null)"; }
+          ask without; ask nonsense -H 'Authorization: Bearer nonsense'
+          ask with -H 'Authorization: Bearer $token'
+          echo by proxy \$(curl -sS -m 5 -o answer -w '%{http_code}' http://127.0.0.1:$port/api/v1/runs -x http://127.0.0.1:3128 --noproxy '')
+          ls /run/*.sock \$(dirname "$DATA")/data/run 2>/dev/null || echo no socket
+YML
+  push
+  RUN=$((RUN + 1))
+  wait_for 30 run_is "$RUN" success
+  LOG=$(ask logs "$RUN" 2>&1)
+}
+api_job "$port"
+like "$LOG" 'with 000' 'a step does not reach the API at all [NET05]'
+like "$LOG" 'by proxy 403' 'nor by its proxy [NET05]'
+like "$LOG" 'no socket' 'and sees none of its sockets [NET05]'
+ask repo set demo/app "network.relay=5001=127.0.0.1:$port" >/dev/null 2>&1
+api_job 5001
+like "$LOG" 'without 401.*nonsense 401' 'where an administrator brings the port in, it takes a token [NET05]'
+like "$LOG" 'with 200' 'control: with one it answers [NET05]'
+ask token revoke step >/dev/null 2>&1
+api_job 5001
+like "$LOG" 'with 401' 'and one that is over is none [NET05]'
 done_testing

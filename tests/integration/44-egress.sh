@@ -93,6 +93,10 @@ no_devices() { ! ip -o link | grep -qE ': s[0-9a-f]{12}@'; }
 ok 'the device is gone with the job' wait_for 10 no_devices
 
 # ---- never for strangers, never beside a list ----
+routed=$(ask runs "$RUN" --format json 2>/dev/null | perl -MJSON::PP -e '
+  my $d = decode_json(join "", <STDIN>);
+  for (@{$d->{net}}) { print "$_->{bytes_in} $_->{bytes_out}" if $_->{host} eq "by the route" }')
+like "$routed" '^[0-9]{3,5} [0-9]{3,5}$' 'the ledger has the bytes of the route'
 like "$(ask network show demo/app)" 'level    egress' 'it is the level of the repository'
 ask repo set demo/app network.only_allowed=true 2>/dev/null
 like "$(ask network show demo/app)" 'level    proxy' 'a list makes it the proxy, which can hold to one'
