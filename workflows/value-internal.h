@@ -30,7 +30,9 @@ struct value {
 		struct {
 			struct value_member *members; /* in the order of their making */
 			size_t len, alloc;
-			uint32_t root; /* of the tree, from 1; 0: few members, no tree */
+			uint32_t *slots;  /* open addressing: member + 1, 0 is free */
+			size_t slots_len; /* a power of two, or 0: few members, or a tree */
+			uint32_t root;	  /* of the tree, from 1; 0: no tree */
 		} object;
 	} u;
 	char text[]; /* of a string */

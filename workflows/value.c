@@ -113,6 +113,7 @@ void value_unref(struct value *v)
 			value_unref(v->u.object.members[i].value);
 		}
 		free(v->u.object.members);
+		free(v->u.object.slots);
 	}
 	free(v);
 }
@@ -213,10 +214,13 @@ static bool member_is(const struct value *obj, const struct value_member *m,
 }
 
 /*
- * More members than a few are in a balanced tree (Andersson's), in the order of their hashes
- * and then of their keys. A table would be quicker by a little, until somebody writes keys
- * whose hashes are all the same, which nothing that is pure could keep from him.
+ * More members than a few are in a table, until one of them is PROBES_MAX places from where
+ * it belongs: then somebody writes keys whose hashes are alike, which nothing that is pure
+ * could keep from him. From there on that object has a balanced tree (Andersson's) instead,
+ * in the order of hashes and then of keys.
  */
+#define PROBES_MAX 64
+
 static int member_order(const struct value *obj, const struct value_member *m,
 	const char *key, size_t len, uint32_t hash)
 {
@@ -237,7 +241,17 @@ static struct value_member *member_find(
 {
 	struct value_member *members = obj->u.object.members;
 	uint32_t at = obj->u.object.root;
+	size_t mask = obj->u.object.slots_len - 1;
 
+	/* Nothing is further from its place; a search for what is not there ends too. */
+	for (size_t n = 0, i = hash; obj->u.object.slots_len > 0; n++, i++) {
+		uint32_t slot = n < PROBES_MAX ? obj->u.object.slots[i & mask] : 0;
+
+		if (slot == 0)
+			return NULL;
+		if (member_is(obj, &members[slot - 1], key, len, hash))
+			return &members[slot - 1];
+	}
 	if (at == 0) {
 		for (size_t i = 0; i < obj->u.object.len; i++)
 			if (member_is(obj, &members[i], key, len, hash))
@@ -356,13 +370,52 @@ static void object_link(struct value *obj, size_t i)
 	obj->u.object.root = tree_insert(obj, obj->u.object.root, (uint32_t)i + 1);
 }
 
-/* Makes the tree anew, if there are members enough for one. */
+/* False: it would be too far from its place. */
+static bool object_slot(struct value *obj, size_t i)
+{
+	size_t mask = obj->u.object.slots_len - 1;
+	size_t at = obj->u.object.members[i].hash & mask;
+
+	for (size_t probes = 0; probes < PROBES_MAX; probes++, at = (at + 1) & mask)
+		if (!obj->u.object.slots[at]) {
+			obj->u.object.slots[at] = (uint32_t)i + 1;
+			return true;
+		}
+	return false;
+}
+
+static void object_drop_index(struct value *obj)
+{
+	free(obj->u.object.slots);
+	obj->u.object.slots = NULL;
+	obj->u.object.slots_len = 0;
+	obj->u.object.root = 0;
+}
+
+static void object_make_tree(struct value *obj)
+{
+	object_drop_index(obj);
+	for (size_t i = 0; i < obj->u.object.len; i++)
+		object_link(obj, i);
+}
+
+/* Makes the table anew: at most half full, so that a search ends soon. */
 static void object_index(struct value *obj)
 {
-	obj->u.object.root = 0;
-	for (size_t i = 0;
-		obj->u.object.len > VALUE_SMALL_OBJECT && i < obj->u.object.len; i++)
-		object_link(obj, i);
+	size_t want = 4 * VALUE_SMALL_OBJECT;
+
+	object_drop_index(obj);
+	if (obj->u.object.len <= VALUE_SMALL_OBJECT)
+		return;
+	while (want < 4 * obj->u.object.len)
+		want *= 2;
+	obj->u.object.slots = xcalloc(want, sizeof(*obj->u.object.slots));
+	obj->u.object.slots_len = want;
+	for (size_t i = 0; i < obj->u.object.len; i++)
+		if (!object_slot(obj, i)) {
+			object_make_tree(obj);
+			return;
+		}
 }
 
 void value_setn(struct value *obj, const char *key, size_t len, struct value *member)
@@ -390,8 +443,10 @@ void value_setn(struct value *obj, const char *key, size_t len, struct value *me
 	m->value = member;
 	if (obj->u.object.root)
 		object_link(obj, obj->u.object.len - 1);
-	else if (obj->u.object.len > VALUE_SMALL_OBJECT)
+	else if (2 * obj->u.object.len > obj->u.object.slots_len)
 		object_index(obj);
+	else if (!object_slot(obj, obj->u.object.len - 1))
+		object_make_tree(obj);
 }
 
 void value_set(struct value *obj, const char *key, struct value *member)
