@@ -37,20 +37,24 @@ struct scan {
 	const char *end;
 };
 
-/* From behind an opening quote to behind the closing one. */
-static void scan_string(struct scan *s)
+const char *json_string_end(const char *at, const char *end)
 {
-	while (s->at < s->end) {
-		const char *quote = memchr(s->at, '"', (size_t)(s->end - s->at));
-		const char *stop = quote ? quote : s->end;
-		const char *slash = memchr(s->at, '\\', (size_t)(stop - s->at));
+	const char *quote = NULL;
 
-		if (!slash) {
-			s->at = quote ? quote + 1 : s->end;
-			return;
-		}
-		s->at = s->end - slash > 1 ? slash + 2 : s->end;
+	while (at < end) {
+		const char *slash;
+
+		/* Once for all escapes before it, or a text of escapes costs the square. */
+		if (!quote || quote < at)
+			quote = memchr(at, '"', (size_t)(end - at));
+		if (!quote)
+			quote = end;
+		slash = memchr(at, '\\', (size_t)(quote - at));
+		if (!slash)
+			return quote < end ? quote + 1 : end;
+		at = end - slash > 1 ? slash + 2 : end;
 	}
+	return end;
 }
 
 static int too_deep(const char *data, const char *at, struct err *err)
@@ -79,7 +83,7 @@ static int check_depth(const char *data, size_t len, struct err *err)
 		char c = *s.at++;
 
 		if (c == '"')
-			scan_string(&s);
+			s.at = json_string_end(s.at, s.end);
 		else if ((c == '[' || c == '{') && ++depth > DEPTH_MAX)
 			return too_deep(data, s.at, err);
 		else if ((c == ']' || c == '}') && depth > 0)
@@ -131,7 +135,7 @@ static size_t widen_integers(
 		size_t digits = number_len(start, s.end);
 
 		if (*start == '"')
-			scan_string(&s);
+			s.at = json_string_end(s.at, s.end);
 		else if (*start == '\n')
 			grown = 0;
 		if (*start != '-' && (*start < '0' || *start > '9')) {

@@ -34,6 +34,8 @@ enum json_kind {
  * NUL in keys, depth over 64, lone surrogates. Numbers beyond 64 bits become reals.
  */
 int json_parse(const char *data, size_t len, struct json **ret, struct err *err);
+/* For a look before parsing: from behind an opening quote to behind the closing one, or END. */
+const char *json_string_end(const char *at, const char *end);
 
 enum json_write_flags {
 	JSON_WRITE_PRETTY = 1 << 0, /* two spaces, a newline at the end */

@@ -14,6 +14,7 @@
 #define IDENTITIES_MAX 60
 #define COMMITS_MAX    2048   /* GitHub's own limit; more are not looked at for names */
 #define VALUES_MAX     500000 /* of one body: each costs some 100 bytes of memory */
+#define DEPTH_MAX      60     /* the event's document is deeper, and JSON ends at 64 */
 
 static const char *const kinds[] = { "ping", "push", "tag", "delete", "pull_request",
 	"dispatch", "other" };
@@ -608,44 +609,41 @@ static int check_content_type(const struct json *headers, struct err *err)
 		"the body is '%.64s': choose application/json at the forge", type);
 }
 
-/* From behind an opening quote to behind the closing one, or the end. */
-static const char *skip_text(const char *at, const char *end)
-{
-	while (at < end) {
-		const char *quote = memchr(at, '"', (size_t)(end - at));
-		const char *slash = memchr(at, '\\', (size_t)((quote ? quote : end) - at));
-
-		if (!slash)
-			return quote ? quote + 1 : end;
-		at = slash + 2;
-	}
-	return end;
-}
-
 /* Values in a JSON text, near enough: what stands between brackets and commas. */
-static size_t count_values(const char *s, size_t len)
+static size_t count_values(const char *s, size_t len, size_t *ret_depth)
 {
 	const char *end = s + len;
-	size_t n = 0;
+	size_t n = 0, depth = 0;
 
+	*ret_depth = 0;
 	while (s < end) {
 		char c = *s++;
 
 		if (c == '"')
-			s = skip_text(s, end);
-		else
-			n += c == ',' || c == '[' || c == '{';
+			s = json_string_end(s, end);
+		else if (c == '[' || c == '{')
+			depth++;
+		else if ((c == ']' || c == '}') && depth > 0)
+			depth--;
+		n += c == ',' || c == '[' || c == '{';
+		if (depth > *ret_depth)
+			*ret_depth = depth;
 	}
 	return n;
 }
 
 static int parse_body(const void *body, size_t len, struct json **ret, struct err *err)
 {
+	size_t depth;
+
 	if (len > LIMIT_HOOK_BODY)
 		return err_set(err, ERR_LIMIT, "the body has more than 25 MiB");
-	if (count_values(body, len) > VALUES_MAX)
+	if (count_values(body, len, &depth) > VALUES_MAX)
 		return err_set(
 			err, ERR_LIMIT, "the body has more than %d values", VALUES_MAX);
+	if (depth > DEPTH_MAX)
+		return err_set(
+			err, ERR_INPUT, "the body is nested deeper than %d", DEPTH_MAX);
 	return json_parse(body, len, ret, err);
 }
 

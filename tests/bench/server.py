@@ -151,8 +151,11 @@ class Server:
             pids = [p for p in (pid if isinstance(pid, list) else [pid]) if p]
             for i, p in enumerate(pids):
                 out[name if not i else "%s %d" % (name, i + 1)] = p
+        spawner = out.get("spawner", 0)  # web is its child, where it is root
         for p in os.listdir("/proc"):
-            if p.isdigit() and (stat_of(int(p)) or ("", 0))[1] == self.proc.pid and int(p) not in out.values():
+            name, parent = (stat_of(int(p)) if p.isdigit() else None) or ("", 0)
+            if parent == self.proc.pid and int(p) not in out.values() or \
+                    parent == spawner and name == "sluice-web":
                 try:
                     argv = open("/proc/%s/cmdline" % p).read().split("\0")
                 except OSError:

@@ -2,6 +2,7 @@
 #include "tests/lib/test.h"
 
 #include <math.h>
+#include <time.h>
 
 #include "base/json.h"
 
@@ -289,10 +290,28 @@ static void sorted_and_pretty_are_as_promised(void **state)
 	json_free(o);
 }
 
+/* A commit message of nothing but newlines: the work of a pull request's author. */
+static void a_text_of_escapes_costs_what_its_length_costs(void **state)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	_cleanup_(json_freep) struct json *j = NULL;
+	struct err err = ERR_INIT;
+	clock_t before = clock();
+
+	strbuf_addc(&text, '"');
+	for (int i = 0; i < 2 * 1024 * 1024; i++)
+		strbuf_adds(&text, "\\n");
+	strbuf_addc(&text, '"');
+	assert_ok(json_parse(text.buf, text.len, &j, &err), &err);
+	assert_int_equal(strlen(json_as_str(j, "")), 2 * 1024 * 1024);
+	assert_true(clock() - before < 5 * CLOCKS_PER_SEC); /* 0.1 s; the square: minutes */
+}
+
 TEST_MAIN(TEST(documents_come_back_as_they_were),
 	TEST(numbers_beyond_64_bits_become_reals),
 	TEST(hostile_documents_are_refused_with_their_place),
 	TEST(depth_is_limited_outside_strings_only), TEST(wrong_kinds_give_the_default),
 	TEST(paths_walk_members), TEST(strings_are_always_utf8),
 	TEST(objects_change_and_keep_their_order), TEST(walking_visits_members_in_order),
-	TEST(sorted_and_pretty_are_as_promised))
+	TEST(sorted_and_pretty_are_as_promised),
+	TEST(a_text_of_escapes_costs_what_its_length_costs))

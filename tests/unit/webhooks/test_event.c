@@ -276,6 +276,14 @@ static void refuses_hostile_json(void **state)
 	assert_int_equal(
 		hook_event_read("github", headers, deep.buf, deep.len, &e, &err), -1);
 	assert_err(&err, ERR_INPUT, NULL);
+	strbuf_clear(&deep);
+	for (int i = 0; i < 61; i++)
+		strbuf_adds(&deep, i ? "[" : "{\"a\":");
+	for (int i = 0; i < 61; i++)
+		strbuf_addc(&deep, i < 60 ? ']' : '}');
+	assert_int_equal(
+		hook_event_read("github", headers, deep.buf, deep.len, &e, &err), -1);
+	assert_err(&err, ERR_INPUT, "the body is nested deeper than 60");
 	strbuf_addc(&wide, '[');
 	for (int i = 0; i < 500001; i++)
 		strbuf_adds(&wide, "0,");
