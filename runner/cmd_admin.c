@@ -263,6 +263,18 @@ static struct json *scoped(const struct cli_args *a)
 	return args;
 }
 
+/* To stderr: "today", or how long ago. */
+static void say_day(int64_t at)
+{
+	int64_t age = clock_wall_ms() - at;
+	char text[CLOCK_TEXT_MAX];
+
+	if (age < 24 * 3600 * 1000)
+		fputs("today", stderr);
+	else
+		fprintf(stderr, "%s ago", clock_age(age, text));
+}
+
 static int secret_set(const struct cli_args *a)
 {
 	_cleanup_free_ char *prompt =
@@ -277,11 +289,13 @@ static int secret_set(const struct cli_args *a)
 	args = scoped(a);
 	json_set_str(args, "value", value);
 	r = remote_call(a, "secret.set", args, &ret);
-	if (r == 0 && !remote_print_json(a, ret))
-		fprintf(stderr, "secret: %s%s%s set, %zu bytes; used from the next released job "
-				"on\n",
-			cli_arg(a, 1), remote_repo(a) ? " of " : "",
-			remote_repo(a) ? remote_repo(a) : "", strlen(value));
+	if (r == 0 && !remote_print_json(a, ret)) {
+		fprintf(stderr, "secret: %s%s%s set, %zu bytes, first set ", cli_arg(a, 1),
+			remote_repo(a) ? " of " : "", remote_repo(a) ? remote_repo(a) : "",
+			strlen(value));
+		say_day(remote_time(ret, "created_at"));
+		fputs("; used from the next released job on\n", stderr);
+	}
 	return r;
 }
 

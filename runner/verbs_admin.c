@@ -2,6 +2,7 @@
 /* What an administrator keeps: repositories, rules, secrets, variables, tokens, keys. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -330,19 +331,46 @@ static void env_remove(struct verb_call *v)
 
 /* ---- secrets and variables ---- */
 
+/* What secret.list says of one: never its value. NULL: there is none. */
+static struct json *secret_facts(
+	struct verb_call *v, int64_t repo, const char *environment, const char *name)
+{
+	_cleanup_(json_freep) struct json *page = NULL;
+	const struct json *items;
+	struct err err = ERR_INIT;
+
+	if (query_secrets(v->core->store, repo, &page, &err) < 0)
+		return NULL;
+	items = json_get(page, "items");
+	for (size_t i = 0; i < json_count(items); i++) {
+		const struct json *one = json_at(items, i);
+
+		if (strcasecmp(json_get_str(one, "name", ""), name) == 0 &&
+			str_eq(json_get_str(one, "environment", ""), environment))
+			return json_clone(one);
+	}
+	return NULL;
+}
+
 static void secret_set(struct verb_call *v)
 {
-	const char *name;
+	const char *name, *environment = json_get_str(v->args, "environment", "");
 	const struct json *value = json_get(v->args, "value");
+	struct json *facts;
 	struct err err = ERR_INIT;
 	int64_t repo;
 
 	if (!verb_arg_str(v, "name", &name) || !verb_arg_scope(v, &repo))
 		return;
-	done(v,
-		secrets_set(v->core->store, repo, json_get_str(v->args, "environment", ""), name,
-			json_as_str(value, ""), json_str_len(value), &v->actor, &err),
-		&err);
+	if (secrets_set(v->core->store, repo, environment, name, json_as_str(value, ""),
+		    json_str_len(value), &v->actor, &err) < 0) {
+		verb_fail(v, &err, NULL);
+		return;
+	}
+	facts = secret_facts(v, repo, environment, name);
+	if (facts)
+		query_public(facts);
+	verb_ok(v, facts);
 }
 
 static void secret_list(struct verb_call *v)

@@ -29,6 +29,7 @@ curl/            executor/transfer*.c
 pcre2.h          executor/matcher_*.c
 zstd.h           executor/zstd*.c
 microhttpd.h     runner/http*.c
+dlfcn.h          runner/http.c
 '
 
 # The C library, and the kernel with its folders.
