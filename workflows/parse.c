@@ -149,7 +149,7 @@ static void parse_runs_on(struct parser *p, const struct yaml_node *n)
 	const char *slash, *text;
 	size_t len;
 
-	if (!group || has_template(group))
+	if (!yaml_is_scalar(group) || has_template(group))
 		return;
 	text = group->str;
 	slash = strchr(text, '/');

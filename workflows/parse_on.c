@@ -16,7 +16,10 @@ const char *input_type_name(enum input_type type)
 
 static enum input_type parse_type(const struct yaml_node *n)
 {
-	for (enum input_type t = INPUT_STRING; n && t <= INPUT_ENVIRONMENT; t++)
+	/* What is no text has been reported by the table of the syntax. */
+	if (!n || !yaml_is_scalar(n))
+		return INPUT_STRING;
+	for (enum input_type t = INPUT_STRING; t <= INPUT_ENVIRONMENT; t++)
 		if (strcmp(n->str, input_type_name(t)) == 0)
 			return t;
 	return INPUT_STRING;
