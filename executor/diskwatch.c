@@ -48,7 +48,8 @@ static int count_entry(int dir, const char *rel, const char *name, const struct 
 	(void)name;
 	(void)err;
 	c->files++;
-	c->bytes += S_ISREG(st->st_mode) && st->st_nlink > 1 ? bytes / (int64_t)st->st_nlink : bytes;
+	c->bytes += S_ISREG(st->st_mode) && st->st_nlink > 1 ? bytes / (int64_t)st->st_nlink
+							     : bytes;
 	if (!S_ISDIR(st->st_mode) || strlen(rel) < PATH_LONG)
 		return 0;
 	c->is_too_deep = true;

@@ -266,7 +266,7 @@ void attack_personality(const struct attack_args *a)
 
 void attack_userns(const struct attack_args *a)
 {
-	/* Where the limit can be written it is that of a lower namespace than the one that counts. */
+	/* Where the limit can be written it is a lower namespace's, not the one that counts. */
 	if (a->inside) {
 		int fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
 

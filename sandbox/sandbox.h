@@ -554,8 +554,8 @@ struct sandbox_worker {
 	uint64_t cpu_seconds; /* RLIMIT_CPU, 0: none */
 };
 /*
- * Confines the *calling* process for good: PDEATHSIG (but for OUTLIVES), no_new_privs, not dumpable, no
- * capabilities, rlimits, Landlock, seccomp. Libraries that load on first use must have
+ * Confines the *calling* process for good: PDEATHSIG (but for OUTLIVES), no_new_privs, not
+ * dumpable, no capabilities, rlimits, Landlock, seccomp. Libraries that load on first use must have
  * been used before. What is not there on this kernel is an error, except SEPARATE. HOST may
  * be NULL: a worker does not need to pay for a probe. With it, NET and FORK together (the
  * proxy of a job) find their filter compiled.
