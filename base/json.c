@@ -37,7 +37,8 @@ struct scan {
 	const char *end;
 };
 
-const char *json_string_end(const char *at, const char *end)
+/* From behind an opening quote to behind the closing one, or END. */
+static const char *string_end(const char *at, const char *end)
 {
 	const char *quote = NULL;
 
@@ -73,23 +74,25 @@ static int too_deep(const char *data, const char *at, struct err *err)
 		DEPTH_MAX);
 }
 
-/* jansson would let 2048 levels through. Anything else that is wrong is left to it. */
-static int check_depth(const char *data, size_t len, struct err *err)
+const char *json_look(const char *data, size_t len, size_t depth_max, size_t *ret_values)
 {
-	struct scan s = { data, data + len };
-	size_t depth = 0;
+	const char *at = data, *end = data + len, *found = NULL;
+	size_t depth = 0, values = 0;
 
-	while (s.at < s.end) {
-		char c = *s.at++;
+	while (at < end) {
+		char c = *at++;
 
 		if (c == '"')
-			s.at = json_string_end(s.at, s.end);
-		else if ((c == '[' || c == '{') && ++depth > DEPTH_MAX)
-			return too_deep(data, s.at, err);
+			at = string_end(at, end);
+		else if ((c == '[' || c == '{') && ++depth > depth_max && !found)
+			found = at;
 		else if ((c == ']' || c == '}') && depth > 0)
 			depth--;
+		values += c == ',' || c == '[' || c == '{';
 	}
-	return 0;
+	if (ret_values)
+		*ret_values = values;
+	return found;
 }
 
 static size_t number_len(const char *at, const char *end)
@@ -135,7 +138,7 @@ static size_t widen_integers(
 		size_t digits = number_len(start, s.end);
 
 		if (*start == '"')
-			s.at = json_string_end(s.at, s.end);
+			s.at = string_end(s.at, s.end);
 		else if (*start == '\n')
 			grown = 0;
 		if (*start != '-' && (*start < '0' || *start > '9')) {
@@ -154,11 +157,14 @@ int json_parse(const char *data, size_t len, struct json **ret, struct err *err)
 	_cleanup_(strbuf_done) struct strbuf wide = STRBUF_INIT;
 	_cleanup_(strbuf_done) struct strbuf scratch = STRBUF_INIT;
 	json_error_t why;
+	const char *deep;
 	size_t grown = 0;
 	json_t *j;
 
-	if (check_depth(data, len, err) < 0)
-		return -1;
+	/* jansson would let 2048 levels through. Anything else that is wrong is left to it. */
+	deep = json_look(data, len, DEPTH_MAX, NULL);
+	if (deep)
+		return too_deep(data, deep, err);
 	j = json_loadb(data, len, flags, &why);
 	if (!j && json_error_code(&why) == json_error_numeric_overflow) {
 		widen_integers(data, len, SIZE_MAX, &wide);

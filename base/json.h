@@ -34,8 +34,11 @@ enum json_kind {
  * NUL in keys, depth over 64, lone surrogates. Numbers beyond 64 bits become reals.
  */
 int json_parse(const char *data, size_t len, struct json **ret, struct err *err);
-/* For a look before parsing: from behind an opening quote to behind the closing one, or END. */
-const char *json_string_end(const char *at, const char *end);
+/*
+ * A look before parsing: behind the first bracket that is nested deeper than DEPTH_MAX, or
+ * NULL; how many values there are near enough, by what stands between them.
+ */
+const char *json_look(const char *data, size_t len, size_t depth_max, size_t *ret_values);
 
 enum json_write_flags {
 	JSON_WRITE_PRETTY = 1 << 0, /* two spaces, a newline at the end */

@@ -609,39 +609,18 @@ static int check_content_type(const struct json *headers, struct err *err)
 		"the body is '%.64s': choose application/json at the forge", type);
 }
 
-/* Values in a JSON text, near enough: what stands between brackets and commas. */
-static size_t count_values(const char *s, size_t len, size_t *ret_depth)
-{
-	const char *end = s + len;
-	size_t n = 0, depth = 0;
-
-	*ret_depth = 0;
-	while (s < end) {
-		char c = *s++;
-
-		if (c == '"')
-			s = json_string_end(s, end);
-		else if (c == '[' || c == '{')
-			depth++;
-		else if ((c == ']' || c == '}') && depth > 0)
-			depth--;
-		n += c == ',' || c == '[' || c == '{';
-		if (depth > *ret_depth)
-			*ret_depth = depth;
-	}
-	return n;
-}
-
 static int parse_body(const void *body, size_t len, struct json **ret, struct err *err)
 {
-	size_t depth;
+	size_t values;
+	const char *deep;
 
 	if (len > LIMIT_HOOK_BODY)
 		return err_set(err, ERR_LIMIT, "the body has more than 25 MiB");
-	if (count_values(body, len, &depth) > VALUES_MAX)
+	deep = json_look(body, len, DEPTH_MAX, &values);
+	if (values > VALUES_MAX)
 		return err_set(
 			err, ERR_LIMIT, "the body has more than %d values", VALUES_MAX);
-	if (depth > DEPTH_MAX)
+	if (deep)
 		return err_set(
 			err, ERR_INPUT, "the body is nested deeper than %d", DEPTH_MAX);
 	return json_parse(body, len, ret, err);
