@@ -189,19 +189,6 @@ static void source_unlink(struct loop_source *s)
 
 /* ---- descriptors ---- */
 
-/*
- * A kernel without the memory for one watch more. A source that is never heard would hang
- * whoever waits for it, for ever and in silence; an end is seen and recovered from.
- */
-static _Noreturn void cannot_watch(void)
-{
-	static const char msg[] = "sluice: the kernel cannot watch one descriptor more\n";
-
-	if (write(2, msg, sizeof(msg) - 1) < 0)
-		abort();
-	abort();
-}
-
 struct loop_source *loop_add_fd(
 	struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *data)
 {
@@ -215,8 +202,13 @@ struct loop_source *loop_add_fd(
 	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
 		int sys = errno;
 
+		/*
+		 * A kernel without the memory for one watch more. A source that is never
+		 * heard would hang whoever waits for it, for ever and in silence; an end is
+		 * seen and recovered from.
+		 */
 		if (sys != EPERM && sys != EEXIST && sys != EBADF)
-			cannot_watch();
+			mem_exhausted("sluice: the kernel cannot watch one descriptor more\n");
 		source_unlink(s);
 		errno = sys;
 		return NULL;

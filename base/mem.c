@@ -10,16 +10,17 @@
 #define ARENA_CHUNK (64 * 1024)
 #define ARENA_ALIGN _Alignof(max_align_t)
 
-static void out_of_memory(void) __attribute__((noreturn));
-
-static void out_of_memory(void)
+void mem_exhausted(const char *line)
 {
-	static const char msg[] = "sluice: out of memory\n";
-
 	/* No allocation and no stdio: there may be nothing left to allocate. */
-	if (write(2, msg, sizeof(msg) - 1) < 0)
+	if (write(2, line, strlen(line)) < 0)
 		abort();
 	abort();
+}
+
+static _Noreturn void out_of_memory(void)
+{
+	mem_exhausted("sluice: out of memory\n");
 }
 
 void *xmalloc(size_t size)

@@ -24,6 +24,9 @@ void *xmemdup(const void *p, size_t len) __attribute__((malloc, returns_nonnull)
 char *xasprintf(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2), malloc, returns_nonnull));
 
+/* Says LINE, which ends in a newline, and aborts: also for what the kernel has no memory for. */
+_Noreturn void mem_exhausted(const char *line);
+
 /* Grows an array so that it holds at least NEED elements; doubles, never shrinks. */
 #define GROW(array, cap, need)                                                       \
 	do {                                                                         \
