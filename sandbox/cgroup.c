@@ -35,19 +35,6 @@ void sandbox_cgroup_done(struct sandbox_cgroup *cg)
 	*cg = (struct sandbox_cgroup)SANDBOX_CGROUP_INIT;
 }
 
-static int64_t read_number(int dir, const char *file)
-{
-	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
-	long long v;
-
-	if (dir < 0 || fd_read_file(dir, file, 4096, &text, NULL) < 0)
-		return -1;
-	strbuf_truncate(&text, strcspn(text.buf, "\n"));
-	if (!strcmp(text.buf, "max"))
-		return INT64_MAX;
-	return str_to_int(text.buf, 0, INT64_MAX, &v) < 0 ? -1 : v;
-}
-
 /* The number after KEY in a file of "key number" lines. */
 static int64_t read_keyed(int dir, const char *file, const char *key)
 {
@@ -73,7 +60,7 @@ static int write_limit(int dir, const char *file, uint64_t v, struct err *err)
 
 	if (child_write_file(dir, file, child_digits(v, text)) < 0)
 		return err_sys(err, "cannot write the limit '%s'", file);
-	now = read_number(dir, file);
+	now = number_read(dir, file);
 	if (now < 0 || (uint64_t)now > v || v - (uint64_t)now > 65536) /* whole pages */
 		return err_set(err, ERR_UNSUPPORTED, "the limit '%s' did not take", file);
 	return 0;
@@ -456,17 +443,17 @@ void cgroup_stats(const struct sandbox_cgroup *cg, struct sandbox_stats *ret)
 	*ret = (struct sandbox_stats){ -1, -1, -1, -1, -1, -1 };
 	ret->oom_kills = cgroup_oom_kills(cg);
 	if (v2 >= 0) {
-		ret->memory = read_number(v2, "memory.current");
-		ret->memory_peak = read_number(v2, "memory.peak");
-		ret->pids = less_ours(read_number(v2, "pids.current"));
-		ret->pids_peak = less_ours(read_number(v2, "pids.peak"));
+		ret->memory = number_read(v2, "memory.current");
+		ret->memory_peak = number_read(v2, "memory.peak");
+		ret->pids = less_ours(number_read(v2, "pids.current"));
+		ret->pids_peak = less_ours(number_read(v2, "pids.peak"));
 		ret->cpu_us = read_keyed(v2, "cpu.stat", "usage_usec");
 		return;
 	}
-	ret->memory = read_number(cg->fds[G_MEMORY], "memory.usage_in_bytes");
-	ret->memory_peak = read_number(cg->fds[G_MEMORY], "memory.max_usage_in_bytes");
-	ret->pids = less_ours(read_number(cg->fds[G_PIDS], "pids.current"));
-	ret->pids_peak = less_ours(read_number(cg->fds[G_PIDS], "pids.peak"));
+	ret->memory = number_read(cg->fds[G_MEMORY], "memory.usage_in_bytes");
+	ret->memory_peak = number_read(cg->fds[G_MEMORY], "memory.max_usage_in_bytes");
+	ret->pids = less_ours(number_read(cg->fds[G_PIDS], "pids.current"));
+	ret->pids_peak = less_ours(number_read(cg->fds[G_PIDS], "pids.peak"));
 	if (cg->fds[G_V2] >= 0)
 		ret->cpu_us = read_keyed(cg->fds[G_V2], "cpu.stat", "usage_usec");
 }

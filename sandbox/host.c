@@ -9,6 +9,19 @@
 #include "base/strbuf.h"
 #include "sandbox/sandbox-internal.h"
 
+int64_t number_read(int dir, const char *file)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
+	long long v;
+
+	if (dir == -1 || fd_read_file(dir, file, 4096, &text, NULL) < 0)
+		return -1;
+	strbuf_truncate(&text, strcspn(text.buf, "\n"));
+	if (!strcmp(text.buf, "max"))
+		return INT64_MAX;
+	return str_to_int(text.buf, 0, INT64_MAX, &v) < 0 ? -1 : v;
+}
+
 /* As an account that makes jobs sees them: in its own user namespace. */
 static void read_shares(struct share *shares)
 {
@@ -20,15 +33,11 @@ static void read_shares(struct share *shares)
 		"sys/user/max_fanotify_groups" };
 
 	for (size_t i = 0; i < SHARES; i++) {
-		_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
 		_cleanup_free_ char *path = xasprintf("/proc/%s", files[i]);
-		long long all = 0;
+		int64_t all = number_read(AT_FDCWD, path);
 
 		shares[i].file = files[i];
-		if (fd_read_file(AT_FDCWD, path, 64, &text, NULL) < 0)
-			continue;
-		strbuf_truncate(&text, strcspn(text.buf, "\n"));
-		if (str_to_int(text.buf, 0, INT32_MAX, &all) == 0 && all >= SHARE_OF_JOB)
+		if (all >= SHARE_OF_JOB && all <= INT32_MAX)
 			shares[i].part = (uint64_t)all / SHARE_OF_JOB;
 	}
 }

@@ -57,17 +57,6 @@ static void mend(struct sandbox_caps *caps, enum sandbox_facility f, const char 
 	va_end(ap);
 }
 
-static long long sysctl_value(const char *path)
-{
-	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT;
-	long long v;
-
-	if (fd_read_file(AT_FDCWD, path, 64, &text, NULL) < 0)
-		return -1;
-	strbuf_truncate(&text, strcspn(text.buf, "\n"));
-	return str_to_int(text.buf, 0, INT64_MAX, &v) < 0 ? -1 : v;
-}
-
 /* ---- ids --------------------------------------------------------------------------- */
 
 static bool have_caps(uint64_t wanted)
@@ -348,14 +337,14 @@ static void namespaces_missing(struct sandbox_caps *caps, int sys)
 {
 	const enum sandbox_facility f = SANDBOX_FACILITY_NAMESPACES;
 
-	if (sysctl_value("/proc/sys/kernel/unprivileged_userns_clone") == 0) {
+	if (number_read(AT_FDCWD, "/proc/sys/kernel/unprivileged_userns_clone") == 0) {
 		fact(caps, f, SANDBOX_MISSING,
 			"user namespaces are for root alone "
 			"(unprivileged_userns_clone=0)");
 		mend(caps, f,
 			"echo kernel.unprivileged_userns_clone=1 | sudo tee "
 			"/etc/sysctl.d/60-sluice.conf\nsudo sysctl --system");
-	} else if (sysctl_value("/proc/sys/user/max_user_namespaces") == 0) {
+	} else if (number_read(AT_FDCWD, "/proc/sys/user/max_user_namespaces") == 0) {
 		fact(caps, f, SANDBOX_MISSING,
 			"user namespaces are switched off (max_user_namespaces=0)");
 		mend(caps, f,
@@ -376,7 +365,7 @@ static void mounts_missing(struct sandbox_caps *caps, int sys)
 {
 	const enum sandbox_facility f = SANDBOX_FACILITY_NAMESPACES;
 
-	if (sysctl_value("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1) {
+	if (number_read(AT_FDCWD, "/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1) {
 		fact(caps, f, SANDBOX_MISSING,
 			"AppArmor takes all rights inside a new user namespace "
 			"(apparmor_restrict_unprivileged_userns=1)");

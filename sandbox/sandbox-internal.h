@@ -150,6 +150,9 @@ struct share {
 	uint64_t part;	  /* 0: this kernel has none */
 };
 
+/* The number that FILE of proc, sysfs or a cgroup holds ("max": INT64_MAX); -1: none. */
+int64_t number_read(int dir, const char *file);
+
 struct sandbox_host {
 	struct sandbox_caps caps;
 	struct share shares[SHARES];
