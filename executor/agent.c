@@ -21,13 +21,38 @@
 #define BROKEN_WAIT_MS 5000
 
 struct agent {
-	pid_t pid;
-	int pidfd, chan;
+	struct agent_process process;
 	int64_t seq;
 	bool is_busy;
 	size_t posted; /* answers nobody has waited for yet */
 	struct err posted_err;
 };
+
+int agent_process_start(const struct sandbox *sandbox, struct sandbox_agent *a,
+	const int pair[2], struct agent_process *ret, struct err *err)
+{
+	int result;
+
+	a->keep = &pair[1];
+	a->keep_len = 1;
+	result = sandbox_agent(sandbox, a, &ret->pid, &ret->pidfd, err);
+	(void)close(pair[1]); /* it has its own */
+	if (result < 0)
+		(void)close(pair[0]); /* nobody is there */
+	else
+		ret->chan = pair[0];
+	return result;
+}
+
+void agent_process_stop(struct agent_process *p, bool is_killed)
+{
+	(void)close(p->chan); /* its end of file ends it */
+	if (is_killed)
+		(void)fd_pidfd_signal(p->pidfd, SIGKILL);
+	while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	(void)close(p->pidfd); /* reaped */
+}
 
 int agent_start(struct jobrun *job, const struct sandbox *sandbox, struct err *err)
 {
@@ -38,7 +63,6 @@ int agent_start(struct jobrun *job, const struct sandbox *sandbox, struct err *e
 		.workspace_rel = job->workspace_rel };
 	struct sandbox_agent a = { .fn = agent_serve, .data = &s, .rw = rw, .ro = ro };
 	struct agent *agent;
-	int result;
 
 	if (chan_pair(pair, err) < 0)
 		return -1;
@@ -52,17 +76,11 @@ int agent_start(struct jobrun *job, const struct sandbox *sandbox, struct err *e
 		ro[a.ro_len++] = job->opt->actions_dir;
 	if (job->root_is_copy)
 		ro[a.ro_len++] = job->prepared.tree;
-	a.keep = &pair[1];
-	a.keep_len = 1;
 	agent = xcalloc(1, sizeof(*agent));
-	result = sandbox_agent(sandbox, &a, &agent->pid, &agent->pidfd, err);
-	(void)close(pair[1]); /* the agent has its own */
-	if (result < 0) {
-		(void)close(pair[0]); /* nobody is there */
+	if (agent_process_start(sandbox, &a, pair, &agent->process, err) < 0) {
 		free(agent);
 		return err_wrap(err, "cannot start the job's agent");
 	}
-	agent->chan = pair[0];
 	job->agent = agent;
 	return 0;
 }
@@ -74,12 +92,7 @@ void agent_stop(struct jobrun *job)
 	if (!a)
 		return;
 	job->agent = NULL;
-	(void)close(a->chan); /* its end of file ends the agent */
-	if (a->is_busy)
-		(void)fd_pidfd_signal(a->pidfd, SIGKILL);
-	while (waitpid(a->pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
-	(void)close(a->pidfd); /* reaped */
+	agent_process_stop(&a->process, a->is_busy);
 	free(a);
 }
 
@@ -136,7 +149,7 @@ static int ask(struct jobrun *job, struct json *head, const void *body, size_t l
 	if (!a || a->is_busy)
 		return err_set(err, ERR_UNAVAILABLE, "the job's agent is not there");
 	json_set_int(head, "seq", ++a->seq);
-	if (chan_send(a->chan, head, body, len, &fd, fd >= 0 ? 1 : 0, err) < 0)
+	if (chan_send(a->process.chan, head, body, len, &fd, fd >= 0 ? 1 : 0, err) < 0)
 		return err_wrap(err, "the job's agent");
 	return 0;
 }
@@ -148,7 +161,7 @@ static int hear(struct jobrun *job, struct chan_msg *ret, struct err *err)
 	struct waiting w = { .to = ret };
 
 	a->is_busy = true;
-	w.source = loop_add_fd(job->loop, a->chan, EPOLLIN, on_answer, &w);
+	w.source = loop_add_fd(job->loop, a->process.chan, EPOLLIN, on_answer, &w);
 	wait_for(job, &w);
 	if (!w.is_done) {
 		loop_remove(w.source);

@@ -25,6 +25,17 @@
 int agent_start(struct jobrun *job, const struct sandbox *sandbox, struct err *err);
 void agent_stop(struct jobrun *job); /* fine when there is none */
 
+/* A process of sandbox_agent with a chan to it. */
+struct agent_process {
+	pid_t pid;
+	int pidfd, chan;
+};
+/* PAIR is taken: [0] stays with us, [1] is the one A's function was told of. */
+int agent_process_start(const struct sandbox *sandbox, struct sandbox_agent *a,
+	const int pair[2], struct agent_process *ret, struct err *err);
+/* The end of its chan ends it; IS_KILLED: it may be in the middle of something. */
+void agent_process_stop(struct agent_process *p, bool is_killed);
+
 /* A file of the job: put writes it new (the job's id owns it), get reads it back. */
 struct agent_file {
 	enum job_dir dir;

@@ -2,20 +2,17 @@
 /* See diskwatch.h. Both ends: the one that counts, and the one that hears of it. */
 #include "executor/diskwatch.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/chan.h"
 #include "base/clock.h"
-#include "base/fd.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "executor/agent.h"
 #include "executor/walk.h"
 
 #define EVERY_MS  10000
@@ -23,8 +20,7 @@
 #define PATH_LONG 3500 /* no program works in such a folder; what lies there cannot be counted */
 
 struct disk_watch {
-	pid_t pid;
-	int pidfd, chan;
+	struct agent_process process;
 	struct loop_source *source;
 };
 
@@ -144,7 +140,7 @@ int disk_watch_start(struct jobrun *job, const struct sandbox *sandbox, struct e
 	struct counting c = { 0 };
 	struct sandbox_agent a = { .fn = count_run, .data = &c, .ro = c.dirs };
 	struct disk_watch *w;
-	int pair[2], result;
+	int pair[2];
 
 	if (limit_of(job, "disk") <= 0 && limit_of(job, "files") <= 0)
 		return 0;
@@ -155,17 +151,11 @@ int disk_watch_start(struct jobrun *job, const struct sandbox *sandbox, struct e
 			c.dirs[c.dirs_len++] = job->dirs[i];
 	c.chan = pair[1];
 	a.ro_len = c.dirs_len;
-	a.keep = &pair[1];
-	a.keep_len = 1;
 	w = xcalloc(1, sizeof(*w));
-	result = sandbox_agent(sandbox, &a, &w->pid, &w->pidfd, err);
-	(void)close(pair[1]); /* it has its own */
-	if (result < 0) {
-		(void)close(pair[0]); /* nobody is there */
+	if (agent_process_start(sandbox, &a, pair, &w->process, err) < 0) {
 		free(w);
 		return err_wrap(err, "cannot watch the job's disk");
 	}
-	w->chan = pair[0];
 	job->disk_watch = w;
 	return 0;
 }
@@ -175,7 +165,7 @@ void disk_watch_listen(struct jobrun *job)
 	struct disk_watch *w = job->disk_watch;
 
 	if (w)
-		w->source = loop_add_fd(job->loop, w->chan, EPOLLIN, on_count, job);
+		w->source = loop_add_fd(job->loop, w->process.chan, EPOLLIN, on_count, job);
 }
 
 void disk_watch_stop(struct jobrun *job)
@@ -185,10 +175,6 @@ void disk_watch_stop(struct jobrun *job)
 	if (!w)
 		return;
 	loop_remove(w->source);
-	(void)close(w->chan); /* ours, and nobody writes there any more */
-	(void)fd_pidfd_signal(w->pidfd, SIGKILL); /* in the middle of counting, perhaps */
-	while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
-	(void)close(w->pidfd); /* reaped */
+	agent_process_stop(&w->process, true); /* in the middle of counting, perhaps */
 	free(w);
 }
