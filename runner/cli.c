@@ -230,7 +230,7 @@ static void print_error(const struct cli_args *a, const char *code, const char *
 
 	if (!cli_json(a)) {
 		fprintf(stderr, "%s: ", a->verb->name);
-		cli_print_safe(stderr, text, strlen(text), false);
+		cli_put(stderr, text);
 		fputc('\n', stderr);
 		return;
 	}

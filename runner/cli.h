@@ -96,6 +96,7 @@ const char *cli_mark(const char *word);
 
 /* Prints text from outside: C0, C1, OSC and bidi controls as \xNN on a terminal. */
 void cli_print_safe(FILE *f, const char *text, size_t len, bool keep_colors);
+void cli_put(FILE *f, const char *text); /* the same of all of TEXT, without colours */
 
 /* A table: aligned and cut to the width on a terminal, tabs without header in a pipe. */
 struct cli_table;

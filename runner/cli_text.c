@@ -204,6 +204,11 @@ void cli_print_safe(FILE *f, const char *text, size_t len, bool keep_colors)
 	}
 }
 
+void cli_put(FILE *f, const char *text)
+{
+	cli_print_safe(f, text, strlen(text), false);
+}
+
 struct cli_table {
 	const char *const *headers;
 	size_t columns;

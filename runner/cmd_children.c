@@ -36,7 +36,7 @@ static int first_message(struct chan_msg *m)
 int cmd_web(int argc, char **argv)
 {
 	struct chan_msg m = CHAN_MSG_INIT;
-	struct config config;
+	struct strvec trusted = STRVEC_INIT;
 	struct web_options o = { .core = WORKER_CHAN_FD };
 	const struct json *proxies;
 
@@ -46,11 +46,9 @@ int cmd_web(int argc, char **argv)
 	log_open("web", LOG_INFO);
 	if (first_message(&m) < 0)
 		return 1;
-	memset(&config, 0, sizeof(config));
-	config.trusted_proxies = (struct strvec)STRVEC_INIT;
 	proxies = json_get(m.head, "trusted_proxies");
 	for (size_t i = 0; i < json_count(proxies); i++)
-		strvec_push(&config.trusted_proxies, json_as_str(json_at(proxies, i), ""));
+		strvec_push(&trusted, json_as_str(json_at(proxies, i), ""));
 	o.listeners[0] = chan_msg_take_fd(&m, 0);
 	o.listeners[1] = chan_msg_take_fd(&m, 1);
 	o.db = chan_msg_take_fd(&m, 2);
@@ -61,7 +59,7 @@ int cmd_web(int argc, char **argv)
 	o.owner = (uid_t)json_get_int(m.head, "owner", -1);
 	o.tls_certificate = json_get_str(m.head, "tls_certificate", NULL);
 	o.tls_key = json_get_str(m.head, "tls_key", NULL);
-	o.config = &config;
+	o.trusted_proxies = &trusted;
 	return web_main(&o);
 }
 

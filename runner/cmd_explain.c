@@ -45,11 +45,6 @@ static struct json *fetch_trace(const struct cli_args *a, int64_t job)
 	return j;
 }
 
-static void put(const char *s)
-{
-	cli_print_safe(stdout, s, strlen(s), false);
-}
-
 static void print_trace(const struct json *trace)
 {
 	const struct json *items = json_is(trace, JSON_KIND_ARRAY) ? trace :
@@ -67,10 +62,10 @@ static void print_trace(const struct json *trace)
 		printf("  %s", i == 0 ? "condition  " : "           ");
 		for (int64_t d = json_get_int(t, "depth", 0); d > 0 && d < 30; d--)
 			fputs("  ", stdout);
-		put(source);
+		cli_put(stdout, source);
 		if (json_get_bool(t, "reached", true)) {
 			fputs(" = ", stdout);
-			put(value);
+			cli_put(stdout, value);
 		} else {
 			fputs(" not evaluated", stdout);
 		}
@@ -125,7 +120,7 @@ static void print_gate(const struct json *run, const struct json *gate)
 		printf("  %-10s %s%s", str_eq(json_get_str(v, "decision", ""), "approve") ?
 			"approved" : "rejected", json_get_str(v, "principal", ""),
 			json_get_str(v, "comment", "")[0] ? ": " : "");
-		put(json_get_str(v, "comment", ""));
+		cli_put(stdout, json_get_str(v, "comment", ""));
 		putchar('\n');
 	}
 	printf("  can open   ");
@@ -137,7 +132,7 @@ static void print_gate(const struct json *run, const struct json *gate)
 	}
 	if (actor[0] && !json_get_bool(gate, "is_self_approval", false)) {
 		printf("; not by its actor, ");
-		put(actor);
+		cli_put(stdout, actor);
 	}
 	putchar('\n');
 }
@@ -156,7 +151,7 @@ static void place_words(const struct json *job, int64_t place)
 		printf(", number %lld in line", (long long)place + 1);
 	for (size_t i = 0; i < json_count(labels); i++) {
 		fputs(i ? ", " : " for label ", stdout);
-		put(json_as_str(json_at(labels, i), ""));
+		cli_put(stdout, json_as_str(json_at(labels, i), ""));
 	}
 }
 
@@ -174,7 +169,7 @@ static void busy_slots(const struct json *queue)
 		const struct json *j = json_at(active, i);
 
 		printf("%s%lld/", i ? ", " : " (", (long long)json_get_int(j, "run_id", 0));
-		put(json_get_str(j, "node", ""));
+		cli_put(stdout, json_get_str(j, "node", ""));
 		printf(" %s", clock_duration(clock_wall_ms() - remote_time(j, "claimed_at"), took));
 	}
 	puts(json_count(active) > BUSY_SHOWN ? ", ...)" : json_count(active) ? ")" : "");
@@ -196,7 +191,7 @@ static void whose(const struct json *run, const struct json *job, bool is_one)
 	if (is_one)
 		return;
 	printf("%lld/", (long long)json_get_int(run, "id", 0));
-	put(json_get_str(job, "node", ""));
+	cli_put(stdout, json_get_str(job, "node", ""));
 	fputs(": ", stdout);
 }
 
@@ -229,15 +224,15 @@ static int explain_queued(const struct cli_args *a, const struct json *run,
 		int64_t left = since + json_get_int(queue, "label_wait_ms", 0) - now;
 
 		fputs("because   nobody offers the label '", stdout);
-		put(missing);
+		cli_put(stdout, missing);
 		printf("': it fails with that reason in %s\n",
 			clock_duration(left > 0 ? left : 0, took));
 		puts("change    add it to 'labels' of the configuration, or change runs-on");
 	} else if (json_is(paused, JSON_KIND_OBJECT)) {
 		fputs("because   the server is paused by ", stdout);
-		put(json_get_str(paused, "by", "?"));
+		cli_put(stdout, json_get_str(paused, "by", "?"));
 		fputs(json_get_str(paused, "why", "")[0] ? ": " : "", stdout);
-		put(json_get_str(paused, "why", ""));
+		cli_put(stdout, json_get_str(paused, "why", ""));
 		puts("\nchange    sluice resume");
 	} else {
 		busy_slots(queue);
@@ -260,7 +255,7 @@ static int explain_waiting(const struct json *run, const struct json *job,
 	printf("%s for %lld more approval%s of ",
 		clock_duration(now - remote_time(gate, "created_at"), took), wanted - have,
 		wanted - have == 1 ? "" : "s");
-	put(env[0] ? env : "a maintainer");
+	cli_put(stdout, env[0] ? env : "a maintainer");
 	printf(" (%lld of %lld)", have, wanted);
 	if (expires > now)
 		printf(", expires in %s", clock_duration(expires - now, took));
@@ -268,7 +263,7 @@ static int explain_waiting(const struct json *run, const struct json *job,
 	print_gate(run, gate);
 	printf("change    sluice approve %lld%s", (long long)json_get_int(run, "id", 0),
 		env[0] ? " " : "");
-	put(env);
+	cli_put(stdout, env);
 	putchar('\n');
 	return CLI_OK;
 }
@@ -318,14 +313,14 @@ static int explain_job(const struct cli_args *a, const struct json *run,
 	}
 	if (why[0]) {
 		printf("because   ");
-		put(why);
+		cli_put(stdout, why);
 		putchar('\n');
 	}
 	print_trace(trace);
 	print_needs(run, job);
 	if (json_get_str(job, "root", NULL)) {
 		printf("root      ");
-		put(json_get_str(job, "root", ""));
+		cli_put(stdout, json_get_str(job, "root", ""));
 		putchar('\n');
 	}
 	change(run, job);

@@ -31,7 +31,7 @@ static int on_bytes(const char *data, size_t len, void *p_)
 		size_t n = nl ? (size_t)(nl - data) - i + 1 : len - i;
 
 		if (p->at_start && p->prefix) {
-			cli_print_safe(stdout, p->prefix, strlen(p->prefix), false);
+			cli_put(stdout, p->prefix);
 			for (int w = (int)strlen(p->prefix); w < p->width; w++)
 				fputc(' ', stdout);
 			fputs(" | ", stdout);
@@ -89,7 +89,7 @@ static void no_line(const struct cli_args *a, const char *run, const struct json
 	fprintf(stderr, "logs: %s is %s and wrote no line", node, json_get_str(job, "state", ""));
 	if (reason[0]) {
 		fputs(": ", stderr);
-		cli_print_safe(stderr, reason, strlen(reason), false);
+		cli_put(stderr, reason);
 	}
 	fprintf(stderr, "; sluice explain %s/%s\n", run, node);
 }

@@ -20,8 +20,7 @@ static void print_list(const char *name, const struct json *list)
 {
 	for (size_t i = 0; i < json_count(list); i++) {
 		printf("%-8s ", i == 0 ? name : "");
-		cli_print_safe(stdout, json_as_str(json_at(list, i), ""),
-			strlen(json_as_str(json_at(list, i), "")), false);
+		cli_put(stdout, json_as_str(json_at(list, i), ""));
 		fputc('\n', stdout);
 	}
 }

@@ -49,14 +49,13 @@ static void job_line(const struct json *job, const char *why)
 
 	printf("    %s%s%s ", cli_color(stdout, cli_state_color(state)), cli_mark(state),
 		cli_color(stdout, CLI_PLAIN));
-	cli_print_safe(stdout, json_get_str(job, "name", ""),
-		strlen(json_get_str(job, "name", "")), false);
+	cli_put(stdout, json_get_str(job, "name", ""));
 	for (size_t n = strlen(json_get_str(job, "name", "")); n < 28; n++)
 		putchar(' ');
 	printf(" %-10s %s", str_eq(state, "awaiting_approval") ? "waiting" : state, took);
 	if (why[0]) {
 		printf("  ");
-		cli_print_safe(stdout, why, strlen(why), false);
+		cli_put(stdout, why);
 	}
 	putchar('\n');
 }
@@ -75,17 +74,11 @@ static int fetch_run(const struct cli_args *a, const char *run, struct json **re
 	return remote_call(a, "run.show", args, ret);
 }
 
-/* A file that could not be planned: its one job says what is wrong with it. */
-static bool is_unplanned(const struct json *job)
-{
-	return str_eq(json_get_str(job, "node", ""), "workflow") &&
-		str_eq(json_get_str(job, "state", ""), "failure");
-}
-
 static int show_run(const struct cli_args *a, const char *text)
 {
 	_cleanup_(json_freep) struct json *run = NULL;
 	const struct json *jobs;
+	bool is_unplanned;
 	int r = fetch_run(a, text, &run);
 
 	if (r)
@@ -97,12 +90,11 @@ static int show_run(const struct cli_args *a, const char *text)
 		json_get_str(run, "workflow", ""), json_get_str(run, "branch", ""),
 		json_get_str(run, "sha", ""), json_get_str(run, "actor", ""));
 	jobs = json_get(run, "jobs");
-	if (is_unplanned(json_at(jobs, 0)))
-		job_line(json_at(jobs, 0), "");
-	else
-		for (size_t i = 0; i < json_count(jobs); i++)
-			job_line(json_at(jobs, i), json_get_str(json_at(jobs, i), "reason", ""));
-	if (is_unplanned(json_at(jobs, 0)) && !findings_of_job(a, json_at(jobs, 0), stdout))
+	is_unplanned = findings_unplanned(json_at(jobs, 0));
+	for (size_t i = 0; i < json_count(jobs); i++)
+		job_line(json_at(jobs, i),
+			is_unplanned ? "" : json_get_str(json_at(jobs, i), "reason", ""));
+	if (is_unplanned && !findings_of_job(a, json_at(jobs, 0), stdout))
 		puts(json_get_str(json_at(jobs, 0), "reason", ""));
 	return str_eq(json_get_str(run, "state", ""), "failure") ? CLI_NO : CLI_OK;
 }
@@ -264,7 +256,7 @@ static void status_head(const struct json *s)
 	words = xasprintf("%s%s%s", json_get_str(paused, "by", "?"),
 		json_get_str(paused, "why", "")[0] ? ": " : "", json_get_str(paused, "why", ""));
 	fputs("PAUSED by ", stdout);
-	cli_print_safe(stdout, words, strlen(words), false);
+	cli_put(stdout, words);
 	puts("; undo: sluice resume");
 }
 
@@ -283,11 +275,6 @@ static void status_jobs(const struct json *s)
 	printf(", %lld at a gate\n", (long long)json_get_int(jobs, "awaiting_approval", 0));
 }
 
-static void put(const char *text)
-{
-	cli_print_safe(stdout, text, strlen(text), false);
-}
-
 static void say_lost(const struct json *run)
 {
 	const struct json *jobs = json_get(run, "jobs");
@@ -299,9 +286,9 @@ static void say_lost(const struct json *run)
 		if (!str_eq(json_get_str(j, "state", ""), "lost"))
 			continue;
 		printf("attention  run %lld: the outcome of its ", id);
-		put(json_get_str(j, "node", ""));
+		cli_put(stdout, json_get_str(j, "node", ""));
 		printf(" is unknown, decide: sluice explain %lld/", id);
-		put(json_get_str(j, "node", ""));
+		cli_put(stdout, json_get_str(j, "node", ""));
 		putchar('\n');
 	}
 }
@@ -316,11 +303,11 @@ static void say_waiting(const struct json *run)
 		const char *env = json_get_str(g, "environment", "");
 
 		printf("attention  run %lld waits at ", id);
-		put(env[0] ? env : "its start: a maintainer lets it begin");
+		cli_put(stdout, env[0] ? env : "its start: a maintainer lets it begin");
 		printf(", %lld of %lld approvals: sluice approve %lld%s",
 			(long long)json_get_int(g, "approvals", 0),
 			(long long)json_get_int(g, "required", 1), id, env[0] ? " " : "");
-		put(env);
+		cli_put(stdout, env);
 		putchar('\n');
 	}
 }
@@ -359,11 +346,11 @@ static void attention_events(const struct cli_args *a, const struct json *s)
 		if (!str_eq(json_get_str(d, "event_state", ""), "failed") || old > DAY_MS)
 			continue;
 		printf("attention  a %s of ", json_get_str(d, "event", "push"));
-		put(json_get_str(d, "repo", ""));
+		cli_put(stdout, json_get_str(d, "repo", ""));
 		printf(" became no run %s ago: ", clock_age(old, age));
-		put(json_get_str(d, "event_reason", ""));
+		cli_put(stdout, json_get_str(d, "event_reason", ""));
 		fputs("; sluice repo check ", stdout);
-		put(json_get_str(d, "repo", ""));
+		cli_put(stdout, json_get_str(d, "repo", ""));
 		printf(", then plan it again: %s/deliveries/%lld\n", json_get_str(s, "url", ""),
 			(long long)json_get_int(d, "id", 0));
 		shown++;

@@ -265,16 +265,12 @@ static void start_web(struct serve *s)
 	_cleanup_close_ int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	_cleanup_close_ int far = -1;
 	struct web_start *w;
-	int pair[2];
+	int pair[2], r;
 	struct err err = ERR_INIT;
 
 	s->web.began = clock_boot_ms();
-	if (program < 0) {
-		(void)err_sys(&err, "cannot open our own program");
-		retry_web(s, &err);
-		return;
-	}
-	if (chan_pair(pair, &err) < 0) {
+	r = program < 0 ? err_sys(&err, "cannot open our own program") : chan_pair(pair, &err);
+	if (r < 0) {
 		retry_web(s, &err);
 		return;
 	}

@@ -34,16 +34,11 @@ static void local_time(int64_t ms, char *buf, size_t size)
 		&b);
 }
 
-static void say(const char *text)
-{
-	cli_print_safe(stderr, text, strlen(text), false);
-}
-
 static void say_list(const struct json *list, int64_t more)
 {
 	for (size_t i = 0; i < json_count(list); i++) {
-		say(i ? ", " : "");
-		say(json_as_str(json_at(list, i), ""));
+		cli_put(stderr, i ? ", " : "");
+		cli_put(stderr, json_as_str(json_at(list, i), ""));
 	}
 	if (more > 0)
 		fprintf(stderr, " and %lld more", (long long)more);
@@ -55,12 +50,12 @@ static void say_secrets(const struct json *facts)
 	size_t n = json_count(empty);
 
 	if (n == 0) {
-		say("secrets are off");
+		cli_put(stderr, "secrets are off");
 	} else {
 		fprintf(stderr, "secrets are off: %zu %s empty (", n,
 			n == 1 ? "variable is" : "variables are");
 		say_list(empty, 0);
-		say(")");
+		cli_put(stderr, ")");
 	}
 }
 
@@ -78,30 +73,30 @@ static void greet(
 	local_time(json_get_int(opened, "expires_at", expires), until, sizeof(until));
 	if (json_get_int(facts, "step", -1) >= 0)
 		fprintf(stderr, "step %lld ", (long long)json_get_int(facts, "step", 0));
-	say(json_get_str(facts, "name", ""));
+	cli_put(stderr, json_get_str(facts, "name", ""));
 	fprintf(stderr,
 		" of run %lld, held until %s; confinement built anew: profile %s, "
 		"network %s\n",
 		(long long)json_get_int(opened, "run", 0), until,
 		json_get_str(facts, "profile", ""), json_get_str(facts, "network", ""));
 	if (json_count(weaker)) {
-		say("weaker here: ");
+		cli_put(stderr, "weaker here: ");
 		say_list(weaker, 0);
-		say("\n");
+		cli_put(stderr, "\n");
 	}
 	if (json_count(json_get(facts, "removed"))) {
-		say("left out, since a secret was in it: ");
+		cli_put(stderr, "left out, since a secret was in it: ");
 		say_list(json_get(facts, "removed"), json_get_int(facts, "more", 0));
-		say("\n");
+		cli_put(stderr, "\n");
 	}
 	say_secrets(facts);
 	if (can_run) {
-		say(". The step's program: run-step. Leave: exit\n");
+		cli_put(stderr, ". The step's program: run-step. Leave: exit\n");
 		return;
 	}
-	say(". The step cannot be run again: ");
-	say(json_get_str(facts, "why", ""));
-	say(". Leave: exit\n");
+	cli_put(stderr, ". The step cannot be run again: ");
+	cli_put(stderr, json_get_str(facts, "why", ""));
+	cli_put(stderr, ". Leave: exit\n");
 }
 
 /* By descriptor: a data directory may be deeper than the name of a socket is long. */
@@ -169,7 +164,7 @@ static int enter(const struct cli_args *a, const struct json *opened, struct err
 	if (got < 0)
 		return -1;
 	if (got == 0 && !cli_quiet(a))
-		say("the shell has ended; the job is held as before\n");
+		cli_put(stderr, "the shell has ended; the job is held as before\n");
 	return 0;
 }
 

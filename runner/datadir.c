@@ -94,21 +94,25 @@ static int renew_modes(int data, struct err *err)
 	static const char *const of_try[] = { JOB_FILE_LOG, JOB_FILE_INDEX, JOB_FILE_JOURNAL,
 		NULL };
 	static const char *const of_db[] = { "sluice.db", "sluice.db-wal", NULL };
+	static const struct {
+		const char *name;
+		int depth;
+		const char *const *files;
+		mode_t mode;
+	} trees[] = {
+		{ "jobs", 2, of_try, 0640 },
+		{ "store/sha256", 1, NULL, 0440 },
+		{ "db", 0, of_db, 0640 },
+	};
 	struct stat st;
 
-	if (fstatat(data, "jobs", &st, AT_SYMLINK_NOFOLLOW) == 0 && !(st.st_mode & 010) &&
-		open_to_group(data, "jobs", 2, of_try, 0640, err) < 0)
-		return -1;
-	if (fstatat(data, "store/sha256", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		!(st.st_mode & 010) &&
-		open_to_group(data, "store/sha256", 1, NULL, 0440, err) < 0)
-		return -1;
-	if (fstatat(data, "db", &st, AT_SYMLINK_NOFOLLOW) == 0 && !(st.st_mode & 010) &&
-		open_to_group(data, "db", 0, of_db, 0640, err) < 0)
-		return -1;
-	if (fchmodat(data, "store", 0710, 0) < 0 && errno != ENOENT)
-		return err_sys(err, "cannot open 'store' to the group");
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(trees); i++)
+		if (fstatat(data, trees[i].name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			!(st.st_mode & S_IXGRP) &&
+			open_to_group(data, trees[i].name, trees[i].depth, trees[i].files,
+				trees[i].mode, err) < 0)
+			return -1;
+	return set_mode(data, "store", 0710, err);
 }
 
 int core_prepare_dirs(const char *data_dir, struct err *err)

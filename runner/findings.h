@@ -13,8 +13,13 @@
 #include "base/json.h"
 #include "runner/cli.h"
 
-/* TRACE of a job is such a list, and not empty. */
-bool findings_are(const struct json *trace);
+/* JOB is the one of such a run: a list of findings belongs to no other. */
+bool findings_unplanned(const struct json *job);
+/* TRACE of a job is such a list, and not empty. Here, since pages ask it without the rest. */
+static inline bool findings_are(const struct json *trace)
+{
+	return json_is(json_get(json_at(trace, 0), "message"), JSON_KIND_STRING);
+}
 /* "FILE:LINE:COLUMN: MESSAGE [CODE]", the remedy below it, and how to look before pushing. */
 void findings_print(FILE *f, const struct json *trace);
 /* The same for JOB of a run, when there is such a list; false: there is none. */

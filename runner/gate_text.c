@@ -16,7 +16,7 @@ static const char *text(const struct json *j, const char *key)
 static void say(FILE *f, const char *before, const char *words)
 {
 	fputs(before, f);
-	cli_print_safe(f, words, strlen(words), false);
+	cli_put(f, words);
 }
 
 static void field(FILE *f, const char *name)

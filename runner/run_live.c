@@ -345,10 +345,10 @@ static void again(const struct run_view *v)
 		(void)fputs(shown++ ? "" : "        again: sluice run", stdout);
 		if (shown == 1 && v->o->where) {
 			(void)fputs(" -W ", stdout);
-			cli_print_safe(stdout, v->o->where, strlen(v->o->where), false);
+			cli_put(stdout, v->o->where);
 		}
 		(void)fputs(" -j ", stdout);
-		cli_print_safe(stdout, j->node, strlen(j->node), false);
+		cli_put(stdout, j->node);
 		last = j->node;
 	}
 	(void)fputc('\n', stdout);

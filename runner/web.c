@@ -413,7 +413,7 @@ static int listen_all(struct web *w, struct err *err)
 	struct http_options h = {
 		.tls_certificate = o->tls_certificate,
 		.tls_key = o->tls_key,
-		.trusted_proxies = (const char *const *)o->config->trusted_proxies.v,
+		.trusted_proxies = (const char *const *)o->trusted_proxies->v,
 		.handler = dispatch,
 		.body_limit = body_limit,
 		.answered = on_answered,

@@ -12,16 +12,16 @@
 #ifndef RUNNER_WEB_H
 #define RUNNER_WEB_H
 
-#include <stdint.h>
+#include <sys/types.h>
 
-#include "runner/config.h"
+#include "base/strvec.h"
 
 struct web_options {
 	int core;	   /* chan to core */
 	int listeners[2];  /* TCP, and run/api.sock; -1 for none */
 	int db, jobs, store; /* folders of the data directory */
 	const char *url;   /* how people reach it: external_url or http://ADDRESS:PORT */
-	const struct config *config;
+	const struct strvec *trusted_proxies;
 	const char *tls_certificate, *tls_key; /* PEM text, or NULL */
 	const char *confinement; /* "full", or "weaker: ..." for the head of every page */
 	uid_t owner;	   /* besides root, the account that is admin on api.sock */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "runner/findings.h"
 #include "runner/html.h"
 #include "runner/web-internal.h"
 
@@ -34,12 +35,6 @@ static void trace_row(struct strbuf *out, const struct json *t)
 			is_true(value) ? "yes" :
 					 "no",
 		reached ? text : "not reached");
-}
-
-/* A file that could not be planned has what is wrong with it instead of a trace. */
-static bool are_findings(const struct json *trace)
-{
-	return json_is(json_get(json_at(trace, 0), "message"), JSON_KIND_STRING);
 }
 
 static void findings(struct strbuf *out, const struct json *list)
@@ -74,7 +69,7 @@ void part_run_findings(struct strbuf *out, struct web *w, const struct json *run
 	if (!str_eq(json_get_str(job, "node", ""), "workflow") ||
 		!str_eq(page_job_state(job), "failure") ||
 		query_trace(w->store, json_get_int(job, "id", 0), &trace, &err) < 0 ||
-		!are_findings(trace))
+		!findings_are(trace))
 		return; /* the row of the job has its reason all the same */
 	html_put(out,
 		"<section class=\"panel\" id=\"findings\"><header><h2>The workflow cannot be read"
@@ -95,7 +90,7 @@ static void trace_table(struct visit *v, struct strbuf *out, const struct json *
 		return;
 	}
 	items = json_is(trace, JSON_KIND_ARRAY) ? trace : json_get(trace, "trace");
-	if (are_findings(items)) {
+	if (findings_are(items)) {
 		findings(out, items);
 		return;
 	}

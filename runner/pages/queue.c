@@ -68,11 +68,10 @@ static void machine(struct strbuf *out, const struct shown *q)
 	html_bytes(out, json_get_int(disk, "free", 0));
 	strbuf_adds(out, " free</span></header><ul class=\"slotlist pad\">");
 	for (size_t i = 0; i < json_count(q->active); i++) {
-		/* A lost job holds no slot: nothing of it runs. */
-		if (str_eq(json_get_str(json_at(q->active, i), "state", ""), "lost"))
-			continue;
-		if (used++ < SLOTS_SHOWN)
-			slot(out, q, json_at(q->active, i));
+		const struct json *job = json_at(q->active, i);
+
+		if (queue_holds_slot(job) && used++ < SLOTS_SHOWN)
+			slot(out, q, job);
 	}
 	for (; used < q->slots && used < SLOTS_SHOWN; used++)
 		slot(out, q, NULL);
@@ -463,8 +462,10 @@ static void facts(struct strbuf *out, const struct shown *q)
 
 void part_queue(struct strbuf *out, struct web *w, const struct json *queue, int64_t now)
 {
+	const struct json *status = web_status(w);
+	int64_t slots = json_get_int(status, "slots", 0);
 	_cleanup_(queue_story_freep) struct queue_story *story =
-		queue_story_new(w->store, queue, json_get_int(web_status(w), "slots", 0));
+		queue_story_new(w->store, queue, slots);
 	const struct shown q = {
 		.w = w,
 		.active = json_get(queue, "active"),
@@ -473,8 +474,8 @@ void part_queue(struct strbuf *out, struct web *w, const struct json *queue, int
 		.paused = json_get(queue, "paused"),
 		.story = story,
 		.now = now,
-		.slots = json_get_int(web_status(w), "slots", 0),
-		.is_disk_low = json_get_bool(json_get(web_status(w), "disk"), "is_low", false),
+		.slots = slots,
+		.is_disk_low = json_get_bool(json_get(status, "disk"), "is_low", false),
 	};
 
 	strbuf_adds(out, "<div id=\"queue\">");

@@ -89,9 +89,8 @@ int64_t queue_left(const struct queue_story *q, const struct json *job, int64_t 
 	return !usual ? -1 : left > 0 ? left : 0;
 }
 
-static bool holds_slot(const struct json *job)
+bool queue_holds_slot(const struct json *job)
 {
-	/* A lost job holds none: nothing of it runs. */
 	return !str_eq(text(job, "state"), "lost");
 }
 
@@ -118,7 +117,7 @@ const struct json *queue_ends_nth(const struct queue_story *q, size_t place, int
 	for (size_t i = 0; i < count; i++) {
 		const struct json *job = json_at(q->active, i);
 
-		if (holds_slot(job))
+		if (queue_holds_slot(job))
 			list[n++] = (struct ending){ job, queue_left(q, job, now) };
 	}
 	room = q->slots > (int64_t)n ? (size_t)q->slots - n : 0;
@@ -136,7 +135,7 @@ const struct json *queue_parallel(const struct queue_story *q, const struct json
 	for (size_t i = 0; max && i < json_count(q->active); i++) {
 		const struct json *a = json_at(q->active, i);
 
-		if (!holds_slot(a) || !str_eq(text(a, "node"), text(job, "node")) ||
+		if (!queue_holds_slot(a) || !str_eq(text(a, "node"), text(job, "node")) ||
 			json_get_int(a, "run_id", 0) != json_get_int(job, "run_id", 0))
 			continue;
 		found = found ? found : a;
@@ -227,7 +226,7 @@ size_t queue_shares(
 		const struct json *j = json_at(q->active, i);
 		struct tally *of;
 
-		if (!holds_slot(j))
+		if (!queue_holds_slot(j))
 			continue;
 		of = tally_of(t, &n, text(j, "repo"));
 		of->share.slots_now++;

@@ -25,6 +25,8 @@ struct queue_story *queue_story_new(struct store *s, const struct json *queue, i
 void queue_story_free(struct queue_story *q);
 DEFINE_CLEANUP(struct queue_story, queue_story_free);
 
+/* Of the active ones: a lost job holds none, since nothing of it runs. */
+bool queue_holds_slot(const struct json *job);
 /* The median of what the same job of that repository took, milliseconds; 0: it never ran. */
 int64_t queue_usual(const struct queue_story *q, const struct json *job);
 /* What is left of it for a job that runs, 0 when it is over it; -1: nobody knows. */

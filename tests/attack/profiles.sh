@@ -15,17 +15,6 @@ for profile in standard root build; do
     continue
   fi
   ok "profile $profile: every attack was tried" test "$(grep -o '"id"' <<<"$out" | wc -l)" -ge 40
-  # A test for each row of the table of attacks, by the case it shows.
-  while IFS=$'\t' read -r id verdict what words design; do
-    name="$what (profile $profile${design:+; by design: $design}) [$id]"
-    case $verdict in
-    held) pass "$name" ;;
-    'not shown') skip "$words" 1 "$name" ;;
-    *) fail "$name" "$words" ;;
-    esac
-  done < <(python3 -c '
-import json, sys
-for a in json.load(sys.stdin)["items"]:
-    print(a["id"], a["verdict"], a["what"], a["words"], a.get("by_design", ""), sep="\t")' <<<"$out")
+  attack_rows "$out" "$profile"
 done
 done_testing

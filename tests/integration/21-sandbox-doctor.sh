@@ -35,17 +35,7 @@ unlike "$out" 'SB02 ' 'the others only'
 capture "$SLUICE" doctor --attack -v
 is "$(grep -c ' held ' <<<"$out")" "$(sed -n 's/^40 attacks: \([0-9]*\) held.*/\1/p' <<<"$out")" 'with -v'
 capture "$SLUICE" doctor --attack --format json
-# A test for each row of the table of attacks, by the case it shows.
-while IFS=$'\t' read -r id verdict what words; do
-  case $verdict in
-  held) pass "$what [$id]" ;;
-  'not shown') skip "$words" 1 "$what [$id]" ;;
-  *) fail "$what [$id]" "$words" ;;
-  esac
-done < <(python3 -c '
-import json, sys
-for a in json.load(sys.stdin)["items"]:
-    print(a["id"], a["verdict"], a["what"], a["words"], sep="\t")' <<<"$out")
+attack_rows "$out"
 
 if [ "$(id -u)" -ne 0 ]; then
   skip 'only root can try it as other accounts' 6

@@ -254,3 +254,19 @@ web_of() {
   done
   return 1
 }
+
+# attack_rows JSON [PROFILE]: a test for each row of `doctor --attack`, by the case it shows.
+attack_rows() {
+  local id verdict what words design name
+  while IFS=$'\t' read -r id verdict what words design; do
+    name="$what${2:+ (profile $2${design:+; by design: $design})} [$id]"
+    case $verdict in
+    held) pass "$name" ;;
+    'not shown') skip "$words" 1 "$name" ;;
+    *) fail "$name" "$words" ;;
+    esac
+  done < <(python3 -c '
+import json, sys
+for a in json.load(sys.stdin)["items"]:
+    print(a["id"], a["verdict"], a["what"], a["words"], a.get("by_design", ""), sep="\t")' <<<"$1")
+}

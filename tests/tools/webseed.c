@@ -1120,7 +1120,8 @@ static void start_web(void)
 	if (web_pid == 0) {
 		const struct web_options o = { .core = pair[1], .listeners = { dup(listener), fds[0] },
 			.db = folder("db"), .jobs = folder("jobs"), .store = folder("store"),
-			.url = url, .config = config, .confinement = "full", .owner = getuid(),
+			.url = url, .trusted_proxies = &config->trusted_proxies,
+			.confinement = "full", .owner = getuid(),
 			.tls_certificate = tls_text[0], .tls_key = tls_text[1] };
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
